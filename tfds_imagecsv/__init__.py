@@ -1,0 +1,36 @@
+"""A folder of images and a CSV of labels, as a TensorFlow Datasets dataset.
+
+Importing this package registers the dataset builder `image_csv`:
+
+    import tensorflow_datasets as tfds
+    import tfds_imagecsv
+
+    config = tfds_imagecsv.ImageCsvConfig(
+        name="pets", image_dir="/data/pets/images", label_csv="/data/pets/labels.csv"
+    )
+    builder = tfds.builder("image_csv", config=config)
+    builder.download_and_prepare()
+    train = builder.as_dataset(split="train", as_supervised=True)
+"""
+
+from tfds_imagecsv.config import ImageCsvConfig
+from tfds_imagecsv.exceptions import (
+    ConfigError,
+    ImageCsvError,
+    ImageCsvWarning,
+    InvalidRowsError,
+    SourceError,
+    SplitError,
+)
+from tfds_imagecsv.tfds_imagecsv_dataset_builder import ImageCsv
+
+__all__ = [
+    "ConfigError",
+    "ImageCsv",
+    "ImageCsvConfig",
+    "ImageCsvError",
+    "ImageCsvWarning",
+    "InvalidRowsError",
+    "SourceError",
+    "SplitError",
+]

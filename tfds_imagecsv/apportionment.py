@@ -1,0 +1,258 @@
+"""How many rows of each class go to each split: whole numbers near exact shares."""
+
+from __future__ import annotations
+
+import dataclasses
+import heapq
+import math
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+
+
+def apportion(
+    class_sizes: Sequence[int],
+    shares: Sequence[Fraction],
+    *,
+    drawn: Sequence[Sequence[int]] | None = None,
+    priorities: Sequence[int] | None = None,
+) -> list[list[int]]:
+    """Rounds the exact share of each class in each split to a whole number.
+
+    **Rule.** A cell's exact share is `class_sizes[c] * shares[s]`, and a split's is
+    the sum of its column. Each cell is rounded up or down, and so is each split's
+    total, at once, while each class keeps all its rows. This is *controlled
+    rounding*; a solution always exists (Bacharach, "Matrix Rounding Problems",
+    Management Science 12, 1966), because the exact shares are a flow through a
+    network of classes and splits with whole bounds, and such a network has a whole
+    flow too. Among the solutions, the one is taken that
+
+    1. leaves no split empty, if there are rows enough;
+    2. gives the most classes a row in a split in which their share is less than
+       one, splits of a smaller priority first;
+    3. rounds up where `drawn` exceeds the share the most.
+
+    It is found by successive shortest paths, in whole numbers throughout, so that
+    it is the same on every machine.
+
+    **Bound.** Each cell differs from its exact share by less than 1, and so does
+    each split's total.
+
+    **Example.** Two classes of 5 and 3 rows, and shares of 1/2, 1/4 and 1/4:
+
+        exact   2.5  1.25  1.25  of 5    whole   2  2  1
+                1.5  0.75  0.75  of 3            2  0  1
+        totals  4    2     2                     4  2  2
+
+    >>> from fractions import Fraction
+    >>> apportion([5, 3], [Fraction(1, 2), Fraction(1, 4), Fraction(1, 4)])
+    [[2, 2, 1], [2, 0, 1]]
+
+    Args:
+      class_sizes: the number of rows of each class.
+      shares: the share of each split, above 0; they sum to 1.
+      drawn: for each class and split, how many rows chance alone would give it.
+        Following it where the bounds leave a choice keeps most rows where they are
+        when a few are added. Default: none.
+      priorities: the rank of each split in the second rule. Default: all equal.
+
+    Returns:
+      The number of rows for each class (outer list) and split (inner lists).
+    """
+    denominator = math.lcm(*(share.denominator for share in shares))
+    table = _Table(
+        sizes=class_sizes,
+        parts=[int(share * denominator) for share in shares],
+        denominator=denominator,
+        drawn=drawn or [[0] * len(shares) for _ in class_sizes],
+        priorities=priorities or [0] * len(shares),
+    )
+    counts = [table.best_row(c) for c in range(len(class_sizes))]
+    _balance(counts, table)
+    return counts
+
+
+class _Table:
+    """What it costs to give a class or a split one more row.
+
+    Costs are whole numbers of several orders, each more than the sum of all that is
+    possible in the order below it, so that a rule always outweighs those after it.
+    """
+
+    def __init__(
+        self,
+        *,
+        sizes: Sequence[int],
+        parts: Sequence[int],
+        denominator: int,
+        drawn: Sequence[Sequence[int]],
+        priorities: Sequence[int],
+    ) -> None:
+        total = sum(sizes)
+        self._floor = [[size * part // denominator for part in parts] for size in sizes]
+        self._ceil = [
+            [-(-size * part // denominator) for part in parts] for size in sizes
+        ]
+        self._total_floor = [total * part // denominator for part in parts]
+        self._total_ceil = [-(-total * part // denominator) for part in parts]
+        self._sizes = sizes
+
+        order = 2 * denominator * (total + 1) * (len(sizes) + 1)
+        presence = {}
+        for priority in sorted(set(priorities), reverse=True):
+            presence[priority] = order
+            order *= 2 * len(parts) * (len(sizes) + 1)
+        # A split without a row can't be written at all.
+        self._no_empty_split = order
+        self._bound = 2 * order * (len(parts) + 1)
+        self._round_up = [
+            [
+                size * part
+                - denominator * lot
+                - (presence[priority] if floor == 0 else 0)
+                for part, lot, priority, floor in zip(
+                    parts, lots, priorities, floors, strict=True
+                )
+            ]
+            for size, lots, floors in zip(sizes, drawn, self._floor, strict=True)
+        ]
+
+    def cell_cost(self, c: int, s: int, count: int) -> int:
+        """Returns the cost of one more row of class `c` in split `s` than `count`."""
+        floor, ceil = self._floor[c][s], self._ceil[c][s]
+        if floor <= count < ceil:
+            return self._round_up[c][s]
+        return self._bound * _outside(count, floor, ceil)
+
+    def total_cost(self, s: int, count: int) -> int:
+        """Returns the cost of one more row of any class in split `s` than `count`."""
+        floor, ceil = self._total_floor[s], self._total_ceil[s]
+        if floor <= count < ceil:
+            return -self._no_empty_split if count == 0 else 0
+        return self._bound * _outside(count, floor, ceil)
+
+    def best_row(self, c: int) -> list[int]:
+        """Returns the cheapest counts of class `c`, were there no other class."""
+        counts = list(self._floor[c])
+        splits = sorted(
+            range(len(counts)), key=lambda s: self.cell_cost(c, s, counts[s])
+        )
+        for s in splits[: self._sizes[c] - sum(counts)]:
+            counts[s] += 1
+        return counts
+
+
+def _outside(count: int, floor: int, ceil: int) -> int:
+    """Returns how much the square of the distance to the bounds grows by one more."""
+    if count < floor:
+        return -(2 * (floor - count) - 1)
+    return 2 * (count - ceil) + 1
+
+
+@dataclasses.dataclass(frozen=True, order=True)
+class _Move:
+    """One row of a class from one split to another.
+
+    Attributes:
+      cost: what the move costs in the cells of its class.
+      c: the class.
+      version: how often the class had changed when the cost was worked out.
+    """
+
+    cost: int
+    c: int
+    version: int
+
+
+def _balance(counts: list[list[int]], table: _Table) -> None:
+    """Moves rows between splits, in place, until no chain of moves is worth it.
+
+    Each class by itself has its cheapest counts; what is left is to bring the
+    splits' totals within their bounds. As long as the cheapest chain is taken each
+    time, no cycle of moves is ever worth it (Ahuja, Magnanti and Orlin, "Network
+    Flows", 1993, section 9.7), so that chains between two splits are all there is to
+    look for.
+    """
+    moves = _Moves(counts, table)
+    totals = [sum(column) for column in zip(*counts, strict=True)]
+    while True:
+        cheapest = moves.cheapest()
+        best_cost, best_chain = 0, None
+        for start in range(len(totals)):
+            saved = table.total_cost(start, totals[start] - 1)
+            for end, cost, chain in _chains(cheapest, start):
+                cost += table.total_cost(end, totals[end]) - saved
+                if cost < best_cost:
+                    best_cost, best_chain = cost, chain
+        if best_chain is None:
+            return
+        moves.make([(cheapest[a, b].c, a, b) for a, b in best_chain])
+        totals[best_chain[0][0]] -= 1
+        totals[best_chain[-1][1]] += 1
+
+
+def _chains(
+    cheapest: dict[tuple[int, int], _Move], start: int
+) -> Iterator[tuple[int, int, list[tuple[int, int]]]]:
+    """Yields each other split, and the cost and the steps of its cheapest chain.
+
+    These are the shortest paths of Bellman and Ford: costs may be negative. Of
+    equally cheap chains it is the one of the fewest steps, so that no class takes
+    two steps where one does.
+    """
+    found: dict[int, tuple[int, list[tuple[int, int]]]] = {start: (0, [])}
+    while True:
+        longer = dict(found)
+        for (a, b), move in cheapest.items():
+            if a in found:
+                cost, chain = found[a]
+                if b not in longer or cost + move.cost < longer[b][0]:
+                    longer[b] = (cost + move.cost, [*chain, (a, b)])
+        if longer == found:
+            break
+        found = longer
+    del found[start]
+    for end, (cost, chain) in found.items():
+        yield end, cost, chain
+
+
+class _Moves:
+    """The cheapest move from each split to each other one, kept up to date."""
+
+    def __init__(self, counts: list[list[int]], table: _Table) -> None:
+        self._counts = counts
+        self._table = table
+        self._versions = [0] * len(counts)
+        self._heaps: dict[tuple[int, int], list[_Move]] = {}
+        for c in range(len(counts)):
+            for pair, move in self._of_class(c):
+                self._heaps.setdefault(pair, []).append(move)
+        for heap in self._heaps.values():
+            heapq.heapify(heap)
+
+    def cheapest(self) -> dict[tuple[int, int], _Move]:
+        """Returns the cheapest move between each two splits that have one."""
+        for heap in self._heaps.values():
+            while heap and heap[0].version != self._versions[heap[0].c]:
+                heapq.heappop(heap)
+        return {pair: heap[0] for pair, heap in self._heaps.items() if heap}
+
+    def make(self, steps: list[tuple[int, int, int]]) -> None:
+        """Makes moves, given as class, split that it leaves and split that it joins."""
+        for c, a, b in steps:
+            self._counts[c][a] -= 1
+            self._counts[c][b] += 1
+            self._versions[c] += 1
+        for c in {c for c, _, _ in steps}:
+            for pair, move in self._of_class(c):
+                heapq.heappush(self._heaps.setdefault(pair, []), move)
+
+    def _of_class(self, c: int) -> Iterator[tuple[tuple[int, int], _Move]]:
+        counts, cost = self._counts[c], self._table.cell_cost
+        for a, count in enumerate(counts):
+            if count == 0:
+                continue
+            saved = cost(c, a, count - 1)
+            for b in range(len(counts)):
+                if b != a:
+                    move_cost = cost(c, b, counts[b]) - saved
+                    yield (a, b), _Move(move_cost, c, self._versions[c])

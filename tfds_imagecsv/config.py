@@ -1,0 +1,201 @@
+"""What a user says about a dataset: where it is, and how to split it."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import fractions
+import math
+import numbers
+import os
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow_datasets as tfds
+
+from tfds_imagecsv import exceptions
+
+# What TFDS can parse in `tfds.load("image_csv/NAME")` (its `core/naming.py`), and
+# that neither hides its folder nor looks like the folder of a version.
+_NAME = re.compile(r"(?!\d+\.\d+\.\d+$)[A-Za-z0-9_\-+][A-Za-z0-9_\-+.]*")
+
+
+@dataclasses.dataclass(kw_only=True, eq=False)
+class ImageCsvConfig(tfds.core.BuilderConfig):
+    """A dataset made of a directory of images and a CSV of labels.
+
+    All arguments are keywords. Values are checked here, files when the dataset is
+    built. Lists and strings, as JSON has them, stand for tuples and paths.
+
+    Attributes:
+      name: The dataset's name: `image_csv/<name>`. Letters, digits, `_`, `-`, `+`
+        and `.`, not beginning with `.`.
+      image_dir: The directory with the images: an absolute path, a path that
+        begins with `~`, a remote path such as `gs://...`, or a path relative to
+        TFDS's manual directory.
+      label_csv: The CSV with a header and a row for each image; paths as for
+        `image_dir`.
+      filename_column: The name of the column with the images' file names, relative
+        to `image_dir`. Default: the first column.
+      label_column: The name of the column with the labels. Default: the second
+        column.
+      filename_suffix: What to append to each file name, such as `".png"` where the
+        CSV has ids. Default: nothing.
+      classes: The class names in the order of their ids. Default: the names found
+        in the CSV, sorted by code point.
+      val_size: The size of the `validation` split: a float from 0 to 1 is a
+        fraction of each class, an int a count of images; 0: no such split.
+        Default: 0.1.
+      test_size: The size of the `test` split, like `val_size`. Default: 0.1.
+      seed: An int from 0 to 2**64 - 1 that chooses among equally good splits.
+        Default: 0.
+
+    Raises:
+      ConfigError: if a field is unknown, missing, or has a value that it can't
+        have.
+    """
+
+    # Declared again for the order: TFDS declares `name` as a positional argument.
+    name: str
+    image_dir: str | os.PathLike[str]
+    label_csv: str | os.PathLike[str]
+    filename_column: str | None = None
+    label_column: str | None = None
+    filename_suffix: str = ""
+    classes: Sequence[str] | None = None
+    val_size: float = 0.1
+    test_size: float = 0.1
+    seed: int = 0
+
+    def __new__(cls, **values: Any) -> ImageCsvConfig:
+        """Refuses fields that don't exist, and misses those that must be there."""
+        names = [field.name for field in dataclasses.fields(cls)]
+        for name in values:
+            if name not in names:
+                close = difflib.get_close_matches(name, names, n=1)
+                hint = f" Did you mean {close[0]!r}?" if close else ""
+                raise exceptions.ConfigError(
+                    f"{name}: there is no such field.{hint} The fields are: "
+                    + ", ".join(names)
+                )
+        required = ("name", "image_dir", "label_csv")
+        missing = [name for name in required if name not in values]
+        if values and missing:  # copying makes an instance without values
+            raise exceptions.ConfigError(f"{', '.join(missing)}: must be given")
+        instance: ImageCsvConfig = super().__new__(cls)
+        return instance
+
+    def __post_init__(self) -> None:
+        """Checks the values, and makes tuples of lists and strings of paths."""
+        _check_name(self.name)
+        self.image_dir = _path("image_dir", self.image_dir)
+        self.label_csv = _path("label_csv", self.label_csv)
+        for field in ("filename_column", "label_column"):
+            _check_text(field, getattr(self, field), optional=True)
+        _check_text("filename_suffix", self.filename_suffix, empty=True)
+        if self.classes is not None:
+            self.classes = _class_names(self.classes)
+        _check_size("val_size", self.val_size)
+        _check_size("test_size", self.test_size)
+        held_out = [
+            exact_fraction(size)
+            for size in (self.val_size, self.test_size)
+            if not isinstance(size, numbers.Integral)
+        ]
+        if sum(held_out) > 1:
+            raise exceptions.ConfigError(
+                "val_size and test_size must not sum to more than 1, got"
+                f" {self.val_size} and {self.test_size}"
+            )
+        if not _is_int(self.seed) or not 0 <= self.seed < 2**64:
+            raise exceptions.ConfigError(
+                f"seed must be an int from 0 to 2**64 - 1, got {self.seed!r}"
+            )
+        self.seed = int(self.seed)
+
+
+def exact_fraction(size: float) -> fractions.Fraction:
+    """Returns the fraction that was meant by a float.
+
+    The float nearest to 0.1 is a little more than 0.1, and 1 - 0.7 a little more
+    than 0.3; with them, a tenth of 30 images would be a little more than 3. The
+    simplest fraction within the float's own precision is the one that was meant.
+
+    >>> exact_fraction(1 - 0.7)
+    Fraction(3, 10)
+
+    Args:
+      size: a number from 0 to 1.
+
+    Returns:
+      The nearest fraction whose denominator is 10**9 or less.
+    """
+    return fractions.Fraction(size).limit_denominator(10**9)
+
+
+def _is_int(value: object) -> bool:
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
+def _check_name(name: object) -> None:
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise exceptions.ConfigError(
+            "name must be made of letters, digits, '_', '-', '+' and '.', not begin"
+            f" with '.', and not look like a version, got {name!r}"
+        )
+
+
+def _path(field: str, value: object) -> str:
+    if isinstance(value, str | os.PathLike):
+        path = os.fspath(value)
+        if isinstance(path, str) and path.strip():
+            return path
+    raise exceptions.ConfigError(f"{field} must be a path, got {value!r}")
+
+
+def _check_text(
+    field: str, value: object, *, optional: bool = False, empty: bool = False
+) -> None:
+    if optional and value is None:
+        return
+    if not isinstance(value, str) or not (empty or value.strip()):
+        kind = "a string" if empty else "a string that isn't empty"
+        raise exceptions.ConfigError(f"{field} must be {kind}, got {value!r}")
+
+
+def _class_names(classes: object) -> tuple[str, ...]:
+    if not isinstance(classes, Sequence) or isinstance(classes, str) or not classes:
+        raise exceptions.ConfigError(
+            f"classes must be a list of class names in the order of their ids, got"
+            f" {classes!r}"
+        )
+    for name in classes:
+        # Labels are read without the white space around them, and TFDS stores one
+        # name a line.
+        if not isinstance(name, str) or not name or name != name.strip():
+            raise exceptions.ConfigError(
+                "classes must be strings that neither are empty nor have white space"
+                f" around them, got {name!r}"
+            )
+        if "\n" in name or "\r" in name:
+            raise exceptions.ConfigError(
+                f"classes must not have line breaks in them, got {name!r}"
+            )
+    repeated = sorted({name for name in classes if classes.count(name) > 1})
+    if repeated:
+        raise exceptions.ConfigError(
+            "classes must differ from each other, got these more than once: "
+            + ", ".join(map(repr, repeated))
+        )
+    return tuple(classes)
+
+
+def _check_size(field: str, size: Any) -> None:
+    valid = isinstance(size, numbers.Real) and not isinstance(size, bool)
+    # NaN isn't within any bounds.
+    if not valid or not 0 <= float(size) <= (math.inf if _is_int(size) else 1):
+        raise exceptions.ConfigError(
+            f"{field} must be a float from 0 to 1 (a fraction) or an int of 0 or more"
+            f" (a count of images), got {size!r}"
+        )

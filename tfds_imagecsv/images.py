@@ -1,0 +1,105 @@
+"""The image files: which are there, and what they are."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import os
+
+import pandas as pd
+import PIL
+from etils import epath
+from PIL import Image
+
+from tfds_imagecsv.problems import Kind, Problem
+
+# The formats that `tf.image.decode_image` decodes to height x width x channels.
+# It gives GIF a dimension for frames, and can't decode others.
+_DECODABLE = frozenset({"BMP", "JPEG", "PNG"})
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ImageTable:
+    """What the images of a label table are.
+
+    Attributes:
+      rows: the rows of the label table whose images can be used, in the same order
+        and with the same columns, and besides `format` (str: Pillow's name, such
+        as `"PNG"`), `height` and `width` (int64: pixels).
+      problems: what is wrong with the images of the other rows.
+    """
+
+    rows: pd.DataFrame
+    problems: tuple[Problem, ...]
+
+
+def inspect_images(image_dir: epath.Path, rows: pd.DataFrame) -> ImageTable:
+    """Looks at the header of each image.
+
+    Args:
+      image_dir: the directory that the keys are relative to.
+      rows: a table with the columns `row` and `key`, as in `labels.LabelTable`.
+
+    Returns:
+      The table of the rows whose images can be used, and the problems of the
+      others.
+    """
+    finder = _Finder(image_dir)
+    facts: list[tuple[str, int, int] | None] = []
+    problems: list[Problem] = []
+    for row, key in zip(rows["row"], rows["key"], strict=True):
+        found = _inspect(finder, row, key)
+        facts.append(None if isinstance(found, Problem) else found)
+        if isinstance(found, Problem):
+            problems.append(found)
+    good = [fact for fact in facts if fact is not None]
+    usable = rows[[fact is not None for fact in facts]].reset_index(drop=True)
+    columns = ["format", "height", "width"]
+    return ImageTable(
+        rows=usable.join(pd.DataFrame(good, columns=columns)),
+        problems=tuple(problems),
+    )
+
+
+def _inspect(finder: _Finder, row: int, key: str) -> tuple[str, int, int] | Problem:
+    """Returns an image's format, height and width, or what is wrong with it."""
+    path = finder.find(key)
+    if path is None:
+        return Problem(Kind.OUTSIDE, row, f"{key!r} is a link out of it")
+    try:
+        with path.open("rb") as file, Image.open(file) as image:
+            image_format, (width, height) = image.format, image.size
+    except (FileNotFoundError, NotADirectoryError):
+        return Problem(Kind.MISSING, row, repr(key))
+    except PIL.UnidentifiedImageError:
+        return Problem(Kind.UNREADABLE, row, f"{key!r} isn't an image")
+    except Exception as error:
+        reason = getattr(error, "strerror", None) or error
+        return Problem(Kind.UNREADABLE, row, f"{key!r}: {reason}")
+    if image_format not in _DECODABLE:
+        return Problem(Kind.FORMAT, row, f"{key!r} is {image_format}")
+    return image_format, height, width
+
+
+class _Finder:
+    """Finds the images of a directory, and those links that lead out of it."""
+
+    def __init__(self, image_dir: epath.Path) -> None:
+        self._image_dir = image_dir
+        # Only local file systems have links.
+        self._is_local = "://" not in os.fspath(image_dir)
+        self._root = os.path.realpath(image_dir) if self._is_local else ""
+        # Most images share few folders; each is resolved once.
+        self._real_folder = functools.lru_cache(maxsize=4096)(os.path.realpath)
+
+    def find(self, key: str) -> epath.Path | None:
+        """Returns the path of an image, or None if a link leads out with it."""
+        path = self._image_dir / key
+        if self._is_local:
+            folder, name = os.path.split(path)
+            real = os.path.join(self._real_folder(folder), name)  # noqa: PTH118
+            if os.path.islink(real):  # noqa: PTH114 - half of pathlib's time
+                real = os.path.realpath(real)
+            if os.path.commonpath([self._root, real]) != self._root:
+                return None
+        return path

@@ -1,0 +1,132 @@
+"""What is wrong with the rows of a label CSV, collected and shown at once."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import enum
+from collections.abc import Iterable
+
+from tfds_imagecsv import exceptions
+
+# Enough to see what is going on, few enough to stay on one screen.
+_SHOWN_PER_KIND = 10
+
+
+class Kind(enum.Enum):
+    """A kind of problem: its heading in the report, and what to do about it.
+
+    Reports show the kinds in the order in which they are defined here.
+    """
+
+    RAGGED = (
+        "Wrong number of cells",
+        "Give each row as many cells as the header has; quote cells with commas.",
+    )
+    NO_FILENAME = (
+        "Empty file name",
+        "Fill in the file name, or remove the row.",
+    )
+    NO_LABEL = (
+        "Empty label",
+        "Fill in the label, or remove the row.",
+    )
+    LINE_BREAK = (
+        "Line break in a cell",
+        "Keep file names and labels on one line; look for a quote that isn't closed.",
+    )
+    UNKNOWN_CLASS = (
+        "Label that isn't in classes",
+        "Correct the label, or add it to the config's classes.",
+    )
+    OUTSIDE = (
+        "File name that leaves the image directory",
+        "Give file names relative to image_dir, without '..' or links out of it.",
+    )
+    REPEATED = (
+        "File named twice",
+        "Keep one row for each image.",
+    )
+    MISSING = (
+        "Image not found",
+        "Check image_dir, filename_column and filename_suffix, or remove the rows.",
+    )
+    UNREADABLE = (
+        "Image that can't be read",
+        "Replace or remove the image.",
+    )
+    FORMAT = (
+        "Image format that TensorFlow can't decode",
+        "Convert the image to JPEG, PNG or BMP.",
+    )
+
+    def __init__(self, heading: str, remedy: str) -> None:
+        """Names the two parts of a kind's value."""
+        self.heading = heading
+        self.remedy = remedy
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong with one row.
+
+    Attributes:
+      kind: what is wrong.
+      row: the row's number in the CSV, as a spreadsheet shows it: the header is
+        row 1, and blank rows count.
+      detail: the value that is wrong, in words that fit behind "row 12: ".
+    """
+
+    kind: Kind
+    row: int
+    detail: str
+
+
+def report(problems: Iterable[Problem], *, label_csv: str, image_dir: str) -> str:
+    """Describes problems: grouped by kind, sorted by row, counted, with remedies.
+
+    Args:
+      problems: what is wrong, in any order.
+      label_csv: the CSV that the rows are of.
+      image_dir: the directory in which the images were looked for.
+
+    Returns:
+      Several lines of text: the first ten problems of each kind, and the counts
+      of all.
+    """
+    by_kind = collections.defaultdict(list)
+    for problem in problems:
+        by_kind[problem.kind].append(problem)
+    total = sum(map(len, by_kind.values()))
+    noun = "problem" if total == 1 else "problems"
+    lines = [f"{total:,} {noun} in {label_csv} with the images in {image_dir}:"]
+    for kind in Kind:
+        found = sorted(by_kind[kind], key=lambda p: (p.row, p.detail))
+        if not found:
+            continue
+        lines += ["", f"{kind.heading} ({len(found):,}):"]
+        lines += [f"  row {p.row}: {p.detail}" for p in found[:_SHOWN_PER_KIND]]
+        if len(found) > _SHOWN_PER_KIND:
+            lines.append(f"  ... and {len(found) - _SHOWN_PER_KIND:,} more")
+        lines.append(f"  -> {kind.remedy}")
+    return "\n".join(lines)
+
+
+def raise_if_any(
+    problems: Iterable[Problem], *, label_csv: str, image_dir: str
+) -> None:
+    """Raises all the problems as one error.
+
+    Args:
+      problems: what is wrong, in any order.
+      label_csv: the CSV that the rows are of.
+      image_dir: the directory in which the images were looked for.
+
+    Raises:
+      InvalidRowsError: if there is a problem.
+    """
+    problems = list(problems)
+    if problems:
+        raise exceptions.InvalidRowsError(
+            report(problems, label_csv=label_csv, image_dir=image_dir)
+        )
