@@ -142,10 +142,12 @@ class _Table:
 
 
 def _outside(count: int, floor: int, ceil: int) -> int:
-    """Returns how much the square of the distance to the bounds grows by one more."""
-    if count < floor:
-        return -(2 * (floor - count) - 1)
-    return 2 * (count - ceil) + 1
+    """Returns how far outside of its bounds a count would be with one more.
+
+    Below the bounds it is negative: one more is a gain. It grows with the count, so
+    that the cell that is the farthest outside is brought back first.
+    """
+    return count - floor if count < floor else count - ceil + 1
 
 
 @dataclasses.dataclass(frozen=True, order=True)

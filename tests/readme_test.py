@@ -1,0 +1,70 @@
+"""The README's commands and code, run as they stand."""
+
+import dataclasses
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import tensorflow_datasets as tfds
+from PIL import Image
+
+import tfds_imagecsv
+
+REPOSITORY = Path(__file__).parent.parent
+BLOCKS = re.findall(
+    r"^```(sh|python)\n(.*?)^```", (REPOSITORY / "README.md").read_text(), re.M | re.S
+)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """Makes a home directory that has the README's pets."""
+    home = tmp_path_factory.mktemp("home")
+    images = home / "pets" / "images"
+    images.mkdir(parents=True)
+    rows = ["filename,label"]
+    for at in range(60):
+        name = f"{at}.png"
+        Image.new("RGB", (40 + at, 50), (at, 2 * at, 3 * at)).save(images / name)
+        rows.append(f"{name},{('cat', 'dog', 'rabbit')[at % 3]}")
+    (home / "pets" / "labels.csv").write_text("\n".join(rows))
+    return home
+
+
+def test_the_readme_has_commands():
+    """Else the test below would run nothing."""
+    assert len(BLOCKS) >= 6
+
+
+def test_the_commands_and_the_code_run(home):
+    """In the order of the README; those that install are run by CI."""
+    for language, code in BLOCKS:
+        if code.startswith("pip install"):
+            continue
+        program = {"sh": ["bash", "-ec"], "python": [sys.executable, "-c"]}[language]
+        done = subprocess.run(
+            [*program, code],
+            check=False,
+            capture_output=True,
+            text=True,
+            cwd=REPOSITORY,
+            env=os.environ
+            | {
+                "HOME": str(home),
+                "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            },
+        )
+        assert done.returncode == 0, f"{code}\n{done.stderr}"
+
+
+def test_the_table_of_the_config_is_complete():
+    """Each field of our own has a row, and each row is a field."""
+    text = (REPOSITORY / "README.md").read_text()
+    section = text.partition("### The config")[2].partition("\n### ")[0]
+    rows = re.findall(r"^\| `(\w+)` \|", section, re.M)
+    inherited = {field.name for field in dataclasses.fields(tfds.core.BuilderConfig)}
+    own = [field.name for field in dataclasses.fields(tfds_imagecsv.ImageCsvConfig)]
+    assert rows == [name for name in own if name == "name" or name not in inherited]
