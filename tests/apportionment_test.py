@@ -1,5 +1,7 @@
 """How many rows of each class go to each split."""
 
+import itertools
+import math
 from fractions import Fraction
 
 import pytest
@@ -24,9 +26,7 @@ def tables(draw):
     shares = draw(shares_strategy())
     sizes = draw(st.lists(st.integers(0, 10_000), max_size=30))
     sizes += draw(st.lists(st.integers(0, 12), max_size=30))
-    drawn = [
-        [draw(st.integers(0, max(2 * size, 3))) for _ in shares] for size in sizes
-    ]
+    drawn = [[draw(st.integers(0, max(2 * size, 3))) for _ in shares] for size in sizes]
     priorities = draw(
         st.lists(st.integers(0, 3), min_size=len(shares), max_size=len(shares))
     )
@@ -55,6 +55,55 @@ def test_no_split_is_empty_if_there_are_rows_enough(shares, sizes):
     # Each split has an exact share above 0, and so the right to one row.
     possible = _most_splits_that_can_be_filled(sizes, shares)
     assert filled == possible
+
+
+@given(st.data())
+def test_fixed_rows_stay_and_the_others_come_as_near_as_they_can(data):
+    """Where the bounds can be met, they are; a small table is compared with all."""
+    shares = data.draw(shares_strategy(max_splits=3))
+    fixed = [
+        [data.draw(st.integers(0, 3)) for _ in shares]
+        for _ in range(data.draw(st.integers(0, 3)))
+    ]
+    free = [data.draw(st.integers(0, 4)) for _ in fixed]
+    sizes = [sum(row) + n for row, n in zip(fixed, free, strict=True)]
+    counts = apportionment.apportion(sizes, shares, fixed=fixed)
+    for size, row, kept in zip(sizes, counts, fixed, strict=True):
+        assert sum(row) == size
+        assert all(map(int.__ge__, row, kept))
+    best = min(_excess(table, sizes, shares) for table in _all_tables(sizes, fixed))
+    assert _excess(counts, sizes, shares) == best
+
+
+def _renormalized(shares):
+    return [share / sum(shares) for share in shares]
+
+
+def _all_tables(sizes, fixed):
+    """Yields each way to put the free rows into splits."""
+    rows = [
+        [
+            list(map(int.__add__, kept, more))
+            for more in itertools.product(range(size - sum(kept) + 1), repeat=len(kept))
+            if sum(more) == size - sum(kept)
+        ]
+        for size, kept in zip(sizes, fixed, strict=True)
+    ]
+    return itertools.product(*rows)
+
+
+def _excess(counts, sizes, shares):
+    """Sums what each count is beyond its bounds, as 1 + 2 + ... + that."""
+    total = 0
+    table = [*counts, [sum(column) for column in zip(*counts, strict=True)]]
+    if not counts:
+        table = [[0] * len(shares)]
+    for size, row in zip([*sizes, sum(sizes)], table, strict=True):
+        for share, count in zip(shares, row, strict=True):
+            exact = size * share
+            beyond = max(0, math.floor(exact) - count, count - math.ceil(exact))
+            total += beyond * (beyond + 1) // 2
+    return total
 
 
 def _most_splits_that_can_be_filled(sizes, shares):

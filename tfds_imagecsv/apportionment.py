@@ -13,6 +13,7 @@ def apportion(
     class_sizes: Sequence[int],
     shares: Sequence[Fraction],
     *,
+    fixed: Sequence[Sequence[int]] | None = None,
     drawn: Sequence[Sequence[int]] | None = None,
     priorities: Sequence[int] | None = None,
 ) -> list[list[int]]:
@@ -35,7 +36,8 @@ def apportion(
     it is the same on every machine.
 
     **Bound.** Each cell differs from its exact share by less than 1, and so does
-    each split's total.
+    each split's total. Where `fixed` rows make that impossible, the sum of the
+    squares of what is beyond the bounds is the least possible.
 
     **Example.** Two classes of 5 and 3 rows, and shares of 1/2, 1/4 and 1/4:
 
@@ -48,21 +50,26 @@ def apportion(
     [[2, 2, 1], [2, 0, 1]]
 
     Args:
-      class_sizes: the number of rows of each class.
-      shares: the share of each split, above 0; they sum to 1.
+      class_sizes: the number of rows of each class, with the fixed ones.
+      shares: the share of each split; they sum to 1. A share may be 0 where rows
+        are fixed.
+      fixed: for each class and split, how many rows are in it whatever happens.
+        Default: none.
       drawn: for each class and split, how many rows chance alone would give it.
         Following it where the bounds leave a choice keeps most rows where they are
         when a few are added. Default: none.
       priorities: the rank of each split in the second rule. Default: all equal.
 
     Returns:
-      The number of rows for each class (outer list) and split (inner lists).
+      The number of rows for each class (outer list) and split (inner lists), with
+      the fixed ones.
     """
     denominator = math.lcm(*(share.denominator for share in shares))
     table = _Table(
         sizes=class_sizes,
         parts=[int(share * denominator) for share in shares],
         denominator=denominator,
+        fixed=fixed or [[0] * len(shares) for _ in class_sizes],
         drawn=drawn or [[0] * len(shares) for _ in class_sizes],
         priorities=priorities or [0] * len(shares),
     )
@@ -84,6 +91,7 @@ class _Table:
         sizes: Sequence[int],
         parts: Sequence[int],
         denominator: int,
+        fixed: Sequence[Sequence[int]],
         drawn: Sequence[Sequence[int]],
         priorities: Sequence[int],
     ) -> None:
@@ -95,6 +103,7 @@ class _Table:
         self._total_floor = [total * part // denominator for part in parts]
         self._total_ceil = [-(-total * part // denominator) for part in parts]
         self._sizes = sizes
+        self.fixed = fixed
 
         order = 2 * denominator * (total + 1) * (len(sizes) + 1)
         presence = {}
@@ -132,12 +141,16 @@ class _Table:
 
     def best_row(self, c: int) -> list[int]:
         """Returns the cheapest counts of class `c`, were there no other class."""
-        counts = list(self._floor[c])
-        splits = sorted(
-            range(len(counts)), key=lambda s: self.cell_cost(c, s, counts[s])
-        )
-        for s in splits[: self._sizes[c] - sum(counts)]:
-            counts[s] += 1
+        counts = list(map(max, self._floor[c], self.fixed[c]))
+        splits = range(len(counts))
+        for _ in range(sum(counts) - self._sizes[c]):
+            s = max(
+                (s for s in splits if counts[s] > self.fixed[c][s]),
+                key=lambda s: self.cell_cost(c, s, counts[s] - 1),
+            )
+            counts[s] -= 1
+        for _ in range(self._sizes[c] - sum(counts)):
+            counts[min(splits, key=lambda s: self.cell_cost(c, s, counts[s]))] += 1
         return counts
 
 
@@ -251,7 +264,7 @@ class _Moves:
     def _of_class(self, c: int) -> Iterator[tuple[tuple[int, int], _Move]]:
         counts, cost = self._counts[c], self._table.cell_cost
         for a, count in enumerate(counts):
-            if count == 0:
+            if count == self._table.fixed[c][a]:
                 continue
             saved = cost(c, a, count - 1)
             for b in range(len(counts)):

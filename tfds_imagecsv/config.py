@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import difflib
 import fractions
-import math
 import numbers
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import tensorflow_datasets as tfds
@@ -19,6 +19,8 @@ from tfds_imagecsv import exceptions
 # What TFDS can parse in `tfds.load("image_csv/NAME")` (its `core/naming.py`), and
 # that neither hides its folder nor looks like the folder of a version.
 _NAME = re.compile(r"(?!\d+\.\d+\.\d+$)[A-Za-z0-9_\-+][A-Za-z0-9_\-+.]*")
+
+_COLUMNS = ("filename_column", "label_column", "group_column", "split_column")
 
 
 @dataclasses.dataclass(kw_only=True, eq=False)
@@ -40,6 +42,13 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
         to `image_dir`. Default: the first column.
       label_column: The name of the column with the labels. Default: the second
         column.
+      group_column: The name of the column with the groups. Images of one group (a
+        patient, a scene, a video) go to one split; an empty cell means a group of its
+        own. Default: no groups.
+      split_column: The name of the column with splits that are given. `val`, `valid`,
+        `dev`, `training` and `testing` are understood, other names stay as they are;
+        rows with an empty cell are divided by the sizes below. Default: no split is
+        given.
       filename_suffix: What to append to each file name, such as `".png"` where the
         CSV has ids. Default: nothing.
       classes: The class names in the order of their ids. Default: the names found
@@ -48,8 +57,19 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
         fraction of each class, an int a count of images; 0: no such split.
         Default: 0.1.
       test_size: The size of the `test` split, like `val_size`. Default: 0.1.
+      folds: 2 or more splits `fold0`, `fold1`, ... of equal size in the place of
+        train and validation, for cross-validation; 0: none. `val_size` is not used
+        then. Default: 0.
       seed: An int from 0 to 2**64 - 1 that chooses among equally good splits.
         Default: 0.
+      duplicates: What to do with images of identical bytes: `"together"` keeps them
+        in one split, `"drop"` keeps one of each, `"error"` stops. Default:
+        `"together"`.
+      pinned_splits: The `split_manifest.csv` of an earlier build: its images stay in
+        their splits. Paths as for `image_dir`. Default: none.
+      min_class_size: A class with fewer images is rare. Default: 1.
+      rare_classes: What to do with rare classes: `"keep"`, `"drop"` or `"error"`.
+        Default: `"keep"`.
 
     Raises:
       ConfigError: if a field is unknown, missing, or has a value that it can't
@@ -62,11 +82,18 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
     label_csv: str | os.PathLike[str]
     filename_column: str | None = None
     label_column: str | None = None
+    group_column: str | None = None
+    split_column: str | None = None
     filename_suffix: str = ""
     classes: Sequence[str] | None = None
     val_size: float = 0.1
     test_size: float = 0.1
+    folds: int = 0
     seed: int = 0
+    duplicates: str = "together"
+    pinned_splits: str | os.PathLike[str] | None = None
+    min_class_size: int = 1
+    rare_classes: str = "keep"
 
     def __new__(cls, **values: Any) -> ImageCsvConfig:
         """Refuses fields that don't exist, and misses those that must be there."""
@@ -81,23 +108,29 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
                 )
         required = ("name", "image_dir", "label_csv")
         missing = [name for name in required if name not in values]
-        if values and missing:  # copying makes an instance without values
+        if missing:
             raise exceptions.ConfigError(f"{', '.join(missing)}: must be given")
         instance: ImageCsvConfig = super().__new__(cls)
         return instance
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Lets instances be copied and pickled, though they can't be made empty."""
+        return _restore, (type(self), vars(self))
 
     def __post_init__(self) -> None:
         """Checks the values, and makes tuples of lists and strings of paths."""
         _check_name(self.name)
         self.image_dir = _path("image_dir", self.image_dir)
         self.label_csv = _path("label_csv", self.label_csv)
-        for field in ("filename_column", "label_column"):
+        if self.pinned_splits is not None:
+            self.pinned_splits = _path("pinned_splits", self.pinned_splits)
+        for field in _COLUMNS:
             _check_text(field, getattr(self, field), optional=True)
         _check_text("filename_suffix", self.filename_suffix, empty=True)
         if self.classes is not None:
             self.classes = _class_names(self.classes)
-        _check_size("val_size", self.val_size)
-        _check_size("test_size", self.test_size)
+        self.val_size = _size("val_size", self.val_size)
+        self.test_size = _size("test_size", self.test_size)
         held_out = [
             exact_fraction(size)
             for size in (self.val_size, self.test_size)
@@ -108,11 +141,28 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
                 "val_size and test_size must not sum to more than 1, got"
                 f" {self.val_size} and {self.test_size}"
             )
+        if not _is_int(self.folds) or self.folds < 0 or self.folds == 1:
+            raise exceptions.ConfigError(
+                f"folds must be 0 or an int of 2 or more, got {self.folds!r}"
+            )
         if not _is_int(self.seed) or not 0 <= self.seed < 2**64:
             raise exceptions.ConfigError(
                 f"seed must be an int from 0 to 2**64 - 1, got {self.seed!r}"
             )
         self.seed = int(self.seed)
+        if not _is_int(self.min_class_size) or self.min_class_size < 1:
+            raise exceptions.ConfigError(
+                f"min_class_size must be an int of 1 or more, got"
+                f" {self.min_class_size!r}"
+            )
+        _check_choice("duplicates", self.duplicates, ("together", "drop", "error"))
+        _check_choice("rare_classes", self.rare_classes, ("keep", "drop", "error"))
+
+
+def _restore(cls: type[ImageCsvConfig], values: Mapping[str, Any]) -> ImageCsvConfig:
+    config = object.__new__(cls)
+    config.__dict__.update(values)
+    return config
 
 
 def exact_fraction(size: float) -> fractions.Fraction:
@@ -164,6 +214,12 @@ def _check_text(
         raise exceptions.ConfigError(f"{field} must be {kind}, got {value!r}")
 
 
+def _check_choice(field: str, value: object, choices: Sequence[str]) -> None:
+    if value not in choices:
+        shown = ", ".join(map(repr, choices))
+        raise exceptions.ConfigError(f"{field} must be one of {shown}, got {value!r}")
+
+
 def _class_names(classes: object) -> tuple[str, ...]:
     if not isinstance(classes, Sequence) or isinstance(classes, str) or not classes:
         raise exceptions.ConfigError(
@@ -182,7 +238,8 @@ def _class_names(classes: object) -> tuple[str, ...]:
             raise exceptions.ConfigError(
                 f"classes must not have line breaks in them, got {name!r}"
             )
-    repeated = sorted({name for name in classes if classes.count(name) > 1})
+    counts = collections.Counter(classes)
+    repeated = sorted(name for name, count in counts.items() if count > 1)
     if repeated:
         raise exceptions.ConfigError(
             "classes must differ from each other, got these more than once: "
@@ -191,11 +248,16 @@ def _class_names(classes: object) -> tuple[str, ...]:
     return tuple(classes)
 
 
-def _check_size(field: str, size: Any) -> None:
+def _size(field: str, size: Any) -> float:
+    """Returns a size as Python's own int or float."""
     valid = isinstance(size, numbers.Real) and not isinstance(size, bool)
     # NaN isn't within any bounds.
-    if not valid or not 0 <= float(size) <= (math.inf if _is_int(size) else 1):
+    if not valid or not size >= 0 or not (_is_int(size) or size <= 1):
         raise exceptions.ConfigError(
             f"{field} must be a float from 0 to 1 (a fraction) or an int of 0 or more"
             f" (a count of images), got {size!r}"
         )
+    if _is_int(size):
+        return int(size)
+    # The digits that a NumPy float of 16 or 32 bits shows are those that were meant.
+    return float(size if isinstance(size, numbers.Rational) else str(size))

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import hashlib
+import io
 import os
+from typing import NamedTuple
 
 import pandas as pd
 import PIL
@@ -25,7 +28,8 @@ class ImageTable:
     Attributes:
       rows: the rows of the label table whose images can be used, in the same order
         and with the same columns, and besides `format` (str: Pillow's name, such
-        as `"PNG"`), `height` and `width` (int64: pixels).
+        as `"PNG"`), `height` and `width` (int64: pixels) and `digest` (str: the
+        SHA-256 of the file, in hexadecimal digits).
       problems: what is wrong with the images of the other rows.
     """
 
@@ -34,7 +38,7 @@ class ImageTable:
 
 
 def inspect_images(image_dir: epath.Path, rows: pd.DataFrame) -> ImageTable:
-    """Looks at the header of each image.
+    """Reads each image file, and looks at its header.
 
     Args:
       image_dir: the directory that the keys are relative to.
@@ -45,7 +49,7 @@ def inspect_images(image_dir: epath.Path, rows: pd.DataFrame) -> ImageTable:
       others.
     """
     finder = _Finder(image_dir)
-    facts: list[tuple[str, int, int] | None] = []
+    facts: list[_Facts | None] = []
     problems: list[Problem] = []
     for row, key in zip(rows["row"], rows["key"], strict=True):
         found = _inspect(finder, row, key)
@@ -54,21 +58,31 @@ def inspect_images(image_dir: epath.Path, rows: pd.DataFrame) -> ImageTable:
             problems.append(found)
     good = [fact for fact in facts if fact is not None]
     usable = rows[[fact is not None for fact in facts]].reset_index(drop=True)
-    columns = ["format", "height", "width"]
     return ImageTable(
-        rows=usable.join(pd.DataFrame(good, columns=columns)),
+        rows=usable.join(pd.DataFrame(good, columns=list(_Facts._fields))),
         problems=tuple(problems),
     )
 
 
-def _inspect(finder: _Finder, row: int, key: str) -> tuple[str, int, int] | Problem:
-    """Returns an image's format, height and width, or what is wrong with it."""
-    path = finder.find(key)
-    if path is None:
-        return Problem(Kind.OUTSIDE, row, f"{key!r} is a link out of it")
+class _Facts(NamedTuple):
+    """What an image is; the fields are columns of the image table."""
+
+    format: str
+    height: int
+    width: int
+    digest: str
+
+
+def _inspect(finder: _Finder, row: int, key: str) -> _Facts | Problem:
+    """Returns what an image is, or what is wrong with it."""
     try:
-        with path.open("rb") as file, Image.open(file) as image:
-            image_format, (width, height) = image.format, image.size
+        path = finder.find(key)
+        if path is None:
+            return Problem(Kind.OUTSIDE, row, f"{key!r} is a link out of it")
+        with path.open("rb") as file:
+            content = file.read()
+        with Image.open(io.BytesIO(content)) as image:
+            image_format, mode, (width, height) = image.format, image.mode, image.size
     except (FileNotFoundError, NotADirectoryError):
         return Problem(Kind.MISSING, row, repr(key))
     except PIL.UnidentifiedImageError:
@@ -76,9 +90,16 @@ def _inspect(finder: _Finder, row: int, key: str) -> tuple[str, int, int] | Prob
     except Exception as error:
         reason = getattr(error, "strerror", None) or error
         return Problem(Kind.UNREADABLE, row, f"{key!r}: {reason}")
+    if image_format == "MPO":
+        # A JPEG with more images behind it, as phones make them.
+        image_format = "JPEG"
     if image_format not in _DECODABLE:
         return Problem(Kind.FORMAT, row, f"{key!r} is {image_format}")
-    return image_format, height, width
+    if image_format == "BMP" and mode != "RGB":
+        # TensorFlow has no palettes, and doesn't drop a channel.
+        return Problem(Kind.FORMAT, row, f"{key!r} is BMP of mode {mode}")
+    digest = hashlib.sha256(content).hexdigest()
+    return _Facts(image_format, height, width, digest)
 
 
 class _Finder:

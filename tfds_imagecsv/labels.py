@@ -2,17 +2,50 @@
 
 from __future__ import annotations
 
+import collections
 import csv
 import dataclasses
 import io
+import itertools
 import posixpath
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 from etils import epath
 
 from tfds_imagecsv import exceptions
 from tfds_imagecsv.problems import Kind, Problem
+
+if TYPE_CHECKING:
+    import _csv
+
+#: The split whose rows may be without a label.
+UNLABELED = "unlabeled"
+
+# The columns of a label table.
+_ROWS = ["row", "key", "label", "group", "given"]
+
+# How many rows of a CSV are taken at once.
+_BATCH = 4096
+
+_DEFAULT_POSITIONS = {"filename_column": 0, "label_column": 1}
+
+_SYNONYMS = {
+    "train": "train",
+    "training": "train",
+    "validation": "validation",
+    "val": "validation",
+    "valid": "validation",
+    "dev": "validation",
+    "test": "test",
+    "testing": "test",
+}
+
+# What TFDS can read in `split="NAME[:10%]"` (its `core/splits.py`); `all` it reserves.
+_SPLIT = re.compile(r"[A-Za-z0-9_\-]+")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -23,8 +56,9 @@ class LabelTable:
       rows: a row for each usable row of the CSV, sorted by key, with the columns
         `row` (int64: its number in the CSV; the header is row 1), `key` (str: the
         image's path relative to the image directory, with `/` between folders,
-        unique) and `label` (str: the class name as written, without the white
-        space around it).
+        unique), `label` (str: the class name as written, without the white space
+        around it; empty for none), `group` (str: empty for none) and `given` (str:
+        the split that the CSV gives it, empty for none).
       class_names: the names of the classes in the order of their ids.
       problems: what is wrong with the rows that aren't in `rows`.
     """
@@ -39,6 +73,8 @@ def read_labels(
     *,
     filename_column: str | None = None,
     label_column: str | None = None,
+    group_column: str | None = None,
+    split_column: str | None = None,
     filename_suffix: str = "",
     classes: Sequence[str] | None = None,
 ) -> LabelTable:
@@ -55,6 +91,11 @@ def read_labels(
         the first column.
       label_column: the name of the column with the labels; default the second
         column.
+      group_column: the name of the column with the groups; default none.
+      split_column: the name of the column with the splits; default none. `val`,
+        `valid` and `dev` stand for `validation`, `training` for `train`, `testing`
+        for `test`, in upper or lower case; other names stay as they are. In a split
+        named `unlabeled`, a label may be empty.
       filename_suffix: what to append to each file name, such as `".png"`.
       classes: the class names in the order of their ids; default the names found,
         sorted by code point.
@@ -69,44 +110,63 @@ def read_labels(
     records = _records(path)
     header = next((cells for _, cells in records if _is_filled(cells)), [])
     header = [name.strip() for name in header]
-    filename_at, label_at = _columns(path, header, filename_column, label_column)
-
-    first_row_of: dict[str, int] = {}
-    rows: list[tuple[int, str, str]] = []
+    columns = _columns(
+        path,
+        header,
+        filename_column=filename_column,
+        label_column=label_column,
+        group_column=group_column,
+        split_column=split_column,
+    )
     problems: list[Problem] = []
-    known = None if classes is None else frozenset(classes)
-    for row, cells in records:
-        if not _is_filled(cells):
-            continue
-        if len(cells) != len(header):
-            detail = f"{len(cells)} cells under {len(header)} headers: {cells[:4]}"
-            problems.append(Problem(Kind.RAGGED, row, detail))
-            continue
-        filename, label = cells[filename_at].strip(), cells[label_at].strip()
-        problem = _cell_problem(row, filename, label, known)
-        if problem is not None:
-            problems.append(problem)
-            continue
-        key = posixpath.normpath(filename + filename_suffix)
-        if key.startswith(("/", "../")) or key in (".", ".."):
-            problems.append(Problem(Kind.OUTSIDE, row, repr(filename)))
-        elif first_row_of.setdefault(key, row) != row:
-            detail = f"{key!r} is in row {first_row_of[key]} already"
-            problems.append(Problem(Kind.REPEATED, row, detail))
-        else:
-            rows.append((row, key, label))
-
-    if not rows and not problems:
+    numbers: list[int] = []
+    cells_of: dict[str, list[str]] = {field: [] for field in columns}
+    # Column by column, which is faster than row by row; not all rows at once, since
+    # a million lists are slow to make.
+    while batch := list(itertools.islice(records, _BATCH)):
+        whole = [record for record in batch if len(record[1]) == len(header)]
+        filled = [record for record in whole if record[1][0] or _is_filled(record[1])]
+        numbers += [number for number, _ in filled]
+        by_column = list(zip(*(cells for _, cells in filled), strict=True))
+        for field, position in columns.items():
+            if filled:
+                cells_of[field] += map(str.strip, by_column[position])
+        for number, cells in batch if len(whole) < len(batch) else ():
+            if len(cells) != len(header) and _is_filled(cells):
+                noun = "cell" if len(cells) == 1 else "cells"
+                detail = f"{len(cells)} {noun} under {len(header)} headers: {cells[:4]}"
+                problems.append(Problem(Kind.RAGGED, number, detail))
+    if not numbers and not problems:
         raise exceptions.SourceError(
             f"label_csv {path}: there are no rows below the header {header}. Give each"
             " image a row with its file name and its label."
         )
-    rows.sort(key=lambda row_key_label: row_key_label[1])
-    names = sorted({label for _, _, label in rows}) if classes is None else classes
+
+    filenames = cells_of["filename_column"]
+    split_names = cells_of.get("split_column", [""] * len(numbers))
+    given = [_SYNONYMS.get(name.lower(), name) for name in split_names]
+    rows: dict[str, list[Any]] = {
+        "row": numbers,
+        "filename": filenames,
+        "key": [posixpath.normpath(name + filename_suffix) for name in filenames],
+        "label": cells_of["label_column"],
+        "group": cells_of.get("group_column", [""] * len(numbers)),
+        "given": given,
+    }
+    found = _problems_of_rows(rows, None if classes is None else frozenset(classes))
+    problems += found.values()
+    usable = [at for at in range(len(numbers)) if at not in found]
+    usable.sort(key=rows["key"].__getitem__)
+    # Objects, since most of what follows goes through them one by one.
+    table = {
+        name: pd.Series(np.array(rows[name], dtype=object)[usable], dtype=object)
+        for name in _ROWS
+    }
+    names = sorted(set(table["label"]) - {""}) if classes is None else classes
     return LabelTable(
-        rows=pd.DataFrame(rows, columns=["row", "key", "label"]),
+        rows=pd.DataFrame(table).astype({"row": np.int64}),
         class_names=tuple(names),
-        problems=tuple(problems),
+        problems=tuple(sorted(problems, key=lambda problem: problem.row)),
     )
 
 
@@ -114,34 +174,106 @@ def _is_filled(cells: list[str]) -> bool:
     return any(cell.strip() for cell in cells)
 
 
-def _cell_problem(
-    row: int, filename: str, label: str, known: frozenset[str] | None
-) -> Problem | None:
-    """Returns what is wrong with a row's two cells by themselves, if anything is."""
-    if not filename:
-        return Problem(Kind.NO_FILENAME, row, f"the label is {label!r}")
-    if not label:
-        return Problem(Kind.NO_LABEL, row, repr(filename))
-    for cell in (filename, label):
-        # TFDS keeps the class names in a file with one name a line.
-        if "\n" in cell or "\r" in cell:
-            shown = cell if len(cell) <= 60 else cell[:57] + "..."
-            return Problem(Kind.LINE_BREAK, row, repr(shown))
-    if known is not None and label not in known:
-        return Problem(Kind.UNKNOWN_CLASS, row, f"{label!r} for {filename!r}")
-    return None
+def _problems_of_rows(
+    rows: Mapping[str, list[Any]], known: frozenset[str] | None
+) -> dict[int, Problem]:
+    """Returns the first problem of each row that has one, by the row's position."""
+    found: dict[int, Problem] = {}
+
+    def check(kind: Kind, bad: Iterable[int], detail: Callable[..., str]) -> None:
+        for at in bad:
+            if at not in found:
+                values = {name: column[at] for name, column in rows.items()}
+                row = values.pop("row")
+                found[at] = Problem(kind, row, detail(**values))
+
+    # Each check is a loop of its own: with millions of rows, calls count.
+    check(
+        Kind.NO_FILENAME,
+        [at for at, name in enumerate(rows["filename"]) if not name],
+        lambda label, **_: f"the label is {label!r}",
+    )
+    check(
+        Kind.NO_LABEL,
+        [
+            at
+            for at, label in enumerate(rows["label"])
+            if not label and rows["given"][at] != UNLABELED
+        ],
+        lambda filename, **_: repr(filename),
+    )
+    for column in ("filename", "label", "group", "given"):
+        check(
+            Kind.LINE_BREAK,
+            # TFDS keeps the class names in a file with one name a line.
+            [
+                at
+                for at, text in enumerate(rows[column])
+                if "\n" in text or "\r" in text
+            ],
+            lambda column=column, **values: repr(_shortened(values[column])),
+        )
+    if known is not None:
+        check(
+            Kind.UNKNOWN_CLASS,
+            [
+                at
+                for at, label in enumerate(rows["label"])
+                if label and label not in known
+            ],
+            lambda label, filename, **_: f"{label!r} for {filename!r}",
+        )
+    check(
+        Kind.SPLIT_NAME,
+        [at for at, name in enumerate(rows["given"]) if name and _is_unreadable(name)],
+        lambda given, filename, **_: f"{given!r} for {filename!r}",
+    )
+    check(
+        Kind.OUTSIDE,
+        [at for at, key in enumerate(rows["key"]) if key[0] in "/." and _leaves(key)],
+        lambda filename, **_: repr(filename),
+    )
+    first_of: dict[str, int] = {}
+    check(
+        Kind.REPEATED,
+        [
+            at
+            for at, key in enumerate(rows["key"])
+            if first_of.setdefault(key, at) != at and at not in found
+        ],
+        lambda key, **_: f"{key!r} is in row {rows['row'][first_of[key]]} already",
+    )
+    return found
+
+
+def _leaves(key: str) -> bool:
+    """Returns whether a normalized path leaves the directory it is relative to."""
+    return key.startswith(("/", "../")) or key in (".", "..")
+
+
+def _is_unreadable(split: str) -> bool:
+    return not _SPLIT.fullmatch(split) or split.lower() == "all"
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def _columns(
     path: epath.Path,
     header: list[str],
-    filename_column: str | None,
-    label_column: str | None,
-) -> tuple[int, int]:
-    """Returns the positions of the file name's and the label's column.
+    **names: str | None,
+) -> dict[str, int]:
+    """Returns the position of each column that is used, from 0, by the config's field.
+
+    Args:
+      path: the CSV.
+      header: the names of its columns.
+      **names: the name of the column for each field of the config; None for the
+        default.
 
     Raises:
-      SourceError: if there aren't two such columns.
+      SourceError: if there aren't such columns.
     """
     if not any(header):
         raise exceptions.SourceError(
@@ -153,29 +285,28 @@ def _columns(
             f"label_csv {path}: there is only one column, {header[0]!r}. Two are"
             " needed, for file names and labels, with a comma between them."
         )
-    positions = []
-    for field, name, default in (
-        ("filename_column", filename_column, 0),
-        ("label_column", label_column, 1),
-    ):
+    shown = ", ".join(map(repr, header))
+    positions: dict[str, int] = {}
+    for field, name in names.items():
         if name is None:
-            positions.append(default)
+            if field in _DEFAULT_POSITIONS:
+                positions[field] = _DEFAULT_POSITIONS[field]
             continue
         found = [at for at, column in enumerate(header) if column == name.strip()]
         if len(found) != 1:
             many = "no column has" if not found else f"{len(found)} columns have"
             raise exceptions.SourceError(
-                f"{field}: {many} the name {name!r} in {path}. Its columns are: "
-                + ", ".join(map(repr, header))
+                f"{field}: {many} the name {name!r} in {path}. Its columns are: {shown}"
             )
-        positions += found
-    if positions[0] == positions[1]:
-        raise exceptions.SourceError(
-            f"filename_column and label_column are both {header[positions[0]]!r} in"
-            f" {path}. Name the two columns (filename_column defaults to the first,"
-            " label_column to the second) among: " + ", ".join(map(repr, header))
-        )
-    return positions[0], positions[1]
+        positions[field] = found[0]
+    for (field, at), (other, at_other) in itertools.combinations(positions.items(), 2):
+        if at == at_other:
+            raise exceptions.SourceError(
+                f"{field} and {other} are both {header[at]!r} in {path}. Name two"
+                " columns (filename_column defaults to the first, label_column to the"
+                f" second) among: {shown}"
+            )
+    return positions
 
 
 def _records(path: epath.Path) -> Iterator[tuple[int, list[str]]]:
@@ -198,29 +329,54 @@ def _records(path: epath.Path) -> Iterator[tuple[int, list[str]]]:
             f"label_csv {path}: line {line} isn't UTF-8 (byte"
             f" {error.object[error.start]:#04x}). Save the file as 'CSV UTF-8'."
         ) from None
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise exceptions.SourceError(
+            f"label_csv {path}: line {line} has a zero byte, so it isn't UTF-8 text."
+            " Save the file as 'CSV UTF-8'."
+        )
+    strict = True
     try:
-        records = _parse(text, strict=True)
+        # Not kept: a million lists are slow to make.
+        collections.deque(_parse(text, True), maxlen=0)
     except csv.Error as error:
         # Strict parsing refuses white space after a quoted cell, which is
         # harmless, and a stray quote, which can swallow the rows below it. They
         # are told apart by the line breaks that come into a cell.
-        try:
-            records = _parse(text, strict=False)
-        except csv.Error:
-            records = []
-        if not records or any("\n" in cell for cells in records for cell in cells):
+        strict = False
+        if _has_line_breaks(text):
             raise exceptions.SourceError(
-                f"label_csv {path}: {error}. Close each quoted cell before the next"
-                " comma, and write a quote within it twice."
+                f"label_csv {path}: line {_line_of_error(text)}: {error}. Close each"
+                " quoted cell before the next comma, and write a quote within it twice."
             ) from None
-    yield from enumerate(records, start=1)
+    yield from enumerate(_parse(text, strict), start=1)
 
 
-def _parse(text: str, *, strict: bool) -> list[list[str]]:
-    reader = csv.reader(
+def _has_line_breaks(text: str) -> bool:
+    """Returns whether a cell has a line break, or would be too large."""
+    try:
+        return any(
+            "\n" in cell or "\r" in cell
+            for cells in _parse(text, False)
+            for cell in cells
+        )
+    except csv.Error:
+        return True
+
+
+def _line_of_error(text: str) -> int:
+    """Returns the line, from 1, at which the first row begins that can't be parsed."""
+    reader = _parse(text, True)
+    line = 1
+    try:
+        for _ in reader:
+            line = reader.line_num + 1
+    except csv.Error:
+        pass
+    return line
+
+
+def _parse(text: str, strict: bool) -> _csv.Reader:
+    return csv.reader(
         io.StringIO(text, newline=""), skipinitialspace=True, strict=strict
     )
-    try:
-        return list(reader)
-    except csv.Error as error:
-        raise csv.Error(f"line {reader.line_num}: {error}") from None

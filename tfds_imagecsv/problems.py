@@ -39,6 +39,10 @@ class Kind(enum.Enum):
         "Label that isn't in classes",
         "Correct the label, or add it to the config's classes.",
     )
+    SPLIT_NAME = (
+        "Split name that TFDS can't read",
+        "Name splits with letters, digits, '_' and '-', and not 'all'.",
+    )
     OUTSIDE = (
         "File name that leaves the image directory",
         "Give file names relative to image_dir, without '..' or links out of it.",
@@ -57,7 +61,28 @@ class Kind(enum.Enum):
     )
     FORMAT = (
         "Image format that TensorFlow can't decode",
-        "Convert the image to JPEG, PNG or BMP.",
+        "Convert the image to JPEG, PNG or BMP of 24 bits.",
+    )
+
+    DUPLICATE = (
+        "Identical images",
+        "Remove the copies, or set duplicates to 'together' or 'drop'.",
+    )
+    CONFLICT = (
+        "Identical images with different labels",
+        "Keep the copy whose label is right.",
+    )
+    LEAK = (
+        "Rows that belong together, in different splits",
+        "Give one split to all rows of a group and all copies of an image.",
+    )
+    PINNED = (
+        "Pinned row that the CSV gives to another split",
+        "Correct its split in the CSV, or remove it from the manifest.",
+    )
+    RARE_CLASS = (
+        "Class with fewer images than min_class_size",
+        "Add images, remove the class, or set rare_classes to 'keep' or 'drop'.",
     )
 
     def __init__(self, heading: str, remedy: str) -> None:

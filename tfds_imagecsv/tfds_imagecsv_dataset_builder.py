@@ -11,10 +11,11 @@ import numpy as np
 import tensorflow_datasets as tfds
 from etils import epath, epy
 
-from tfds_imagecsv import exceptions, tfds_cli
+from tfds_imagecsv import exceptions, tfds_private
 from tfds_imagecsv.config import ImageCsvConfig
 
 with epy.lazy_imports():
+    from tfds_imagecsv import manifest
     from tfds_imagecsv import plan as plan_lib
 
 _INSTRUCTIONS = """\
@@ -152,8 +153,15 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
     def _split_generators(
         self, dl_manager: tfds.download.DownloadManager
     ) -> dict[str, Iterator[tuple[str, dict[str, Any]]]]:
-        plan = self._plan or self._make_plan(dl_manager)
-        self.info.features["label"].names = list(plan.class_names)
+        plan = self._plan
+        if plan is None:
+            plan = self._make_plan(dl_manager)
+        manifest.write_manifest(self.data_path / manifest.FILENAME, plan.rows)
+        if len(plan.rejected):
+            rejected = plan.rejected.to_csv(index=False, lineterminator="\n")
+            (self.data_path / plan_lib.REJECTED_ROWS_FILENAME).write_text(rejected)
+        tfds_private.set_class_names(self.info.features["label"], plan.class_names)
+        self.info.metadata.clear()
         self.info.metadata.update(self._metadata(plan))
         return {
             split: self._generate_examples(plan, split) for split in plan.class_counts
@@ -162,9 +170,6 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
     def _generate_examples(
         self, plan: plan_lib.DatasetPlan, split: str
     ) -> Iterator[tuple[str, dict[str, Any]]]:
-        # A label that is a number is the id itself to `ClassLabel`, so names are
-        # looked up here.
-        class_ids = {name: at for at, name in enumerate(plan.class_names)}
         rows = plan.rows[plan.rows["split"] == split]
         columns = ("key", "label", "format", "height", "width")
         for key, label, image_format, height, width in zip(
@@ -174,7 +179,8 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
                 key,
                 {
                     "image": (plan.image_dir / key).read_bytes(),
-                    "label": class_ids[label],
+                    # -1 is TFDS's id for no label.
+                    "label": label or -1,
                     "image/filename": key,
                     "image/format": image_format,
                     "image/height": height,
@@ -192,26 +198,28 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
                 " for your own images, config=tfds_imagecsv.ImageCsvConfig(name=...,"
                 " image_dir=..., label_csv=...)."
             )
-        image_dir, label_csv = self._locate(dl_manager, "image_dir", "label_csv")
+        paths = self._locate(dl_manager)
+        image_dir = paths["image_dir"]
         if not image_dir.is_dir():
             raise exceptions.SourceError(f"image_dir {image_dir}: not a directory.")
-        return plan_lib.make_plan(
-            self.builder_config, label_csv=label_csv, image_dir=image_dir
-        )
+        return plan_lib.make_plan(self.builder_config, **paths)
 
     def _locate(
-        self, dl_manager: tfds.download.DownloadManager, *fields: str
-    ) -> list[epath.Path]:
-        """Returns the paths that fields of the config stand for.
+        self, dl_manager: tfds.download.DownloadManager
+    ) -> dict[str, epath.Path]:
+        """Returns the paths that those fields of the config stand for that have one.
 
         Raises:
           SourceError: if something isn't there.
         """
-        paths = []
+        paths = {}
         missing = []
         instructions = ""
-        for field in fields:
-            path = epath.Path(getattr(self.builder_config, field)).expanduser()
+        for field in ("image_dir", "label_csv", "pinned_splits"):
+            value = getattr(self.builder_config, field)
+            if value is None:
+                continue
+            path = epath.Path(value).expanduser()
             if not path.is_absolute():
                 instructions = f"\n\n{self.MANUAL_DOWNLOAD_INSTRUCTIONS}"
                 try:
@@ -224,7 +232,7 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
                     continue
             if not path.exists():
                 missing.append(f"{field} {path}: no such file or directory.")
-            paths.append(path)
+            paths[field] = path
         if missing:
             raise exceptions.SourceError("\n".join(missing) + instructions)
         return paths
@@ -236,9 +244,16 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
             "tfds_imagecsv_version": importlib.metadata.version("tfds-imagecsv"),
             "val_size": config.val_size,
             "test_size": config.test_size,
+            "folds": config.folds,
             "seed": config.seed,
             "class_counts": plan.class_counts,
+            "largest_class_deviation": plan.largest_class_deviation,
+            "largest_split_deviation": plan.largest_split_deviation,
+            "groups": plan.groups,
+            "duplicate_sets": plan.duplicate_sets,
+            "duplicate_images": plan.duplicate_images,
+            "rejected_rows": len(plan.rejected),
         }
 
 
-tfds_cli.show_errors_without_traceback()
+tfds_private.show_errors_without_traceback()

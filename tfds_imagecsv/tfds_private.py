@@ -1,15 +1,38 @@
-"""How errors look where the `tfds` command runs."""
+"""All that touches what is private to TFDS."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from types import TracebackType
+
+import tensorflow_datasets as tfds
 
 from tfds_imagecsv import exceptions
 
 # The package of the `tfds` command, private to TFDS: it is there only where the
 # command runs. Were it renamed, users would see stack traces again.
 _TFDS_COMMAND = "tensorflow_datasets.scripts.cli"
+
+
+def set_class_names(label: tfds.features.ClassLabel, names: Sequence[str]) -> None:
+    """Sets the names of the classes, also where others were set before.
+
+    TFDS refuses to set other names, and restores those of the dataset that is there
+    even if it is about to be overwritten.
+
+    Args:
+      label: the feature.
+      names: the names in the order of the ids.
+    """
+    for attribute in ("_int2str", "_str2int", "_num_classes"):
+        if not hasattr(label, attribute):
+            raise AttributeError(
+                f"ClassLabel has no {attribute} any more in tensorflow-datasets"
+                f" {tfds.__version__}: tfds_imagecsv has to be adapted."
+            )
+        setattr(label, attribute, None)
+    label.names = list(names)
 
 
 def show_errors_without_traceback() -> None:

@@ -1,0 +1,384 @@
+"""What a user says about a dataset."""
+
+import copy
+import dataclasses
+import json
+import math
+import os
+import pathlib
+import pickle
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+import tfds_imagecsv
+from tfds_imagecsv import config as config_lib
+
+REQUIRED = {"name": "pets", "image_dir": "images", "label_csv": "labels.csv"}
+FIELDS = (
+    "name, version, release_notes, supported_versions, description, tags, image_dir,"
+    " label_csv, filename_column, label_column, group_column, split_column,"
+    " filename_suffix, classes, val_size, test_size, folds, seed, duplicates,"
+    " pinned_splits, min_class_size, rare_classes"
+)
+
+
+def make(**fields):
+    """Makes a config of fields besides the required ones, or in place of them."""
+    return tfds_imagecsv.ImageCsvConfig(**{**REQUIRED, **fields})
+
+
+def error_of(**fields):
+    """Returns the message with which fields are refused."""
+    with pytest.raises(tfds_imagecsv.ConfigError) as caught:
+        make(**fields)
+    return str(caught.value)
+
+
+def test_defaults():
+    """Three fields must be given; the others have the documented defaults."""
+    config = make()
+    assert config.name == "pets"
+    assert config.image_dir == "images"
+    assert config.label_csv == "labels.csv"
+    assert config.filename_column is None
+    assert config.label_column is None
+    assert config.filename_suffix == ""
+    assert config.classes is None
+    assert config.val_size == 0.1
+    assert config.test_size == 0.1
+    assert config.seed == 0
+    assert isinstance(config, tfds.core.BuilderConfig)
+
+
+def test_every_field_keeps_its_value():
+    """What is given is what the config has."""
+    fields = {
+        "name": "pets",
+        "version": "2.0.0",
+        "description": "My pets.",
+        "image_dir": "~/pets",
+        "label_csv": "gs://pets/labels.csv",
+        "filename_column": "file",
+        "label_column": "species",
+        "filename_suffix": ".jpg",
+        "classes": ("dog", "cat"),
+        "val_size": 20,
+        "test_size": 0.25,
+        "seed": 2**64 - 1,
+    }
+    config = make(**fields)
+    assert {name: getattr(config, name) for name in fields} == fields
+
+
+def test_json_makes_a_config():
+    """`--config` gives lists for tuples and strings for paths."""
+    values = json.loads(
+        '{"name": "pets", "image_dir": "/pets", "label_csv": "/labels.csv",'
+        ' "filename_column": null, "classes": ["dog", "cat"], "val_size": 0,'
+        ' "test_size": 1}'
+    )
+    config = tfds_imagecsv.ImageCsvConfig(**values)
+    assert config.classes == ("dog", "cat")
+    assert config.image_dir == "/pets"
+    assert config.filename_column is None
+    assert (config.val_size, config.test_size) == (0, 1)
+
+
+def test_paths_become_strings():
+    """A path object and its string are the same config."""
+    config = make(image_dir=pathlib.Path("/pets"), label_csv=pathlib.Path("a/b.csv"))
+    assert config.image_dir == "/pets"
+    assert config.label_csv == "a/b.csv"
+
+
+def test_paths_of_bytes_are_refused(tmp_path):
+    """They can be anything's names, but not those of remote files."""
+    (tmp_path / "labels.csv").touch()
+    with os.scandir(os.fsencode(tmp_path)) as entries:
+        (entry,) = entries
+    assert error_of(label_csv=entry) == f"label_csv must be a path, got {entry!r}"
+
+
+NAME_RULE = (
+    "name must be made of letters, digits, '_', '-', '+' and '.', not begin with '.',"
+    " and not look like a version, got "
+)
+SIZE_RULE = (
+    "{} must be a float from 0 to 1 (a fraction) or an int of 0 or more (a count of"
+    " images), got "
+)
+CLASSES_RULE = "classes must be a list of class names in the order of their ids, got "
+CLASS_RULE = (
+    "classes must be strings that neither are empty nor have white space around them,"
+    " got "
+)
+TEXT_RULE = "{} must be a string that isn't empty, got "
+SEED_RULE = "seed must be an int from 0 to 2**64 - 1, got "
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("name", "", NAME_RULE + "''"),
+        ("name", None, NAME_RULE + "None"),
+        ("name", 7, NAME_RULE + "7"),
+        ("name", "a b", NAME_RULE + "'a b'"),
+        ("name", "a/b", NAME_RULE + "'a/b'"),
+        ("name", "a:1.0.0", NAME_RULE + "'a:1.0.0'"),
+        ("name", "pets\n", NAME_RULE + "'pets\\n'"),
+        ("name", "é", NAME_RULE + "'é'"),
+        ("name", ".pets", NAME_RULE + "'.pets'"),
+        ("name", "..", NAME_RULE + "'..'"),
+        ("name", "1.0.0", NAME_RULE + "'1.0.0'"),
+        ("name", "10.20.30", NAME_RULE + "'10.20.30'"),
+        ("image_dir", "", "image_dir must be a path, got ''"),
+        ("image_dir", " ", "image_dir must be a path, got ' '"),
+        ("image_dir", None, "image_dir must be a path, got None"),
+        ("image_dir", b"/pets", "image_dir must be a path, got b'/pets'"),
+        ("label_csv", 3, "label_csv must be a path, got 3"),
+        ("label_csv", ["a.csv"], "label_csv must be a path, got ['a.csv']"),
+        ("filename_column", "", TEXT_RULE.format("filename_column") + "''"),
+        ("filename_column", 0, TEXT_RULE.format("filename_column") + "0"),
+        ("label_column", " \t", TEXT_RULE.format("label_column") + "' \\t'"),
+        ("label_column", ["l"], TEXT_RULE.format("label_column") + "['l']"),
+        ("filename_suffix", None, "filename_suffix must be a string, got None"),
+        ("filename_suffix", 1, "filename_suffix must be a string, got 1"),
+        ("classes", "cat", CLASSES_RULE + "'cat'"),
+        ("classes", [], CLASSES_RULE + "[]"),
+        ("classes", (), CLASSES_RULE + "()"),
+        ("classes", 3, CLASSES_RULE + "3"),
+        ("classes", {"cat": 0}, CLASSES_RULE + "{'cat': 0}"),
+        ("classes", ["cat", ""], CLASS_RULE + "''"),
+        ("classes", ["cat", "dog "], CLASS_RULE + "'dog '"),
+        ("classes", ["\u3000cat"], CLASS_RULE + "'\\u3000cat'"),
+        ("classes", ["cat", None], CLASS_RULE + "None"),
+        ("classes", [0, 1], CLASS_RULE + "0"),
+        (
+            "classes",
+            ["a\nb"],
+            "classes must not have line breaks in them, got 'a\\nb'",
+        ),
+        (
+            "classes",
+            ["a\rb"],
+            "classes must not have line breaks in them, got 'a\\rb'",
+        ),
+        (
+            "classes",
+            ["b", "a", "b", "c", "a"],
+            "classes must differ from each other, got these more than once: 'a', 'b'",
+        ),
+        ("val_size", -1, SIZE_RULE.format("val_size") + "-1"),
+        ("val_size", -0.1, SIZE_RULE.format("val_size") + "-0.1"),
+        ("val_size", 1.5, SIZE_RULE.format("val_size") + "1.5"),
+        ("val_size", math.nan, SIZE_RULE.format("val_size") + "nan"),
+        ("val_size", math.inf, SIZE_RULE.format("val_size") + "inf"),
+        ("val_size", True, SIZE_RULE.format("val_size") + "True"),
+        ("val_size", None, SIZE_RULE.format("val_size") + "None"),
+        ("val_size", "0.1", SIZE_RULE.format("val_size") + "'0.1'"),
+        ("val_size", 1j, SIZE_RULE.format("val_size") + "1j"),
+        ("test_size", False, SIZE_RULE.format("test_size") + "False"),
+        ("test_size", 2.0, SIZE_RULE.format("test_size") + "2.0"),
+        ("test_size", [0.1], SIZE_RULE.format("test_size") + "[0.1]"),
+        ("seed", -1, SEED_RULE + "-1"),
+        ("seed", 2**64, SEED_RULE + "18446744073709551616"),
+        ("seed", 0.0, SEED_RULE + "0.0"),
+        ("seed", True, SEED_RULE + "True"),
+        ("seed", None, SEED_RULE + "None"),
+        ("seed", "0", SEED_RULE + "'0'"),
+    ],
+)
+def test_a_value_that_a_field_cannot_have(field, value, message):
+    """The message has the field, the rule and the value."""
+    assert error_of(**{field: value}) == message
+
+
+@pytest.mark.parametrize(
+    ("val_size", "test_size"), [(0.6, 0.5), (1.0, 1e-9), (0.3, 0.8)]
+)
+def test_fractions_that_sum_to_more_than_one(val_size, test_size):
+    """Whatever the number of images, there are too few of them."""
+    assert error_of(val_size=val_size, test_size=test_size) == (
+        "val_size and test_size must not sum to more than 1, got"
+        f" {val_size} and {test_size}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("val_size", "test_size"),
+    [
+        (0.7, 1 - 0.7),  # their floats sum to a little more than 1
+        (0.7, 0.3),
+        (0.9, 0.1),
+        (1.0, 0.0),
+        (0.0, 1.0),
+        (1 / 3, 2 / 3),
+        (5, 1.0),  # whether the count is too much depends on the images
+        (10**6, 10**6),
+        (0, 0),
+    ],
+)
+def test_sizes_that_sum_to_one_or_depend_on_the_number_of_images(val_size, test_size):
+    """Only fractions alone can be too much before the CSV is read."""
+    config = make(val_size=val_size, test_size=test_size)
+    assert (config.val_size, config.test_size) == (val_size, test_size)
+
+
+@pytest.mark.parametrize(
+    "size",
+    [np.float64(0.25), np.float32(0.25), np.float16(0.25), Fraction(1, 4)],
+    ids=repr,
+)
+def test_numbers_of_other_kinds_are_fractions(size):
+    """NumPy's floats and Python's fractions are real numbers too."""
+    config = make(val_size=size, test_size=0.75)
+    assert config.val_size == 0.25
+    json.dumps(config.val_size)  # `info.metadata` is stored as JSON
+
+
+@pytest.mark.parametrize("size", [np.int64(3), np.int32(3), np.uint8(3)], ids=repr)
+def test_integers_of_numpy_are_counts_and_seeds(size):
+    """What looks like an int and says 3 is 3."""
+    config = make(val_size=size, test_size=size, seed=size)
+    stored = json.dumps([config.val_size, config.test_size, config.seed])
+    assert stored == "[3, 3, 3]"
+
+
+def test_a_float_and_an_int_of_one_are_different():
+    """1.0 is all of the images, 1 is one image."""
+    config = make(val_size=1, test_size=1.0)
+    assert isinstance(config.val_size, int)
+    assert isinstance(config.test_size, float)
+
+
+def test_a_count_of_any_size():
+    """How many images there are is seen when the CSV is read."""
+    assert make(val_size=10**400).val_size == 10**400
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        (
+            {"val_sise": 0.1},
+            (
+                "val_sise: there is no such field. Did you mean 'val_size'? The fields"
+                f" are: {FIELDS}"
+            ),
+        ),
+        (
+            {"batch": 1},
+            f"batch: there is no such field. The fields are: {FIELDS}",
+        ),
+    ],
+)
+def test_a_field_that_does_not_exist(fields, message):
+    """The message suggests a close one and lists all."""
+    assert error_of(**fields) == message
+
+
+def test_a_misspelled_field_in_place_of_a_required_one():
+    """What is misspelled is said before what is missing."""
+    with pytest.raises(tfds_imagecsv.ConfigError) as caught:
+        tfds_imagecsv.ImageCsvConfig(name="pets", image_dri="i", label_csv="l")
+    assert str(caught.value) == (
+        "image_dri: there is no such field. Did you mean 'image_dir'? The fields are:"
+        f" {FIELDS}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"name": "pets", "image_dir": "i"}, "label_csv: must be given"),
+        ({"label_csv": "l"}, "name, image_dir: must be given"),
+        ({"seed": 1}, "name, image_dir, label_csv: must be given"),
+        ({}, "name, image_dir, label_csv: must be given"),
+    ],
+)
+def test_required_fields_that_are_missing(fields, message):
+    """All of them are named at once."""
+    with pytest.raises(tfds_imagecsv.ConfigError) as caught:
+        tfds_imagecsv.ImageCsvConfig(**fields)
+    assert str(caught.value) == message
+
+
+def test_positional_arguments_are_refused():
+    """Fields have names, so that none is mistaken for another."""
+    with pytest.raises(TypeError, match="positional"):
+        tfds_imagecsv.ImageCsvConfig("pets", image_dir="i", label_csv="l")
+
+
+@pytest.mark.parametrize(
+    "duplicate",
+    [copy.copy, copy.deepcopy, lambda c: pickle.loads(pickle.dumps(c))],
+    ids=["copy", "deepcopy", "pickle"],
+)
+def test_a_copy_has_the_same_values(duplicate):
+    """TFDS copies configs, and `tfds build --num_processes` pickles them."""
+    config = make(classes=["b", "a"], val_size=3, seed=7)
+    again = duplicate(config)
+    assert type(again) is tfds_imagecsv.ImageCsvConfig
+    assert dataclasses.asdict(again) == dataclasses.asdict(config)
+
+
+def test_replace_checks_the_new_values():
+    """`dataclasses.replace` makes a config like any other."""
+    config = make()
+    assert dataclasses.replace(config, seed=3).seed == 3
+    with pytest.raises(tfds_imagecsv.ConfigError, match="seed must be an int"):
+        dataclasses.replace(config, seed=-3)
+
+
+@given(st.text(max_size=12) | st.text(alphabet="aZ_019.-+:/*é \n", max_size=8))
+def test_a_name_that_is_accepted_is_one_that_tfds_reads_as_a_config(name):
+    """`tfds.load("image_csv/NAME")` finds no version and no other config in it."""
+    try:
+        make(name=name)
+    except tfds_imagecsv.ConfigError:
+        return
+    builder_name, kwargs = tfds.core.naming.parse_builder_name_kwargs(
+        f"image_csv/{name}"
+    )
+    assert str(builder_name) == "image_csv"
+    assert kwargs == {"config": name}
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["a", "A-b_c+d.e", "1", "1.0", "1.0.0.0", "1.0.0-beta", "v1.0.0", "-", "_", "a."],
+)
+def test_names_that_tfds_can_load(name):
+    """Much more than letters is fine."""
+    assert make(name=name).name == name
+
+
+@given(st.floats(0, 1))
+def test_exact_fraction_is_near(size):
+    """No float is further than one in a thousand million from its fraction."""
+    found = config_lib.exact_fraction(size)
+    assert 0 <= found <= 1
+    assert abs(found - Fraction(size)) <= Fraction(1, 10**9)
+
+
+@given(st.integers(1, 1000), st.data())
+def test_exact_fraction_is_the_one_that_was_meant(q, data):
+    """The float nearest to p/q stands for p/q, and so does what remains of 1."""
+    p = data.draw(st.integers(0, q))
+    assert config_lib.exact_fraction(p / q) == Fraction(p, q)
+    assert config_lib.exact_fraction(1 - p / q) == 1 - Fraction(p, q)
+
+
+@given(st.integers(1, 1000), st.data())
+def test_fractions_that_were_meant_to_sum_to_one_do(q, data):
+    """Rounding errors of floats refuse no config, and accept none that is too much."""
+    p = data.draw(st.integers(0, q))
+    make(val_size=p / q, test_size=(q - p) / q)
+    assume(p < q)
+    with pytest.raises(tfds_imagecsv.ConfigError):
+        make(val_size=(p + 1) / q, test_size=(q - p) / q)

@@ -1,0 +1,116 @@
+"""What the tests share: small datasets, views of a directory, and no network."""
+
+import csv
+import hashlib
+import socket
+
+import hypothesis
+import pytest
+import tensorflow_datasets as tfds
+from PIL import Image
+
+import tfds_imagecsv
+
+# A slow machine is no failure.
+hypothesis.settings.register_profile("any_machine", deadline=None)
+hypothesis.settings.load_profile("any_machine")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def refuse_network():
+    """Makes each attempt to reach another machine fail."""
+
+    def refuse(*args, **kwargs):
+        raise AssertionError(f"a test must not use the network: {args} {kwargs}")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", refuse)
+        patch.setattr(socket.socket, "connect_ex", refuse)
+        patch.setattr(socket, "getaddrinfo", refuse)
+        yield
+
+
+@pytest.fixture(scope="session")
+def write_png():
+    """Returns a function that writes a PNG whose pixels depend on its path and seed."""
+
+    def write(path, *, width=5, height=4, seed=0):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pixels = hashlib.shake_128(f"{path.name} {seed}".encode())
+        size = (width, height)
+        image = Image.frombytes("RGB", size, pixels.digest(width * height * 3))
+        image.save(path, "PNG")
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def write_csv():
+    """Returns a function that writes a CSV of rows below a header."""
+
+    def write(path, rows, *, header=("filename", "label")):
+        with path.open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file).writerows([header, *rows])
+
+    return write
+
+
+@pytest.fixture
+def make_dataset(tmp_path, write_png, write_csv):
+    """Returns a function that writes images and their CSV, and returns a config.
+
+    The images are in `tmp_path/images`, of 5x4 pixels, and all different; the CSV is
+    `tmp_path/labels.csv`. By default there are 10 images of each of two classes. More
+    fields of the config are given as keywords.
+    """
+
+    def make(rows=None, **fields):
+        if rows is None:
+            rows = [(f"{at:02}.png", ("cat", "dog")[at % 2]) for at in range(20)]
+        image_dir, label_csv = tmp_path / "images", tmp_path / "labels.csv"
+        image_dir.mkdir(exist_ok=True)
+        for filename, _ in rows:
+            write_png(image_dir / filename)
+        write_csv(label_csv, rows)
+        values = {"name": "pets", "image_dir": image_dir, "label_csv": label_csv}
+        return tfds_imagecsv.ImageCsvConfig(**{**values, **fields})
+
+    return make
+
+
+@pytest.fixture
+def data_dir(tmp_path):
+    """A data directory that isn't there yet."""
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def make_builder(data_dir):
+    """Returns a function that makes the builder of a config, or of a config's name."""
+
+    def make(config, **kwargs):
+        kwargs = {"data_dir": data_dir, **kwargs}
+        return tfds.builder("image_csv", config=config, **kwargs)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def list_tree():
+    """Returns a function that lists all that is below a directory, with contents.
+
+    The directory itself may be missing: then the list is None.
+    """
+
+    def list_tree(directory):
+        if not directory.exists():
+            return None
+        return {
+            str(path.relative_to(directory)): (
+                path.stat().st_mtime_ns,
+                path.read_bytes() if path.is_file() else None,
+            )
+            for path in sorted(directory.rglob("*"))
+        }
+
+    return list_tree

@@ -1,0 +1,250 @@
+"""The `tfds build` command, in a process of its own as in a user's shell."""
+
+import itertools
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import pytest
+import tensorflow_datasets as tfds
+from PIL import Image
+
+import tfds_imagecsv
+
+CHECKOUT = pathlib.Path(__file__).parents[1]
+DUMMY_DATA = CHECKOUT / "dummy_data"
+IMPORTS = "--imports=tfds_imagecsv"
+
+
+def run(*command, cwd, data_dir):
+    """Runs a command in a directory, with a default data directory."""
+    env = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "TFDS_DATA_DIR": str(data_dir)}
+    return subprocess.run(
+        list(map(str, command)),
+        cwd=cwd,
+        env=env,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.fixture
+def tfds_build(tmp_path, data_dir):
+    """Returns a function that runs `tfds build`."""
+
+    def tfds_build(*args, cwd=tmp_path):
+        command = pathlib.Path(sys.executable).with_name("tfds")
+        return run(command, "build", *args, cwd=cwd, data_dir=data_dir)
+
+    return tfds_build
+
+
+def assert_success(process):
+    """Checks that a command did its job."""
+    assert process.returncode == 0, process.stderr
+
+
+def assert_error(process, message):
+    """Checks that a command failed, and that its user sees the reason only."""
+    assert process.returncode != 0
+    assert f"Error: {message}\n" in process.stderr
+    assert "Traceback" not in process.stderr
+
+
+def sizes_of(builder):
+    """Returns the numbers of examples by split."""
+    return {split: info.num_examples for split, info in builder.info.splits.items()}
+
+
+def test_the_first_command_of_the_readme(tfds_build, data_dir):
+    """The built-in dataset, made of the embedded data."""
+    process = tfds_build(
+        "image_csv/cifar10", IMPORTS, "--manual_dir=dummy_data", cwd=CHECKOUT
+    )
+    assert_success(process)
+    builder = tfds.builder("image_csv/cifar10", data_dir=data_dir)
+    assert sizes_of(builder) == {"train": 72, "validation": 36, "test": 12}
+
+
+def test_the_folder_of_the_builder(tfds_build, data_dir):
+    """In a checkout, TFDS finds the builder without an import: all built-in ones."""
+    process = tfds_build("tfds_imagecsv", "--manual_dir=dummy_data", cwd=CHECKOUT)
+    assert_success(process)
+    builder = tfds.builder("image_csv/cifar10", data_dir=data_dir)
+    assert sizes_of(builder) == {"train": 72, "validation": 36, "test": 12}
+
+
+# A process that knows TFDS, and not the plugin.
+LOAD = """
+import json, sys
+import tensorflow_datasets as tfds
+splits, info = tfds.load("image_csv/pets", with_info=True)
+found = {
+    name: sorted(
+        [
+            example["image/filename"].decode(),
+            info.features["label"].int2str(example["label"]),
+            list(example["image"].shape),
+        ]
+        for example in tfds.as_numpy(split)
+    )
+    for name, split in splits.items()
+}
+assert "tfds_imagecsv" not in sys.modules
+print(json.dumps({"classes": info.features["label"].names, "splits": found}))
+"""
+
+
+def test_a_config_of_ones_own(tfds_build, tmp_path, write_png, write_csv):
+    """A dataset made by JSON loads without the plugin, the images and the CSV."""
+    rows = [(f"{at:02}", ("001", "true")[at % 2]) for at in range(40)]
+    for at, (name, _) in enumerate(rows):
+        write_png(tmp_path / "my images" / f"{name}.png", height=3 + at)
+    write_csv(tmp_path / "pets.csv", rows, header=("id", "species"))
+    config = {
+        "name": "pets",
+        "image_dir": "my images",
+        "label_csv": str(tmp_path / "pets.csv"),
+        "filename_suffix": ".png",
+        "label_column": "species",
+        "classes": ["true", "001"],
+        "val_size": 0.3,
+        "test_size": 4,
+    }
+    data_dir = tmp_path / "elsewhere"
+    process = tfds_build(
+        "image_csv",
+        IMPORTS,
+        f"--config={json.dumps(config)}",
+        f"--manual_dir={tmp_path}",
+        f"--data_dir={data_dir}",
+        # TFDS 4.9.10 takes this, and then its own limits all the same.
+        "--max_shard_size_mb=1",
+    )
+    assert_success(process)
+    shutil.rmtree(tmp_path / "my images")
+    (tmp_path / "pets.csv").unlink()
+
+    process = run(sys.executable, "-c", LOAD, cwd=tmp_path, data_dir=data_dir)
+    assert_success(process)
+    found = json.loads(process.stdout)
+    assert found["classes"] == ["true", "001"]
+    assert {split: len(examples) for split, examples in found["splits"].items()} == {
+        "train": 24,
+        "validation": 12,
+        "test": 4,
+    }
+    assert sorted(itertools.chain(*found["splits"].values())) == [
+        [f"{name}.png", label, [3 + at, 5, 3]] for at, (name, label) in enumerate(rows)
+    ]
+
+
+def test_array_record_and_random_access(tfds_build, data_dir):
+    """`--file_format`, `--num_shards` and `--max_examples_per_split`."""
+    process = tfds_build(
+        "image_csv/cifar10",
+        IMPORTS,
+        f"--manual_dir={DUMMY_DATA}",
+        "--file_format=array_record",
+        "--num_shards=2",
+        "--max_examples_per_split=20",
+    )
+    assert_success(process)
+    builder = tfds.builder(
+        "image_csv/cifar10", data_dir=data_dir, file_format="array_record"
+    )
+    assert sizes_of(builder) == {"train": 20, "validation": 20, "test": 12}
+    assert sorted(path.name for path in builder.data_path.glob("*train*")) == [
+        "image_csv-train.array_record-00000-of-00002",
+        "image_csv-train.array_record-00001-of-00002",
+    ]
+    source = tfds.data_source("image_csv/cifar10", split="train", data_dir=data_dir)
+    assert len(source) == 20
+    names = set()
+    for at in (19, 0, 7):
+        example = source[at]
+        name = example["image/filename"].decode()
+        with Image.open(DUMMY_DATA / "train" / name) as image:
+            assert example["image"].tobytes() == image.tobytes()
+        names.add(name)
+    assert len(names) == 3
+
+
+def test_existing_datasets(tfds_build, tmp_path, data_dir):
+    """`--fail_if_exists` keeps one, and `--overwrite` replaces it."""
+    manual_dir = tmp_path / "manual" / "image_csv"
+    shutil.copytree(DUMMY_DATA, manual_dir)
+    builder = tfds.builder("image_csv/cifar10", data_dir=data_dir)
+    download_config = tfds.download.DownloadConfig(manual_dir=manual_dir)
+    builder.download_and_prepare(download_config=download_config)
+    labels = (manual_dir / "trainLabels.csv").read_text()
+    (manual_dir / "trainLabels.csv").write_text(labels.replace("frog", "newt"))
+    args = ["image_csv/cifar10", IMPORTS, f"--manual_dir={manual_dir.parent}"]
+    args.append("--add_name_to_manual_dir")
+
+    process = tfds_build(*args, "--fail_if_exists")
+    assert process.returncode != 0
+    assert "the data already exists" in process.stderr
+    builder = tfds.builder("image_csv/cifar10", data_dir=data_dir)
+    assert "frog" in builder.info.features["label"].names
+
+    assert_success(tfds_build(*args, "--overwrite"))
+    builder = tfds.builder("image_csv/cifar10", data_dir=data_dir)
+    assert "newt" in builder.info.features["label"].names
+    assert "frog" not in builder.info.features["label"].names
+    assert sizes_of(builder) == {"train": 72, "validation": 36, "test": 12}
+
+
+def test_missing_data(tfds_build, tmp_path, data_dir):
+    """The message ends with the instructions."""
+    manual_dir = tmp_path / "none"
+    process = tfds_build("image_csv/cifar10", IMPORTS, f"--manual_dir={manual_dir}")
+    reason = f"Manual directory {manual_dir} does not exist or is empty."
+    assert_error(
+        process,
+        f"image_dir train: {reason}\nlabel_csv trainLabels.csv: {reason}\n\n"
+        + tfds_imagecsv.ImageCsv.MANUAL_DOWNLOAD_INSTRUCTIONS,
+    )
+    assert not data_dir.exists()
+
+
+def test_a_misspelled_field(tfds_build, data_dir):
+    """The config is refused before anything is looked for."""
+    config = {"name": "pets", "image_dri": "images", "label_csv": "labels.csv"}
+    process = tfds_build("image_csv", IMPORTS, f"--config={json.dumps(config)}")
+    assert_error(
+        process,
+        "image_dri: there is no such field. Did you mean 'image_dir'? The fields are:"
+        " name, version, release_notes, supported_versions, description, tags,"
+        " image_dir, label_csv, filename_column, label_column, filename_suffix,"
+        " classes, val_size, test_size, seed",
+    )
+    assert not data_dir.exists()
+
+
+def test_missing_images_in_several_processes(
+    tfds_build, tmp_path, data_dir, make_dataset, write_csv
+):
+    """An error of another process looks as it does in one."""
+    config = make_dataset([])
+    write_csv(tmp_path / "labels.csv", [("a.png", "cat"), ("b.png", "dog")])
+    names = ("name", "image_dir", "label_csv")
+    values = json.dumps({name: getattr(config, name) for name in names})
+    process = tfds_build(
+        "image_csv", IMPORTS, f"--config={values}", "--num_processes=2"
+    )
+    assert_error(
+        process,
+        f"""\
+2 problems in {config.label_csv} with the images in {config.image_dir}:
+
+Image not found (2):
+  row 2: 'a.png'
+  row 3: 'b.png'
+  -> Check image_dir, filename_column and filename_suffix, or remove the rows.""",
+    )
+    assert not data_dir.exists()

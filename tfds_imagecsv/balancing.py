@@ -1,0 +1,381 @@
+"""Which split each whole group goes to, so that classes stay balanced."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+_Ints = npt.NDArray[np.int64]
+
+# Work is done in whole numbers, which are the same on every machine: deviations are
+# in 1024ths of a row, and weights of classes are 2**20 / size or 2**32 / size**2. A
+# product of the two, summed over a group, stays far below 2**63 for 2**31 rows.
+_ROW = 2**10
+
+# Exchanging two groups is tried among so many groups at the most: it looks at all
+# pairs of them. More groups than these balance well by moving single ones.
+_MOST_EXCHANGED = 1000
+
+
+def even_out(
+    counts: sparse.csr_array,
+    *,
+    wanted: Sequence[Sequence[Fraction]],
+    single: Sequence[int],
+    start: _Ints,
+) -> tuple[_Ints, bool]:
+    """Moves few groups from where chance puts them, so that single rows can even out.
+
+    **Rule.** A cell (the rows of a class in a split) should have no more rows than
+    are wanted, and no less than single rows, which are assigned later, can add.
+    Groups are moved one by one, and exchanged two by two, as long as that lessens the
+    sum of the squared excesses of all cells, divided by the sizes of the classes, and
+    of the splits' totals likewise. With many single rows, no group has to move.
+
+    Args:
+      counts: how many rows of each class each group has, int64, shape [groups,
+        classes].
+      wanted: how many rows of each class (outer) each split (inner) should get, 0 or
+        more; they sum to the rows of the class, with the single ones.
+      single: how many single rows of each class there are besides.
+      start: the split in which chance puts each group, int64, shape [groups].
+
+    Returns:
+      The split of each group, int64, shape [groups], and whether all cells and
+      totals are within 1 row of what they should be.
+    """
+    task = _Task(counts, wanted, single)
+    splits = task.improve(start, task.by_size)
+    return splits, max(task.measures(splits)[:2]) < _ROW
+
+
+def balance(
+    counts: sparse.csr_array, *, wanted: Sequence[Sequence[Fraction]], start: _Ints
+) -> _Ints:
+    """Assigns lumpy groups to splits, as near to what is wanted as they allow.
+
+    **Rule.** The reference is scikit-learn's `StratifiedGroupKFold`, whose rule is
+    extended to unequal shares here: the groups whose classes are the most uneven come
+    first, and each goes where the class proportions get the smallest standard
+    deviation. Its assignment, and the one by chance, are improved as in `even_out`,
+    with two weightings of the classes. Of all results the one is taken that is the
+    best in relation to the reference, and no worse than it, in three measures: the
+    largest deviation of a cell, the largest of a total, and the mean standard
+    deviation of the class proportions. At last, a split that is wanted and has no
+    group gets the one that it costs the least.
+
+    **Bound.** None can be given: finding the best assignment is NP-hard. What is
+    reached is reported.
+
+    Args:
+      counts: how many rows of each class each group has, int64, shape [groups,
+        classes]; a group may have one row.
+      wanted: how many rows of each class (outer) each split (inner) should get, 0 or
+        more; they sum to the rows of the class.
+      start: the split in which chance puts each group, int64, shape [groups].
+
+    Returns:
+      The split of each group, int64, shape [groups].
+    """
+    task = _Task(counts, wanted, single=[0] * counts.shape[1])
+    reference = task.reference()
+    bound = task.measures(reference)
+    best, lowest = reference, float(len(bound))
+    for candidate in (
+        task.improve(start, task.by_size),
+        task.improve(reference, task.by_size),
+        task.improve(reference, task.by_squared_size),
+    ):
+        relative = [
+            measure / most if most else float(measure > 0)
+            for measure, most in zip(task.measures(candidate), bound, strict=True)
+        ]
+        if max(relative) <= 1 and math.fsum(relative) < lowest:
+            best, lowest = candidate, math.fsum(relative)
+    return task.without_empty_splits(best)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Weighting:
+    """What the squared deviations of the cells are multiplied by.
+
+    Attributes:
+      rows: the rows of each class in each group, and their sum in the last column,
+        multiplied by the weights, int64, shape [groups, classes + 1].
+      own: what moving each group costs by its own size, int64, shape [groups].
+    """
+
+    rows: sparse.csr_array
+    own: _Ints
+
+
+class _Task:
+    """Groups to assign, and what an assignment of them is worth."""
+
+    def __init__(
+        self,
+        counts: sparse.csr_array,
+        wanted: Sequence[Sequence[Fraction]],
+        single: Sequence[int],
+    ) -> None:
+        self._counts = counts
+        self._groups, self._classes = counts.shape
+        class_sizes = np.asarray(counts.sum(axis=0)).ravel()
+        # The last row stands for the totals, as a class that all rows are in.
+        totals = [sum(column, Fraction(0)) for column in zip(*wanted, strict=True)]
+        self._splits = len(totals)
+        wanted = [*wanted, totals]
+        self._wanted = np.array(
+            [[int(rows * _ROW) for rows in row] for row in wanted], np.int64
+        )
+        self._shares = [
+            [float(rows / (sum(row) or 1)) for rows in row] for row in wanted
+        ]
+        self._single = np.array([[*single, sum(single)]], np.int64).T * _ROW
+        group_sizes = np.asarray(counts.sum(axis=1)).reshape(-1, 1)
+        self._table = sparse.csr_array(
+            sparse.hstack([counts, sparse.csr_array(group_sizes)], format="csr")
+        )
+        sizes = np.maximum(np.append(class_sizes, class_sizes.sum()), 1)
+        self._sizes = sizes
+        self.by_size = self._weighting(2**20 // sizes + 1)
+        self.by_squared_size = self._weighting(2**32 // sizes**2 + 1)
+
+    def _weighting(self, weights: _Ints) -> _Weighting:
+        rows = self._table.multiply(weights[None, :]).tocsr()
+        own = np.asarray(self._table.multiply(rows).sum(axis=1)).ravel()
+        return _Weighting(rows, _ROW * own)
+
+    def deviations(self, splits: _Ints) -> _Ints:
+        """Returns rows beyond what is wanted, in 1024ths, [classes + 1, splits]."""
+        chosen = sparse.csr_array(
+            (np.ones(self._groups, np.int64), (np.arange(self._groups), splits)),
+            shape=(self._groups, self._splits),
+        )
+        found: _Ints = (self._table.T @ chosen).toarray() * _ROW - self._wanted
+        return found
+
+    def excesses(self, deviations: _Ints, rows: Any = slice(None)) -> _Ints:
+        """Returns how far deviations are above 0, or below what single rows can add.
+
+        Args:
+          deviations: those of some classes, in 1024ths.
+          rows: the classes. Default: all, and the totals.
+        """
+        lack = np.minimum(deviations + self._single[rows], 0)
+        found: _Ints = np.maximum(deviations, 0) + lack
+        return found
+
+    def measures(self, splits: _Ints) -> tuple[float, float, float]:
+        """Returns how unbalanced an assignment is.
+
+        Returns:
+          The largest excess of a cell and of a total, in 1024ths of a row, and the
+          sum of the standard deviations of the classes' proportions.
+        """
+        deviations = self.deviations(splits)
+        largest = np.abs(self.excesses(deviations)).max(axis=1)
+        shares = np.array(self._shares[:-1])
+        rows = deviations[:-1] + self._wanted[:-1]
+        spread = math.fsum(
+            math.sqrt(math.fsum(value * value for value in row))
+            for row in (rows / self._sizes[:-1, None] / _ROW - shares).tolist()
+        )
+        return float(largest[:-1].max(initial=0)), float(largest[-1]), spread
+
+    def improve(self, start: _Ints, weighting: _Weighting) -> _Ints:
+        """Moves and exchanges groups while that lessens the squared deviations."""
+        splits = start.copy()
+        deviations = self.deviations(splits)
+        self._move_all(splits, deviations, weighting)
+        if self._groups <= _MOST_EXCHANGED:
+            while self._exchange(splits, deviations, weighting):
+                self._move_all(splits, deviations, weighting)
+        return splits
+
+    def _move_all(
+        self, splits: _Ints, deviations: _Ints, weighting: _Weighting
+    ) -> None:
+        """Moves single groups, in place, until no move is worth it.
+
+        The moves are rated all at once, which is fast, and made one by one, the best
+        first, each rated again then: the ones before may have taken its place.
+        """
+        indptr, indices = weighting.rows.indptr, weighting.rows.indices
+        moved = True
+        while moved:
+            moved = False
+            gains = _gains(splits, self.excesses(deviations), weighting)
+            best = gains.min(axis=1)
+            worthwhile = np.flatnonzero(best < 0)
+            for group in worthwhile[np.argsort(best[worthwhile], kind="stable")]:
+                cells = slice(indptr[group], indptr[group + 1])
+                classes = indices[cells]
+                excesses = self.excesses(deviations[classes], classes)
+                slope = weighting.rows.data[cells] @ excesses
+                gain = slope - slope[splits[group]] + weighting.own[group]
+                gain[splits[group]] = 0
+                to = int(gain.argmin())
+                if gain[to] < 0:
+                    self._move(group, to, splits, deviations)
+                    moved = True
+
+    def _move(self, group: int, to: int, splits: _Ints, deviations: _Ints) -> None:
+        table = self._table
+        cells = slice(table.indptr[group], table.indptr[group + 1])
+        rows = table.data[cells] * _ROW
+        deviations[table.indices[cells], splits[group]] -= rows
+        deviations[table.indices[cells], to] += rows
+        splits[group] = to
+
+    def _exchange(
+        self, splits: _Ints, deviations: _Ints, weighting: _Weighting
+    ) -> bool:
+        """Exchanges those two groups, in place, whose exchange is worth the most.
+
+        Returns:
+          Whether an exchange was worth it.
+        """
+        gains = _gains(splits, self.excesses(deviations), weighting)
+        shared = (weighting.rows @ self._table.T).toarray() * _ROW
+        best, pair = 0, None
+        for a in range(self._splits):
+            for b in range(a + 1, self._splits):
+                in_a, in_b = np.flatnonzero(splits == a), np.flatnonzero(splits == b)
+                if not (len(in_a) and len(in_b)):
+                    continue
+                # What two groups share, the exchange doesn't move.
+                both = (
+                    gains[in_a, b][:, None]
+                    + gains[in_b, a][None, :]
+                    - 2 * shared[np.ix_(in_a, in_b)]
+                )
+                at = int(both.argmin())
+                if both.flat[at] < best:
+                    best = int(both.flat[at])
+                    pair = int(in_a[at // len(in_b)]), int(in_b[at % len(in_b)])
+        if pair is None:
+            return False
+        one, other = pair
+        to, back = int(splits[other]), int(splits[one])
+        self._move(one, to, splits, deviations)
+        self._move(other, back, splits, deviations)
+        return True
+
+    def without_empty_splits(self, splits: _Ints) -> _Ints:
+        """Moves a group to each split that is wanted and has none, if there is one."""
+        splits = splits.copy()
+        deviations = self.deviations(splits)
+        for to in np.flatnonzero(self._wanted[-1]):
+            groups_of = np.bincount(splits, minlength=self._splits)
+            gains = _gains(splits, self.excesses(deviations), self.by_size)[:, to]
+            can_go = groups_of[splits] > 1
+            if groups_of[to] == 0 and can_go.any():
+                movable = np.flatnonzero(can_go)
+                group = int(movable[gains[movable].argmin()])
+                self._move(group, int(to), splits, deviations)
+        return splits
+
+    def reference(self) -> _Ints:
+        """Returns the assignment of `StratifiedGroupKFold`, for any shares."""
+        class_sizes, shares = self._sizes.tolist(), self._shares
+        classes = [_PlacedClass(row) for row in shares[:-1]]
+        totals = [0] * self._splits
+        spread = 0.0
+        splits = np.zeros(self._groups, np.int64)
+        for group, cells in self._most_uneven_first():
+            added = [(classes[c], rows / class_sizes[c]) for c, rows in cells]
+            rest = spread - math.fsum(placed.spread for placed, _ in added)
+            best = math.inf, math.inf, 0
+            for s, share in enumerate(shares[-1]):
+                new_spread = rest + math.fsum(
+                    placed.spread_with(s, proportion) for placed, proportion in added
+                )
+                fullness = totals[s] / share if share else math.inf
+                # Of splits that are as good as equal, the emptiest.
+                if new_spread < best[0] or (
+                    math.isclose(new_spread, best[0], rel_tol=1e-5, abs_tol=1e-8)
+                    and fullness < best[1]
+                ):
+                    best = new_spread, fullness, s
+            spread, _, s = best
+            splits[group] = s
+            totals[s] += sum(rows for _, rows in cells)
+            for placed, proportion in added:
+                placed.add(s, proportion)
+        return splits
+
+    def _most_uneven_first(self) -> list[tuple[int, list[tuple[int, int]]]]:
+        """Returns each group, and the classes and numbers of its rows.
+
+        The groups are in the order of the standard deviation over the classes.
+        """
+        counts = self._counts
+        indptr = counts.indptr.tolist()
+        pairs = list(zip(counts.indices.tolist(), counts.data.tolist(), strict=True))
+        groups = [
+            (group, pairs[start:stop])
+            for group, (start, stop) in enumerate(itertools.pairwise(indptr))
+        ]
+
+        def evenness(group: tuple[int, list[tuple[int, int]]]) -> int:
+            rows = [rows for _, rows in group[1]]
+            # The variance, negated, times the squared number of classes.
+            total: int = sum(rows) ** 2 - self._classes * sum(n * n for n in rows)
+            return total
+
+        return sorted(groups, key=evenness)
+
+
+def _gains(splits: _Ints, excesses: _Ints, weighting: _Weighting) -> _Ints:
+    """Returns half of what moving each group to each split adds to the squares.
+
+    Where a move ends within what a cell should have, it adds less.
+    """
+    slope = weighting.rows @ excesses
+    here = np.arange(len(splits)), splits
+    gains: _Ints = slope - slope[here][:, None] + weighting.own[:, None]
+    gains[here] = 0
+    return gains
+
+
+class _PlacedClass:
+    """How evenly the rows of a class that are placed so far are spread.
+
+    The spread is the root of the sum of the squared deviations of the splits'
+    proportions from their shares of what is placed.
+    """
+
+    def __init__(self, shares: list[float]) -> None:
+        self._shares = shares
+        self._squared_shares = math.fsum(share * share for share in shares)
+        self._proportions = [0.0] * len(shares)
+        self._placed = 0.0
+        # The sums of the squared proportions, and of their products with the shares.
+        self._squares = 0.0
+        self._products = 0.0
+        self.spread = 0.0
+
+    def spread_with(self, s: int, more: float) -> float:
+        """Returns the spread if `more` of the class were in split `s`."""
+        squares = self._squares + more * (2 * self._proportions[s] + more)
+        products = self._products + self._shares[s] * more
+        placed = self._placed + more
+        square = squares + placed * (placed * self._squared_shares - 2 * products)
+        return math.sqrt(max(0.0, square))
+
+    def add(self, s: int, more: float) -> None:
+        """Puts `more` of the class into split `s`."""
+        self.spread = self.spread_with(s, more)
+        self._squares += more * (2 * self._proportions[s] + more)
+        self._products += self._shares[s] * more
+        self._placed += more
+        self._proportions[s] += more
