@@ -139,6 +139,7 @@ class _Task:
         self._shares = [
             [float(rows / (sum(row) or 1)) for rows in row] for row in wanted
         ]
+        self._has_single = any(single)
         self._single = np.array([[*single, sum(single)]], np.int64).T * _ROW
         group_sizes = np.asarray(counts.sum(axis=1)).reshape(-1, 1)
         self._table = sparse.csr_array(
@@ -170,6 +171,8 @@ class _Task:
           deviations: those of some classes, in 1024ths.
           rows: the classes. Default: all, and the totals.
         """
+        if not self._has_single:
+            return deviations
         lack = np.minimum(deviations + self._single[rows], 0)
         found: _Ints = np.maximum(deviations, 0) + lack
         return found

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from etils import epath
 
-from tfds_imagecsv import exceptions
+from tfds_imagecsv import exceptions, gc_pause
 from tfds_imagecsv.problems import Kind, Problem
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ class LabelTable:
     problems: tuple[Problem, ...]
 
 
+@gc_pause.paused_gc()
 def read_labels(
     path: epath.Path,
     *,
@@ -108,7 +109,11 @@ def read_labels(
         has no rows, or not the columns asked for.
     """
     records = _records(path)
-    header = next((cells for _, cells in records if _is_filled(cells)), [])
+    number = 0
+    header: list[str] = []
+    while not _is_filled(header) and (cells := next(records, None)) is not None:
+        number += 1
+        header = cells
     header = [name.strip() for name in header]
     columns = _columns(
         path,
@@ -121,21 +126,19 @@ def read_labels(
     problems: list[Problem] = []
     numbers: list[int] = []
     cells_of: dict[str, list[str]] = {field: [] for field in columns}
-    # Column by column, which is faster than row by row; not all rows at once, since
-    # a million lists are slow to make.
+    # Column by column, which is faster than row by row.
     while batch := list(itertools.islice(records, _BATCH)):
-        whole = [record for record in batch if len(record[1]) == len(header)]
-        filled = [record for record in whole if record[1][0] or _is_filled(record[1])]
-        numbers += [number for number, _ in filled]
-        by_column = list(zip(*(cells for _, cells in filled), strict=True))
+        batch_numbers: Sequence[int] = range(number + 1, number + 1 + len(batch))
+        number += len(batch)
+        if not all(len(cells) == len(header) and cells[0] for cells in batch):
+            batch_numbers, batch = _whole_rows(
+                batch_numbers, batch, len(header), problems
+            )
+        numbers += batch_numbers
+        by_column = list(zip(*batch, strict=True))
         for field, position in columns.items():
-            if filled:
+            if batch:
                 cells_of[field] += map(str.strip, by_column[position])
-        for number, cells in batch if len(whole) < len(batch) else ():
-            if len(cells) != len(header) and _is_filled(cells):
-                noun = "cell" if len(cells) == 1 else "cells"
-                detail = f"{len(cells)} {noun} under {len(header)} headers: {cells[:4]}"
-                problems.append(Problem(Kind.RAGGED, number, detail))
     if not numbers and not problems:
         raise exceptions.SourceError(
             f"label_csv {path}: there are no rows below the header {header}. Give each"
@@ -143,23 +146,26 @@ def read_labels(
         )
 
     filenames = cells_of["filename_column"]
-    split_names = cells_of.get("split_column", [""] * len(numbers))
-    given = [_SYNONYMS.get(name.lower(), name) for name in split_names]
+    nothing = [""] * len(numbers)
     rows: dict[str, list[Any]] = {
         "row": numbers,
         "filename": filenames,
-        "key": [posixpath.normpath(name + filename_suffix) for name in filenames],
+        "key": [_normalized(name + filename_suffix) for name in filenames],
         "label": cells_of["label_column"],
-        "group": cells_of.get("group_column", [""] * len(numbers)),
-        "given": given,
+        "group": cells_of.get("group_column", nothing),
+        "given": nothing,
     }
+    if "split_column" in cells_of:
+        split_names = cells_of["split_column"]
+        rows["given"] = [_SYNONYMS.get(name.lower(), name) for name in split_names]
     found = _problems_of_rows(rows, None if classes is None else frozenset(classes))
     problems += found.values()
     usable = [at for at in range(len(numbers)) if at not in found]
     usable.sort(key=rows["key"].__getitem__)
+    by_key = np.array(usable, np.int64)
     # Objects, since most of what follows goes through them one by one.
     table = {
-        name: pd.Series(np.array(rows[name], dtype=object)[usable], dtype=object)
+        name: pd.Series(np.array(rows[name], dtype=object)[by_key], dtype=object)
         for name in _ROWS
     }
     names = sorted(set(table["label"]) - {""}) if classes is None else classes
@@ -168,6 +174,29 @@ def read_labels(
         class_names=tuple(names),
         problems=tuple(sorted(problems, key=lambda problem: problem.row)),
     )
+
+
+def _whole_rows(
+    numbers: Sequence[int],
+    batch: list[list[str]],
+    width: int,
+    problems: list[Problem],
+) -> tuple[list[int], list[list[str]]]:
+    """Returns the rows that are neither blank nor ragged, and their numbers.
+
+    Ragged ones are added to the problems.
+    """
+    whole = []
+    for number, cells in zip(numbers, batch, strict=True):
+        if not _is_filled(cells):
+            continue
+        if len(cells) == width:
+            whole.append((number, cells))
+        else:
+            noun = "cell" if len(cells) == 1 else "cells"
+            detail = f"{len(cells)} {noun} under {width} headers: {cells[:4]}"
+            problems.append(Problem(Kind.RAGGED, number, detail))
+    return [number for number, _ in whole], [cells for _, cells in whole]
 
 
 def _is_filled(cells: list[str]) -> bool:
@@ -206,11 +235,7 @@ def _problems_of_rows(
         check(
             Kind.LINE_BREAK,
             # TFDS keeps the class names in a file with one name a line.
-            [
-                at
-                for at, text in enumerate(rows[column])
-                if "\n" in text or "\r" in text
-            ],
+            _with_line_break(rows[column]),
             lambda column=column, **values: repr(_shortened(values[column])),
         )
     if known is not None:
@@ -234,16 +259,30 @@ def _problems_of_rows(
         lambda filename, **_: repr(filename),
     )
     first_of: dict[str, int] = {}
+    are_unique = len(set(rows["key"])) == len(rows["key"])
     check(
         Kind.REPEATED,
         [
             at
-            for at, key in enumerate(rows["key"])
+            for at, key in enumerate([] if are_unique else rows["key"])
             if first_of.setdefault(key, at) != at and at not in found
         ],
         lambda key, **_: f"{key!r} is in row {rows['row'][first_of[key]]} already",
     )
     return found
+
+
+def _with_line_break(column: Sequence[str]) -> list[int]:
+    """Returns the positions of the cells that have a line break."""
+    whole = "".join(column)  # quickly searched, and there is mostly none
+    if "\n" not in whole and "\r" not in whole:
+        return []
+    return [at for at, text in enumerate(column) if "\n" in text or "\r" in text]
+
+
+def _normalized(name: str) -> str:
+    """Returns a path in its shortest form; most names have no folder and are in it."""
+    return posixpath.normpath(name) if "/" in name or name in ("", ".") else name
 
 
 def _leaves(key: str) -> bool:
@@ -309,8 +348,8 @@ def _columns(
     return positions
 
 
-def _records(path: epath.Path) -> Iterator[tuple[int, list[str]]]:
-    """Yields each row's number, from 1, and its cells.
+def _records(path: epath.Path) -> Iterator[list[str]]:
+    """Returns an iterator over the cells of each row, with the header.
 
     Raises:
       SourceError: if the file can't be read as text or as CSV.
@@ -349,7 +388,7 @@ def _records(path: epath.Path) -> Iterator[tuple[int, list[str]]]:
                 f"label_csv {path}: line {_line_of_error(text)}: {error}. Close each"
                 " quoted cell before the next comma, and write a quote within it twice."
             ) from None
-    yield from enumerate(_parse(text, strict), start=1)
+    return _parse(text, strict)
 
 
 def _has_line_breaks(text: str) -> bool:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import sparse
 
-from tfds_imagecsv import apportionment, balancing, config, exceptions
+from tfds_imagecsv import apportionment, balancing, config, exceptions, gc_pause
 from tfds_imagecsv.units import Units
 
 _Ints = npt.NDArray[np.int64]
@@ -110,6 +110,7 @@ class SplitPlan:
     largest_split_deviation: float
 
 
+@gc_pause.paused_gc()
 def plan_splits(
     keys: Sequence[str],
     labels: Sequence[str],
@@ -158,8 +159,8 @@ def plan_splits(
     rows = len(keys)
     if units is None:
         units = Units(unit_of=np.arange(rows), sizes=np.ones(rows, np.int64))
-    ids = {name: c for c, name in enumerate(class_names)}
-    classes = np.array([ids.get(label, -1) for label in labels], np.int64)
+    ids = {"": -1} | {name: c for c, name in enumerate(class_names)}
+    classes = np.array(list(map(ids.__getitem__, labels)), np.int64)
     is_given = _any_in_unit(units, _filled(given, rows))
     is_pinned = _any_in_unit(units, _filled(pinned, rows)) & ~is_given
     splits = _fixed_splits(units, keys, given, pinned)
