@@ -382,3 +382,101 @@ def test_fractions_that_were_meant_to_sum_to_one_do(q, data):
     assume(p < q)
     with pytest.raises(tfds_imagecsv.ConfigError):
         make(val_size=(p + 1) / q, test_size=(q - p) / q)
+
+
+# Groups, given and pinned splits, folds, duplicates and rare classes
+
+
+def test_defaults_of_how_rows_are_divided():
+    """Without a word about them, nothing is bound, given, pinned or dropped."""
+    config = make()
+    assert config.group_column is None
+    assert config.split_column is None
+    assert config.folds == 0
+    assert config.duplicates == "together"
+    assert config.pinned_splits is None
+    assert config.min_class_size == 1
+    assert config.rare_classes == "keep"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("group_column", "patient"),
+        ("split_column", "part"),
+        ("folds", 0),
+        ("folds", 2),
+        ("folds", np.int64(10)),
+        ("duplicates", "together"),
+        ("duplicates", "drop"),
+        ("duplicates", "error"),
+        ("pinned_splits", "~/pets/split_manifest.csv"),
+        ("pinned_splits", "gs://pets/split_manifest.csv"),
+        ("min_class_size", 1),
+        ("min_class_size", np.int32(7)),
+        ("rare_classes", "keep"),
+        ("rare_classes", "drop"),
+        ("rare_classes", "error"),
+    ],
+)
+def test_a_value_that_a_field_can_have(field, value):
+    """What is given is what the config has."""
+    assert getattr(make(**{field: value}), field) == value
+
+
+def test_the_path_of_a_manifest_becomes_a_string():
+    """A path object and its string are the same config."""
+    config = make(pinned_splits=pathlib.Path("/pets") / "split_manifest.csv")
+    assert config.pinned_splits == "/pets/split_manifest.csv"
+
+
+FOLDS_RULE = "folds must be 0 or an int of 2 or more, got "
+MIN_CLASS_SIZE_RULE = "min_class_size must be an int of 1 or more, got "
+DUPLICATES_RULE = "duplicates must be one of 'together', 'drop', 'error', got "
+RARE_CLASSES_RULE = "rare_classes must be one of 'keep', 'drop', 'error', got "
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("group_column", "", TEXT_RULE.format("group_column") + "''"),
+        ("group_column", " ", TEXT_RULE.format("group_column") + "' '"),
+        ("group_column", 2, TEXT_RULE.format("group_column") + "2"),
+        ("split_column", "", TEXT_RULE.format("split_column") + "''"),
+        ("split_column", ["s"], TEXT_RULE.format("split_column") + "['s']"),
+        ("folds", 1, FOLDS_RULE + "1"),
+        ("folds", -2, FOLDS_RULE + "-2"),
+        ("folds", 5.0, FOLDS_RULE + "5.0"),
+        ("folds", True, FOLDS_RULE + "True"),
+        ("folds", False, FOLDS_RULE + "False"),
+        ("folds", None, FOLDS_RULE + "None"),
+        ("folds", "5", FOLDS_RULE + "'5'"),
+        ("duplicates", "keep", DUPLICATES_RULE + "'keep'"),
+        ("duplicates", "Drop", DUPLICATES_RULE + "'Drop'"),
+        ("duplicates", "", DUPLICATES_RULE + "''"),
+        ("duplicates", None, DUPLICATES_RULE + "None"),
+        ("duplicates", ["drop"], DUPLICATES_RULE + "['drop']"),
+        ("pinned_splits", "", "pinned_splits must be a path, got ''"),
+        ("pinned_splits", " ", "pinned_splits must be a path, got ' '"),
+        ("pinned_splits", 0, "pinned_splits must be a path, got 0"),
+        ("pinned_splits", b"m.csv", "pinned_splits must be a path, got b'm.csv'"),
+        ("min_class_size", 0, MIN_CLASS_SIZE_RULE + "0"),
+        ("min_class_size", -1, MIN_CLASS_SIZE_RULE + "-1"),
+        ("min_class_size", 2.0, MIN_CLASS_SIZE_RULE + "2.0"),
+        ("min_class_size", True, MIN_CLASS_SIZE_RULE + "True"),
+        ("min_class_size", None, MIN_CLASS_SIZE_RULE + "None"),
+        ("rare_classes", "together", RARE_CLASSES_RULE + "'together'"),
+        ("rare_classes", "KEEP", RARE_CLASSES_RULE + "'KEEP'"),
+        ("rare_classes", None, RARE_CLASSES_RULE + "None"),
+        ("rare_classes", 1, RARE_CLASSES_RULE + "1"),
+    ],
+)
+def test_a_value_that_no_division_of_rows_can_have(field, value, message):
+    """The message has the field, the rule and the value."""
+    assert error_of(**{field: value}) == message
+
+
+def test_numbers_of_numpy_are_stored_like_any_others():
+    """A dataset's metadata are JSON, which knows no number of NumPy."""
+    config = make(folds=np.int64(3), min_class_size=np.int64(2))
+    assert json.loads(json.dumps([config.folds, config.min_class_size])) == [3, 2]

@@ -126,7 +126,7 @@ Identical images with different labels (1):
 
 Rows that belong together, in different splits (1):
   row 2: x
-  -> Give one split to all rows of a group and all copies of an image.
+  -> Give one split to all of them, in the CSV or in the pinned manifest.
 
 Pinned row that the CSV gives to another split (1):
   row 2: x

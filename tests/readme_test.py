@@ -12,6 +12,7 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 import tfds_imagecsv
+from tfds_imagecsv import splits
 
 REPOSITORY = Path(__file__).parent.parent
 BLOCKS = re.findall(
@@ -68,3 +69,22 @@ def test_the_table_of_the_config_is_complete():
     inherited = {field.name for field in dataclasses.fields(tfds.core.BuilderConfig)}
     own = [field.name for field in dataclasses.fields(tfds_imagecsv.ImageCsvConfig)]
     assert rows == [name for name in own if name == "name" or name not in inherited]
+
+
+def test_the_picture_of_the_splits_is_true():
+    """Its counts are those of a plan for so many images."""
+    text = (REPOSITORY / "README.md").read_text()
+    rows = re.findall(r"^(\w+) +(\d+) images   \|(.*)\|$", text, re.M)
+    sizes = {name: int(size) for name, size, _ in rows}
+    labels = [name for name, size in sizes.items() for _ in range(size)]
+    planned = splits.plan_splits(
+        [f"{label}_{at}.png" for at, label in enumerate(labels)],
+        labels,
+        class_names=list(sizes),
+        options=splits.SplitOptions(),
+    )
+    drawn = {name: dict(re.findall(r"(\w+) (\d+)", cells)) for name, _, cells in rows}
+    assert len(drawn) == 3
+    for split, counts in planned.class_counts.items():
+        for name, count in counts.items():
+            assert int(drawn[name].get(split, 0)) == count

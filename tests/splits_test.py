@@ -441,3 +441,16 @@ def test_fewer_images_than_splits():
         "2 images are too few for the splits train, validation, test: validation would"
         " be empty. Make val_size or test_size 0, or add images."
     )
+
+
+def test_groups_go_where_an_overfull_pinned_split_leaves_a_lack():
+    """What is wanted is scaled to what there is, so that no split wants too much."""
+    rows = rows_of([60])
+    rows.groups[30:] = [f"group{at // 3}" for at in range(30)]
+    pinned = ["validation"] * 20 + [""] * 40
+    planned = plan(rows, pinned=pinned, val_size=0.1, test_size=0.4)
+    counts = {name: count["class0"] for name, count in planned.class_counts.items()}
+    # Of the 40 others, train wants 30 and test 24: both lack as much.
+    assert counts["validation"] == 20
+    assert abs(counts["train"] - 23) <= 1
+    assert counts["train"] + counts["test"] == 40

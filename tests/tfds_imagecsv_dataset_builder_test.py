@@ -1,5 +1,7 @@
 """The dataset builder, as its users call it from Python."""
 
+import csv
+import hashlib
 import importlib.metadata
 import itertools
 import pathlib
@@ -906,3 +908,250 @@ def test_a_config_of_another_class(data_dir, config, kind):
     assert str(caught.value) == (
         f"config must be a name or an ImageCsvConfig, got {kind}"
     )
+
+
+# Groups, copies, given and pinned splits, folds
+
+
+def spoiled_by_copies(config, copies):
+    """Makes images of a dataset the same as others, and returns the config."""
+    for copy, original in copies.items():
+        directory = pathlib.Path(config.image_dir)
+        shutil.copyfile(directory / original, directory / copy)
+    return config
+
+
+def with_columns(config, write_csv, names, rows):
+    """Writes a dataset's CSV anew with more columns, and returns the config."""
+    write_csv(pathlib.Path(config.label_csv), rows, header=("f", "l", *names))
+    return config
+
+
+def splits_of(builder):
+    """Returns the split of each file name, as read back from the records."""
+    return {
+        name: split for split, names in filenames_of(builder).items() for name in names
+    }
+
+
+def manifest_of(builder):
+    """Returns the lines of the split manifest beside the records, as dicts."""
+    path = builder.data_path / "split_manifest.csv"
+    with open(path, encoding="utf-8", newline="") as file:  # noqa: PTH123 - newline
+        return list(csv.DictReader(file))
+
+
+def test_the_manifest_says_what_the_records_are(make_dataset, make_builder):
+    """It has each record's split and label, and the digest of its image."""
+    builder = prepared(make_builder(make_dataset()))
+    lines = manifest_of(builder)
+    assert [line["key"] for line in lines] == [f"{at:02}.png" for at in range(20)]
+    assert {line["key"]: line["split"] for line in lines} == splits_of(builder)
+    by_key = {line["key"]: line for line in lines}
+    labels = builder.info.features["label"]
+    for records in all_records_of(builder).values():
+        for record in records:
+            line = by_key[record["image/filename"].decode()]
+            assert line["label"] == labels.int2str(record["label"])
+            assert line["group"] == ""
+            assert line["digest"] == hashlib.sha256(record["image"]).hexdigest()
+    assert not (builder.data_path / "rejected_rows.csv").exists()
+
+
+def test_the_manifest_of_the_first_examples(make_dataset, make_builder):
+    """It has no more rows than there are records."""
+    builder = prepared(make_builder(make_dataset()), max_examples_per_split=1)
+    lines = manifest_of(builder)
+    assert {line["key"]: line["split"] for line in lines} == splits_of(builder)
+    assert len(lines) == 3
+
+
+def test_dropped_rows_are_listed_beside_the_records(make_dataset, make_builder):
+    """Law 6: with the row, the reason and the label; the records haven't them."""
+    rows = [(f"{at:02}.png", "cat") for at in range(20)]
+    rows += [("é, 1.png", "fox"), ("copy.png", "cat")]
+    config = make_dataset(
+        rows, duplicates="drop", min_class_size=2, rare_classes="drop"
+    )
+    builder = make_builder(spoiled_by_copies(config, {"copy.png": "07.png"}))
+    with pytest.warns(tfds_imagecsv.ImageCsvWarning):
+        prepared(builder)
+    assert (builder.data_path / "rejected_rows.csv").read_bytes().decode() == (
+        "row,key,label,reason\n"
+        "23,copy.png,cat,identical to 07.png in row 9\n"
+        '22,"é, 1.png",fox,class with fewer images than min_class_size: 1\n'
+    )
+    assert sorted(splits_of(builder)) == [f"{at:02}.png" for at in range(20)]
+    assert len(manifest_of(builder)) == 20
+    assert builder.info.features["label"].names == ["cat"]
+    metadata = builder.info.metadata
+    assert metadata["rejected_rows"] == 2
+    assert (metadata["duplicate_sets"], metadata["duplicate_images"]) == (1, 2)
+
+
+def test_policies_that_drop_nothing_list_nothing(make_dataset, make_builder):
+    """There is no list of dropped rows without one."""
+    config = make_dataset(duplicates="drop", min_class_size=2, rare_classes="drop")
+    builder = prepared(make_builder(config))
+    assert not (builder.data_path / "rejected_rows.csv").exists()
+
+
+def test_a_build_that_is_pinned_by_an_earlier_one(
+    make_dataset, make_builder, data_dir, tmp_path
+):
+    """Law 4: rows are added, the seed is another, and no old record moves."""
+    first = prepared(make_builder(make_dataset(val_size=0.2, test_size=0.2)))
+    before = splits_of(first)
+    rows = [(f"{at:02}.png", ("cat", "dog")[at % 2]) for at in range(40)]
+    config = make_dataset(
+        rows,
+        val_size=0.2,
+        test_size=0.2,
+        seed=5,
+        pinned_splits=first.data_path / "split_manifest.csv",
+    )
+    second = prepared(make_builder(config, data_dir=tmp_path / "second"))
+    after = splits_of(second)
+    assert {name: after[name] for name in before} == before
+    assert sizes_of(second) == {"train": 24, "validation": 8, "test": 8}
+    assert second.info.metadata["largest_class_deviation"] == 0
+    # And one that is pinned by that, in its own place.
+    config = make_dataset(
+        rows, seed=6, pinned_splits=second.data_path / "split_manifest.csv"
+    )
+    third = make_builder(config, data_dir=tmp_path / "second")
+    assert splits_of(prepared(third, download_mode=OVERWRITE)) == after
+
+
+def test_a_relative_manifest_is_in_the_manual_directory(
+    make_dataset, make_builder, tmp_path
+):
+    """Like the CSV and the images."""
+    (tmp_path / "pinned.csv").write_text(
+        "key,split,label,group,digest\n00.png,holdout,cat,,\n"
+    )
+    builder = make_builder(make_dataset(pinned_splits="pinned.csv"))
+    with pytest.warns(tfds_imagecsv.ImageCsvWarning):
+        prepared(builder, manual_dir=tmp_path)
+    assert splits_of(builder)["00.png"] == "holdout"
+
+
+NO_MANIFEST = (
+    "pinned_splits {}: this isn't a split manifest: it has no column key, split, group,"
+    " digest. Give the split_manifest.csv of an earlier build."
+)
+
+
+@pytest.mark.parametrize(
+    ("manifest", "message"),
+    [
+        (None, "pinned_splits {}: no such file or directory."),
+        (
+            "filename,label\n00.png,cat\n",
+            NO_MANIFEST,
+        ),
+    ],
+    ids=["missing", "another file"],
+)
+def test_a_bad_manifest_changes_nothing(
+    tmp_path, make_dataset, make_builder, data_dir, list_tree, manifest, message
+):
+    """A dataset that is to be replaced survives, and no directory is made."""
+    prepared(make_builder(make_dataset()))
+    path = tmp_path / "pinned.csv"
+    if manifest is not None:
+        path.write_text(manifest)
+    config = make_dataset(pinned_splits=path)
+    before = list_tree(data_dir)
+    with pytest.raises(tfds_imagecsv.SourceError) as caught:
+        prepared(make_builder(config), download_mode=OVERWRITE)
+    assert str(caught.value) == message.format(path)
+    assert list_tree(data_dir) == before
+    with pytest.raises(tfds_imagecsv.SourceError):
+        prepared(make_builder(config, data_dir=tmp_path / "none"))
+    assert not (tmp_path / "none").exists()
+
+
+def test_folds(make_dataset, make_builder):
+    """They are read with TFDS's split arithmetic, for cross-validation."""
+    builder = prepared(make_builder(make_dataset(folds=3, test_size=2)))
+    assert sizes_of(builder) == {"fold0": 6, "fold1": 6, "fold2": 6, "test": 2}
+    names = filenames_of(builder)
+    both = [
+        record["image/filename"].decode()
+        for record in records_of(builder, "fold0+fold1")
+    ]
+    assert both == names["fold0"] + names["fold1"]
+    assert len(records_of(builder, "fold0[:50%]+fold2")) == 9
+    assert sorted(itertools.chain(*names.values())) == [
+        f"{at:02}.png" for at in range(20)
+    ]
+    assert list(builder.info.metadata["class_counts"]) == list(names)
+    assert builder.info.metadata["folds"] == 3
+
+
+def test_unlabeled_images(make_dataset, make_builder, write_csv):
+    """They have the label -1, and are in no class; other names are splits, too."""
+    rows = [(f"{at:02}.png", ("cat", "dog")[at % 2], "") for at in range(20)]
+    config = make_dataset(
+        [row[:2] for row in rows] + [("u.png", ""), ("v.png", ""), ("w.png", "")],
+        split_column="s",
+    )
+    rows += [("u.png", "", "unlabeled"), ("v.png", "", "unlabeled")]
+    rows += [("w.png", "dog", "Holdout")]
+    builder = prepared(make_builder(with_columns(config, write_csv, ["s"], rows)))
+    assert sizes_of(builder) == {
+        "train": 16,
+        "validation": 2,
+        "test": 2,
+        "unlabeled": 2,
+        "Holdout": 1,
+    }
+    assert [record["label"] for record in records_of(builder, "unlabeled")] == [-1, -1]
+    assert [record["label"] for record in records_of(builder, "Holdout")] == [1]
+    assert builder.info.features["label"].names == ["cat", "dog"]
+    images = list(builder.as_dataset(split="unlabeled", as_supervised=True))
+    assert [tuple(image.shape) for image, _ in images] == [(4, 5, 3)] * 2
+    assert builder.info.metadata["class_counts"]["unlabeled"] == {"cat": 0, "dog": 0}
+    by_key = {line["key"]: line for line in manifest_of(builder)}
+    assert (by_key["u.png"]["label"], by_key["u.png"]["split"]) == ("", "unlabeled")
+
+
+def test_groups_and_copies_in_the_metadata(make_dataset, make_builder, write_csv):
+    """Law 2 in the records; how many there are is in the metadata."""
+    rows = [(f"{at:02}.png", "cat", f"g{at // 4}") for at in range(16)]
+    config = make_dataset(
+        [row[:2] for row in rows], group_column="g", val_size=0.25, test_size=0.25
+    )
+    spoiled_by_copies(config, {"05.png": "01.png", "06.png": "01.png"})
+    builder = make_builder(with_columns(config, write_csv, ["g"], rows))
+    with pytest.warns(tfds_imagecsv.ImageCsvWarning, match="they stay together"):
+        prepared(builder)
+    split_of = splits_of(builder)
+    for unit in (range(8), range(8, 12), range(12, 16)):
+        assert len({split_of[f"{at:02}.png"] for at in unit}) == 1
+    assert sizes_of(builder) == {"train": 8, "validation": 4, "test": 4}
+    found = make_builder(config).info.metadata
+    assert found["groups"] == 4
+    assert (found["duplicate_sets"], found["duplicate_images"]) == (1, 3)
+    assert found["largest_class_deviation"] == found["largest_split_deviation"] == 0
+    assert [line["group"] for line in manifest_of(builder)] == [row[2] for row in rows]
+
+
+def test_the_deviation_in_the_metadata(make_dataset, make_builder, write_csv):
+    """Groups that can't be divided evenly show in it, in rows."""
+    rows = [(f"{at:02}.png", "cat", "ab"[at >= 7]) for at in range(20)]
+    config = make_dataset(
+        [row[:2] for row in rows], group_column="g", val_size=0.5, test_size=0
+    )
+    builder = make_builder(with_columns(config, write_csv, ["g"], rows))
+    metadata = prepared(builder).info.metadata
+    assert metadata["largest_class_deviation"] == 3
+    assert metadata["largest_split_deviation"] == 3
+
+
+def test_metadata_of_folds_from_numpy(make_dataset, make_builder):
+    """A number of folds that comes from a computation is stored like any other."""
+    config = make_dataset(folds=np.int64(2), min_class_size=np.int64(2))
+    prepared(make_builder(config))
+    assert make_builder(config).info.metadata["folds"] == 2

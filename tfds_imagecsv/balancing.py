@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -16,9 +16,10 @@ from scipy import sparse
 _Ints = npt.NDArray[np.int64]
 
 # Work is done in whole numbers, which are the same on every machine: deviations are
-# in 1024ths of a row, and weights of classes are 2**20 / size or 2**32 / size**2. A
-# product of the two, summed over a group, stays far below 2**63 for 2**31 rows.
-_ROW = 2**10
+# in 256ths of a row, and weights of classes are 2**20 / size or 2**32 / size**2. The
+# product of a weight and a squared deviation, summed over a group, stays below 2**63
+# for more than ten million rows.
+_ROW = 2**8
 
 # Exchanging two groups is tried among so many groups at the most: it looks at all
 # pairs of them. More groups than these balance well by moving single ones.
@@ -31,6 +32,7 @@ def even_out(
     wanted: Sequence[Sequence[Fraction]],
     single: Sequence[int],
     start: _Ints,
+    filled: Collection[int] = (),
 ) -> tuple[_Ints, bool]:
     """Moves few groups from where chance puts them, so that single rows can even out.
 
@@ -47,6 +49,8 @@ def even_out(
         more; they sum to the rows of the class, with the single ones.
       single: how many single rows of each class there are besides.
       start: the split in which chance puts each group, int64, shape [groups].
+      filled: the splits that have rows already. Others that are wanted get a group,
+        unless there are single rows for them.
 
     Returns:
       The split of each group, int64, shape [groups], and whether all cells and
@@ -54,11 +58,16 @@ def even_out(
     """
     task = _Task(counts, wanted, single)
     splits = task.improve(start, task.by_size)
+    splits = task.without_empty_splits(splits, filled, spared=sum(single))
     return splits, max(task.measures(splits)[:2]) < _ROW
 
 
 def balance(
-    counts: sparse.csr_array, *, wanted: Sequence[Sequence[Fraction]], start: _Ints
+    counts: sparse.csr_array,
+    *,
+    wanted: Sequence[Sequence[Fraction]],
+    start: _Ints,
+    filled: Collection[int] = (),
 ) -> _Ints:
     """Assigns lumpy groups to splits, as near to what is wanted as they allow.
 
@@ -81,6 +90,7 @@ def balance(
       wanted: how many rows of each class (outer) each split (inner) should get, 0 or
         more; they sum to the rows of the class.
       start: the split in which chance puts each group, int64, shape [groups].
+      filled: the splits that have rows already.
 
     Returns:
       The split of each group, int64, shape [groups].
@@ -100,19 +110,21 @@ def balance(
         ]
         if max(relative) <= 1 and math.fsum(relative) < lowest:
             best, lowest = candidate, math.fsum(relative)
-    return task.without_empty_splits(best)
+    return task.without_empty_splits(best, filled)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Weighting:
-    """What the squared deviations of the cells are multiplied by.
+    """What the squared excesses are multiplied by.
 
     Attributes:
+      weights: the weight of each class, and of the totals, int64, shape [classes + 1].
       rows: the rows of each class in each group, and their sum in the last column,
         multiplied by the weights, int64, shape [groups, classes + 1].
       own: what moving each group costs by its own size, int64, shape [groups].
     """
 
+    weights: _Ints
     rows: sparse.csr_array
     own: _Ints
 
@@ -151,12 +163,12 @@ class _Task:
         self.by_squared_size = self._weighting(2**32 // sizes**2 + 1)
 
     def _weighting(self, weights: _Ints) -> _Weighting:
-        rows = self._table.multiply(weights[None, :]).tocsr()
-        own = np.asarray(self._table.multiply(rows).sum(axis=1)).ravel()
-        return _Weighting(rows, _ROW * own)
+        rows = self._table.multiply(weights[None, :]).tocsr() * _ROW
+        own = np.asarray(self._table.multiply(rows).sum(axis=1)).ravel() * _ROW
+        return _Weighting(weights, rows, own)
 
     def deviations(self, splits: _Ints) -> _Ints:
-        """Returns rows beyond what is wanted, in 1024ths, [classes + 1, splits]."""
+        """Returns rows beyond what is wanted, in 256ths, [classes + 1, splits]."""
         chosen = sparse.csr_array(
             (np.ones(self._groups, np.int64), (np.arange(self._groups), splits)),
             shape=(self._groups, self._splits),
@@ -168,7 +180,7 @@ class _Task:
         """Returns how far deviations are above 0, or below what single rows can add.
 
         Args:
-          deviations: those of some classes, in 1024ths.
+          deviations: those of some classes, in 256ths.
           rows: the classes. Default: all, and the totals.
         """
         if not self._has_single:
@@ -181,7 +193,7 @@ class _Task:
         """Returns how unbalanced an assignment is.
 
         Returns:
-          The largest excess of a cell and of a total, in 1024ths of a row, and the
+          The largest excess of a cell and of a total, in 256ths of a row, and the
           sum of the standard deviations of the classes' proportions.
         """
         deviations = self.deviations(splits)
@@ -195,11 +207,11 @@ class _Task:
         return float(largest[:-1].max(initial=0)), float(largest[-1]), spread
 
     def improve(self, start: _Ints, weighting: _Weighting) -> _Ints:
-        """Moves and exchanges groups while that lessens the squared deviations."""
+        """Moves and exchanges groups while that lessens the squared excesses."""
         splits = start.copy()
         deviations = self.deviations(splits)
         self._move_all(splits, deviations, weighting)
-        if self._groups <= _MOST_EXCHANGED:
+        if self._groups <= _MOST_EXCHANGED and not self._has_single:
             while self._exchange(splits, deviations, weighting):
                 self._move_all(splits, deviations, weighting)
         return splits
@@ -212,24 +224,81 @@ class _Task:
         The moves are rated all at once, which is fast, and made one by one, the best
         first, each rated again then: the ones before may have taken its place.
         """
-        indptr, indices = weighting.rows.indptr, weighting.rows.indices
         moved = True
         while moved:
             moved = False
-            gains = _gains(splits, self.excesses(deviations), weighting)
-            best = gains.min(axis=1)
+            best = self._costs(splits, deviations, weighting).min(axis=1)
             worthwhile = np.flatnonzero(best < 0)
             for group in worthwhile[np.argsort(best[worthwhile], kind="stable")]:
-                cells = slice(indptr[group], indptr[group + 1])
-                classes = indices[cells]
-                excesses = self.excesses(deviations[classes], classes)
-                slope = weighting.rows.data[cells] @ excesses
-                gain = slope - slope[splits[group]] + weighting.own[group]
-                gain[splits[group]] = 0
-                to = int(gain.argmin())
-                if gain[to] < 0:
+                costs = self._costs_of(int(group), splits, deviations, weighting)
+                to = int(costs.argmin())
+                if costs[to] < 0:
                     self._move(group, to, splits, deviations)
                     moved = True
+
+    def _costs(self, splits: _Ints, deviations: _Ints, weighting: _Weighting) -> _Ints:
+        """Returns what moving groups adds to the weighted squared excesses.
+
+        Args:
+          splits: where the groups are.
+          deviations: those of all cells.
+          weighting: the weights.
+
+        Returns:
+          The cost for each group and the split that it would go to; 0 where it is.
+        """
+        here = np.arange(self._groups), splits
+        if self._has_single:
+            table = self._table
+            group_of_cell = np.repeat(np.arange(self._groups), np.diff(table.indptr))
+            of_cells = self._costs_of_cells(
+                table.indices, table.data, splits[group_of_cell], deviations, weighting
+            )
+            costs = np.zeros((self._groups, self._splits), np.int64)
+            np.add.at(costs, group_of_cell, of_cells)
+        else:
+            slope = weighting.rows @ deviations
+            costs = 2 * (slope - slope[here][:, None] + weighting.own[:, None])
+        costs[here] = 0
+        return costs
+
+    def _costs_of(
+        self, group: int, splits: _Ints, deviations: _Ints, weighting: _Weighting
+    ) -> _Ints:
+        """Returns the row of `_costs` for one group, with much less work."""
+        table, here = self._table, splits[group]
+        cells = slice(table.indptr[group], table.indptr[group + 1])
+        classes = table.indices[cells]
+        costs: _Ints
+        if self._has_single:
+            costs = self._costs_of_cells(
+                classes, table.data[cells], here, deviations, weighting
+            ).sum(axis=0)
+        else:
+            slope = weighting.rows.data[cells] @ deviations[classes]
+            costs = 2 * (slope - slope[here] + weighting.own[group])
+        costs[here] = 0
+        return costs
+
+    def _costs_of_cells(
+        self,
+        classes: _Ints,
+        rows: _Ints,
+        here: _Ints,
+        deviations: _Ints,
+        weighting: _Weighting,
+    ) -> _Ints:
+        """Returns what moving the rows of cells adds, shape [cells, splits]."""
+        before = deviations[classes]
+        rows = rows[:, None] * _ROW
+        excess = self.excesses(before, classes)
+        joined = self.excesses(before + rows, classes)
+        left = self.excesses(before - rows, classes)
+        # Squares after the move, less those before it.
+        joined = (joined - excess) * (joined + excess)
+        left = ((left - excess) * (left + excess))[np.arange(len(classes)), here]
+        costs: _Ints = (joined + left[:, None]) * weighting.weights[classes, None]
+        return costs
 
     def _move(self, group: int, to: int, splits: _Ints, deviations: _Ints) -> None:
         table = self._table
@@ -247,7 +316,7 @@ class _Task:
         Returns:
           Whether an exchange was worth it.
         """
-        gains = _gains(splits, self.excesses(deviations), weighting)
+        costs = self._costs(splits, deviations, weighting)
         shared = (weighting.rows @ self._table.T).toarray() * _ROW
         best, pair = 0, None
         for a in range(self._splits):
@@ -257,9 +326,9 @@ class _Task:
                     continue
                 # What two groups share, the exchange doesn't move.
                 both = (
-                    gains[in_a, b][:, None]
-                    + gains[in_b, a][None, :]
-                    - 2 * shared[np.ix_(in_a, in_b)]
+                    costs[in_a, b][:, None]
+                    + costs[in_b, a][None, :]
+                    - 4 * shared[np.ix_(in_a, in_b)]
                 )
                 at = int(both.argmin())
                 if both.flat[at] < best:
@@ -273,17 +342,26 @@ class _Task:
         self._move(other, back, splits, deviations)
         return True
 
-    def without_empty_splits(self, splits: _Ints) -> _Ints:
-        """Moves a group to each split that is wanted and has none, if there is one."""
+    def without_empty_splits(
+        self, splits: _Ints, filled: Collection[int], spared: int = 0
+    ) -> _Ints:
+        """Moves a group to each split that is wanted and has none, if there is one.
+
+        Args:
+          splits: where the groups are.
+          filled: the splits that have rows already.
+          spared: how many splits may stay empty.
+        """
         splits = splits.copy()
         deviations = self.deviations(splits)
-        for to in np.flatnonzero(self._wanted[-1]):
+        has_rows = {*splits.tolist(), *filled}
+        empty = [to for to in np.flatnonzero(self._wanted[-1]) if to not in has_rows]
+        for to in empty[: max(0, len(empty) - spared)]:
             groups_of = np.bincount(splits, minlength=self._splits)
-            gains = _gains(splits, self.excesses(deviations), self.by_size)[:, to]
-            can_go = groups_of[splits] > 1
-            if groups_of[to] == 0 and can_go.any():
-                movable = np.flatnonzero(can_go)
-                group = int(movable[gains[movable].argmin()])
+            movable = np.flatnonzero(groups_of[splits] > 1)
+            if len(movable):
+                costs = self._costs(splits, deviations, self.by_size)[:, to]
+                group = int(movable[costs[movable].argmin()])
                 self._move(group, int(to), splits, deviations)
         return splits
 
@@ -336,18 +414,6 @@ class _Task:
             return total
 
         return sorted(groups, key=evenness)
-
-
-def _gains(splits: _Ints, excesses: _Ints, weighting: _Weighting) -> _Ints:
-    """Returns half of what moving each group to each split adds to the squares.
-
-    Where a move ends within what a cell should have, it adds less.
-    """
-    slope = weighting.rows @ excesses
-    here = np.arange(len(splits)), splits
-    gains: _Ints = slope - slope[here][:, None] + weighting.own[:, None]
-    gains[here] = 0
-    return gains
 
 
 class _PlacedClass:

@@ -149,12 +149,13 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
             raise exceptions.ConfigError(
                 f"seed must be an int from 0 to 2**64 - 1, got {self.seed!r}"
             )
-        self.seed = int(self.seed)
+        self.folds, self.seed = int(self.folds), int(self.seed)
         if not _is_int(self.min_class_size) or self.min_class_size < 1:
             raise exceptions.ConfigError(
                 f"min_class_size must be an int of 1 or more, got"
                 f" {self.min_class_size!r}"
             )
+        self.min_class_size = int(self.min_class_size)
         _check_choice("duplicates", self.duplicates, ("together", "drop", "error"))
         _check_choice("rare_classes", self.rare_classes, ("keep", "drop", "error"))
 

@@ -9,6 +9,7 @@ import io
 import os
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 import PIL
 from etils import epath
@@ -57,7 +58,8 @@ def inspect_images(image_dir: epath.Path, rows: pd.DataFrame) -> ImageTable:
         if isinstance(found, Problem):
             problems.append(found)
     good = [fact for fact in facts if fact is not None]
-    usable = rows[[fact is not None for fact in facts]].reset_index(drop=True)
+    is_good = np.array([fact is not None for fact in facts], dtype=bool)
+    usable = rows[is_good].reset_index(drop=True)
     return ImageTable(
         rows=usable.join(pd.DataFrame(good, columns=list(_Facts._fields))),
         problems=tuple(problems),

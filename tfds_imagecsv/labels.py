@@ -250,7 +250,11 @@ def _problems_of_rows(
         )
     check(
         Kind.SPLIT_NAME,
-        [at for at, name in enumerate(rows["given"]) if name and _is_unreadable(name)],
+        [
+            at
+            for at, name in enumerate(rows["given"])
+            if name and not is_split_name(name)
+        ],
         lambda given, filename, **_: f"{given!r} for {filename!r}",
     )
     check(
@@ -290,8 +294,9 @@ def _leaves(key: str) -> bool:
     return key.startswith(("/", "../")) or key in (".", "..")
 
 
-def _is_unreadable(split: str) -> bool:
-    return not _SPLIT.fullmatch(split) or split.lower() == "all"
+def is_split_name(name: str) -> bool:
+    """Returns whether TFDS can read a split of this name."""
+    return bool(_SPLIT.fullmatch(name)) and name.lower() != "all"
 
 
 def _shortened(text: str) -> str:

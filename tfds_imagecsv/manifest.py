@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import pandas as pd
 from etils import epath
 
-from tfds_imagecsv import exceptions
+from tfds_imagecsv import exceptions, labels
 
 FILENAME = "split_manifest.csv"
 
@@ -69,9 +69,15 @@ def read_manifest(path: epath.Path) -> Mapping[str, tuple[str, str]]:
                     " split, or a key for the second time. Give the"
                     f" {FILENAME} of an earlier build as it was written."
                 )
+            if not labels.is_split_name(split):
+                raise exceptions.SourceError(
+                    f"pinned_splits {path}: line {reader.line_num} has a split that"
+                    f" TFDS can't read, {split!r}. Name splits with letters, digits,"
+                    " '_' and '-', and not 'all'."
+                )
             pinned[key] = split, label
     except csv.Error as error:
         raise exceptions.SourceError(
-            f"pinned_splits {path}: line {reader.line_num}: {error}"
+            f"pinned_splits {path}: line {reader.reader.line_num}: {error}"
         ) from None
     return pinned

@@ -7,6 +7,7 @@ import dataclasses
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 
+import numpy as np
 import pandas as pd
 from etils import epath
 
@@ -160,8 +161,8 @@ def make_plan(
     for message in (
         *_about_copies(copies, config.duplicates),
         *_about_rare_classes(rare, config),
-        *_about_small_classes(split_plan.class_counts),
-        *_about_pinned_rows(rows, earlier),
+        *_about_small_classes(split_plan),
+        *_about_pinned_rows(inspected.rows, earlier),
     ):
         warnings.warn(message, exceptions.ImageCsvWarning, stacklevel=2)
     return DatasetPlan(
@@ -182,11 +183,16 @@ def _copies(rows: pd.DataFrame) -> pd.DataFrame:
     """Returns the rows of images that have copies, one set of copies after another.
 
     In each set, the row that stays if copies are dropped comes first: one that is
-    pinned, if there is one, else the first by key.
+    pinned rather than one that isn't, then one whose split is given, then one that
+    has a label, then the first by key.
     """
     copies = rows[rows.duplicated("digest", keep=False)]
-    copies = copies.assign(is_new=copies["pinned"] == "")
-    return copies.sort_values(["digest", "is_new", "key"], ignore_index=True)
+    lacks = {
+        f"lacks_{column}": copies[column] == ""
+        for column in ("pinned", "given", "label")
+    }
+    order = ["digest", *lacks, "key"]
+    return copies.assign(**lacks).sort_values(order, ignore_index=True)
 
 
 def _with_first(copies: pd.DataFrame) -> Iterator[tuple[tuple[int, str, str], ...]]:
@@ -252,8 +258,9 @@ def _without(
 def _joined(rejected: list[pd.DataFrame]) -> pd.DataFrame:
     columns = ["row", "key", "label", "reason"]
     if not rejected:
-        return pd.DataFrame(columns=columns)
-    return pd.concat(rejected)[columns].sort_values("key", ignore_index=True)
+        return pd.DataFrame(columns=columns).astype({"row": np.int64})
+    table = pd.concat(rejected)[columns].sort_values("key", ignore_index=True)
+    return table.astype({"row": np.int64})
 
 
 def _rare_classes(rows: pd.DataFrame, min_class_size: int) -> dict[str, int]:
@@ -300,9 +307,10 @@ def _about_copies(copies: pd.DataFrame, policy: str) -> Iterator[str]:
         kept = (
             "the first of each was kept" if policy == "drop" else "they stay together"
         )
+        in_sets = _counted(len(sets), "set", "sets")
         yield (
-            f"{len(copies):,} images are identical to others, in {len(sets):,} sets;"
-            f" {kept}: {shown}"
+            f"{len(copies):,} images are identical to others, in {in_sets}; {kept}:"
+            f" {shown}"
         )
 
 
@@ -312,23 +320,17 @@ def _about_rare_classes(
     if rare:
         shown = _named(f"{name} ({count})" for name, count in rare.items())
         kept = "dropped" if config.rare_classes == "drop" else "kept"
+        have = _counted(len(rare), "class has", "classes have")
         yield (
-            f"{len(rare):,} classes have fewer images than min_class_size="
-            f"{config.min_class_size}, and were {kept}: {shown}"
+            f"{have} fewer images than min_class_size={config.min_class_size} ({kept}):"
+            f" {shown}"
         )
 
 
-def _about_small_classes(
-    class_counts: Mapping[str, Mapping[str, int]],
-) -> Iterator[str]:
-    stratified = {
-        split: counts
-        for split, counts in class_counts.items()
-        if split != labels.UNLABELED
-    }
+def _about_small_classes(split_plan: splits.SplitPlan) -> Iterator[str]:
     by_class: dict[str, dict[str, int]] = collections.defaultdict(dict)
-    for split, counts in stratified.items():
-        for name, count in counts.items():
+    for split in split_plan.stratified:
+        for name, count in split_plan.class_counts[split].items():
             by_class[name][split] = count
     small = {name: n for name, n in by_class.items() if 0 in n.values()}
     if small:
@@ -336,9 +338,10 @@ def _about_small_classes(
             f"{name} ({', '.join(f'{split} {n}' for split, n in counts.items())})"
             for name, counts in small.items()
         )
+        are = "is" if len(small) == 1 else "are"
         yield (
-            f"{len(small):,} of {len(by_class):,} classes are too small to be in every"
-            f" split: {shown}"
+            f"{len(small):,} of {len(by_class):,} classes {are} too small to be in"
+            f" every split: {shown}"
         )
 
 
@@ -348,17 +351,20 @@ def _about_pinned_rows(
     label_of = dict(zip(rows["key"], rows["label"], strict=True))
     gone = [key for key in sorted(earlier) if key not in label_of]
     if gone:
-        yield f"{len(gone):,} pinned images are gone: {_named(gone)}"
+        are = _counted(len(gone), "pinned image is", "pinned images are")
+        yield f"{are} gone: {_named(gone)}"
     changed = [
         f"{key} ({label!r}, now {label_of[key]!r})"
         for key, (_, label) in sorted(earlier.items())
         if label_of.get(key, label) != label
     ]
     if changed:
-        yield (
-            f"{len(changed):,} pinned images have another label, and stay in their"
-            f" split: {_named(changed)}"
-        )
+        have = _counted(len(changed), "pinned image has", "pinned images have")
+        yield f"{have} another label (the split stays): {_named(changed)}"
+
+
+def _counted(number: int, singular: str, plural: str) -> str:
+    return f"{number:,} {singular if number == 1 else plural}"
 
 
 def _named(names: Iterable[str]) -> str:

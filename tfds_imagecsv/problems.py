@@ -74,7 +74,7 @@ class Kind(enum.Enum):
     )
     LEAK = (
         "Rows that belong together, in different splits",
-        "Give one split to all rows of a group and all copies of an image.",
+        "Give one split to all of them, in the CSV or in the pinned manifest.",
     )
     PINNED = (
         "Pinned row that the CSV gives to another split",

@@ -99,6 +99,7 @@ class SplitPlan:
       splits: the name of each row's split, in the order of the rows, str.
       class_counts: the number of rows for each split (train or folds, validation,
         test, then others by name) and class (in the order of the class names).
+      stratified: the names of the splits that the options ask for.
       largest_class_deviation: by how many rows the count of a class in a split
         differs from its exact share at the most. Given rows aren't counted.
       largest_split_deviation: the same of a split's total.
@@ -106,6 +107,7 @@ class SplitPlan:
 
     splits: _Names
     class_counts: Mapping[str, Mapping[str, int]]
+    stratified: tuple[str, ...]
     largest_class_deviation: float
     largest_split_deviation: float
 
@@ -188,6 +190,7 @@ def plan_splits(
     return SplitPlan(
         splits=splits,
         class_counts=counts,
+        stratified=tuple(name for name in counts if name in shares),
         largest_class_deviation=class_deviation,
         largest_split_deviation=split_deviation,
     )
@@ -256,8 +259,9 @@ class _Task:
         wanted = self._wanted()
         counts, start, unit_of = self._table_of(is_whole, units)
         single = self._class_sizes_of(which & ~is_whole)
+        filled = set(self.splits[self.splits >= 0].tolist())
         splits, is_even = balancing.even_out(
-            counts, wanted=wanted, single=single, start=start
+            counts, wanted=wanted, single=single, start=start, filled=filled
         )
         if not is_even:
             lumps = self._table_of(which, units)
@@ -265,7 +269,7 @@ class _Task:
                 is_whole = which
                 unit_of = lumps.unit_of
                 splits = balancing.balance(
-                    lumps.counts, wanted=wanted, start=lumps.start
+                    lumps.counts, wanted=wanted, start=lumps.start, filled=filled
                 )
         self.splits[is_whole] = splits[unit_of]
 

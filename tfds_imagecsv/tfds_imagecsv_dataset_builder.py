@@ -159,7 +159,8 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
         manifest.write_manifest(self.data_path / manifest.FILENAME, plan.rows)
         if len(plan.rejected):
             rejected = plan.rejected.to_csv(index=False, lineterminator="\n")
-            (self.data_path / plan_lib.REJECTED_ROWS_FILENAME).write_text(rejected)
+            path = self.data_path / plan_lib.REJECTED_ROWS_FILENAME
+            path.write_text(rejected, encoding="utf-8")
         tfds_private.set_class_names(self.info.features["label"], plan.class_names)
         self.info.metadata.clear()
         self.info.metadata.update(self._metadata(plan))
