@@ -220,8 +220,9 @@ def test_a_misspelled_field(tfds_build, data_dir):
         process,
         "image_dri: there is no such field. Did you mean 'image_dir'? The fields are:"
         " name, version, release_notes, supported_versions, description, tags,"
-        " image_dir, label_csv, filename_column, label_column, filename_suffix,"
-        " classes, val_size, test_size, seed",
+        " image_dir, label_csv, filename_column, label_column, group_column,"
+        " split_column, filename_suffix, classes, val_size, test_size, folds, seed,"
+        " duplicates, pinned_splits, min_class_size, rare_classes",
     )
     assert not data_dir.exists()
 
