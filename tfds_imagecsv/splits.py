@@ -30,11 +30,11 @@ _PRIORITY = {"train": 0, "test": 1, "validation": 2}
 # hash. Test and validation are at the ends, so that a row that crosses a cut goes to
 # train or comes from it, and moves no other.
 _LINE_BITS = 64
+_FIRST_ON_LINE, _LAST_ON_LINE = "test", "validation"
 
 # So many units at the most are balanced one by one if they are lumpy; of more, the
 # groups alone are evened out, and the single rows make up for them as they can.
 _MOST_BALANCED = 20_000
-_FIRST_ON_LINE, _LAST_ON_LINE = "test", "validation"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
