@@ -105,8 +105,8 @@ def test_paths_of_bytes_are_refused(tmp_path):
 
 
 NAME_RULE = (
-    "name must be made of letters, digits, '_', '-', '+' and '.', not begin with '.',"
-    " and not look like a version, got "
+    "name must be made of up to 100 letters, digits, '_', '-', '+' and '.', not begin"
+    " with '.', and not look like a version, got "
 )
 SIZE_RULE = (
     "{} must be a float from 0 to 1 (a fraction) or an int of 0 or more (a count of"
@@ -480,3 +480,23 @@ def test_numbers_of_numpy_are_stored_like_any_others():
     """A dataset's metadata are JSON, which knows no number of NumPy."""
     config = make(folds=np.int64(3), min_class_size=np.int64(2))
     assert json.loads(json.dumps([config.folds, config.min_class_size])) == [3, 2]
+
+
+@pytest.mark.parametrize("version", ["abc", "1", 1, "1.0.*", [1, 0, 0]])
+def test_a_version_that_tfds_cannot_read(version):
+    """The message has the form and the value."""
+    with pytest.raises(tfds_imagecsv.ConfigError) as caught:
+        tfds_imagecsv.ImageCsvConfig(**REQUIRED, version=version)
+    assert str(caught.value) == f"version must look like '1.0.0', got {version!r}"
+
+
+def test_a_version_of_tfds():
+    """A string or TFDS's own version."""
+    for version in ("1.2.3", tfds.core.Version("1.2.3")):
+        config = tfds_imagecsv.ImageCsvConfig(**REQUIRED, version=version)
+        assert config.version == version
+
+
+def test_the_size_of_validation_is_not_used_with_folds():
+    """Nor is it checked against that of test."""
+    tfds_imagecsv.ImageCsvConfig(**REQUIRED, folds=2, val_size=0.7, test_size=0.4)

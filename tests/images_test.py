@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import os
 import struct
 import zlib
 
@@ -346,3 +347,11 @@ def test_the_root_as_image_directory(image_dir, write_png):
     (image_dir / "b.png").symlink_to("a.png")
     keys = [str(image_dir / name).lstrip("/") for name in ("a.png", "b.png")]
     assert inspect("/", *keys).problems == ()
+
+
+def test_a_pipe_is_not_waited_for(image_dir):
+    """Reading it would never end."""
+    os.mkfifo(image_dir / "a.png")
+    (problem,) = inspect(image_dir, "a.png").problems
+    assert problem.kind is Kind.UNREADABLE
+    assert problem.detail == "'a.png' is a device or a pipe"

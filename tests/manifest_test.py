@@ -6,7 +6,7 @@ from etils import epath
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfds_imagecsv import exceptions, manifest
+from tfds_imagecsv import exceptions, labels, manifest
 
 HEADER = "key,split,label,group,digest\n"
 
@@ -67,7 +67,7 @@ texts = st.text(
 
 
 splits = st.from_regex(r"[A-Za-z0-9_\-]+", fullmatch=True).filter(
-    lambda name: name.lower() != "all"
+    lambda name: labels.is_split_name(name) and labels.split_name(name) == name
 )
 
 

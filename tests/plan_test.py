@@ -860,13 +860,13 @@ def test_no_image_can_be_used(error_of, duplicates, rare_classes):
     ("rows", "kept"),
     [
         ([("a.png", "cat", ""), ("b.png", "cat", "test")], "b.png"),
-        ([("a.png", "", "unlabeled"), ("b.png", "cat", "unlabeled")], "b.png"),
+        ([("a.png", "", "unlabeled"), ("b.png", "cat", "")], "b.png"),
         ([("a.png", "cat", "test"), ("b.png", "cat", "test")], "a.png"),
     ],
     ids=["given", "labelled", "first by key"],
 )
 def test_the_copy_that_says_the_most_is_kept(make, rows, kept):
-    """One whose split is given, then one that has a label, then the first."""
+    """One that has a label, then one whose split is given, then the first."""
     planned = make(
         [*many(10, ""), *rows],
         header=WITH_SPLIT,
@@ -875,3 +875,28 @@ def test_the_copy_that_says_the_most_is_kept(make, rows, kept):
         **ONE_SPLIT,
     )
     assert {"a.png", "b.png"} & set(planned.splits) == {kept}
+
+
+@pytest.mark.parametrize("name", ["_", "--", "a" * 101])
+def test_split_names_that_tfds_cannot_write(error_of, name):
+    """They would fail when the records are written."""
+    rows = [*many(4, ""), ("x.png", "cat", name)]
+    assert f"row 6: {name!r} for 'x.png'" in error_of(rows, header=WITH_SPLIT)
+
+
+def test_synonyms_in_a_manifest(make):
+    """One that was edited by hand says the same as the CSV would."""
+    planned = make(many(20), pinned=["000.png,Val,cat,,", "001.png,training,dog,,"])
+    assert planned.splits["000.png"] == "validation"
+    assert planned.splits["001.png"] == "train"
+
+
+def test_a_csv_without_a_header(error_of):
+    """Its first image would be lost."""
+    message = error_of(
+        many(3), header=("000.png", "cat"), kind=tfds_imagecsv.SourceError
+    )
+    assert message == (
+        "label_csv {root}/labels.csv: its first row must be a header, such as"
+        " 'filename,label', but it is the row of the image '000.png'. Add a header."
+    )

@@ -439,7 +439,8 @@ def test_fewer_images_than_splits():
         plan(rows_of([1, 1]))
     assert str(caught.value) == (
         "2 images are too few for the splits train, validation, test: validation would"
-        " be empty. Make val_size or test_size 0, or add images."
+        " be empty. Groups, copies and pinned images can't be divided. Ask for fewer"
+        " splits, or add images."
     )
 
 
@@ -454,3 +455,11 @@ def test_groups_go_where_an_overfull_pinned_split_leaves_a_lack():
     assert counts["validation"] == 20
     assert abs(counts["train"] - 23) <= 1
     assert counts["train"] + counts["test"] == 40
+
+
+def test_rows_may_all_be_without_a_label():
+    """Then there is no class to count."""
+    rows = rows_of([3])
+    rows.labels[:] = [""] * 3
+    planned = plan(rows, given=["unlabeled"] * 3)
+    assert planned.class_counts == {"unlabeled": {}}

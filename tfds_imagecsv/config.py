@@ -18,7 +18,8 @@ from tfds_imagecsv import exceptions
 
 # What TFDS can parse in `tfds.load("image_csv/NAME")` (its `core/naming.py`), and
 # that neither hides its folder nor looks like the folder of a version.
-_NAME = re.compile(r"(?!\d+\.\d+\.\d+$)[A-Za-z0-9_\-+][A-Za-z0-9_\-+.]*")
+_NAME = re.compile(r"(?!\d+\.\d+\.\d+$)[A-Za-z0-9_\-+][A-Za-z0-9_\-+.]{0,99}")
+_VERSION = re.compile(r"\d+\.\d+\.\d+")
 
 _COLUMNS = ("filename_column", "label_column", "group_column", "split_column")
 
@@ -120,6 +121,10 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
     def __post_init__(self) -> None:
         """Checks the values, and makes tuples of lists and strings of paths."""
         _check_name(self.name)
+        if self.version is not None and not _VERSION.fullmatch(str(self.version)):
+            raise exceptions.ConfigError(
+                f"version must look like '1.0.0', got {self.version!r}"
+            )
         self.image_dir = _path("image_dir", self.image_dir)
         self.label_csv = _path("label_csv", self.label_csv)
         if self.pinned_splits is not None:
@@ -133,7 +138,7 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
         self.test_size = _size("test_size", self.test_size)
         held_out = [
             exact_fraction(size)
-            for size in (self.val_size, self.test_size)
+            for size in (0 if self.folds else self.val_size, self.test_size)
             if not isinstance(size, numbers.Integral)
         ]
         if sum(held_out) > 1:
@@ -192,8 +197,8 @@ def _is_int(value: object) -> bool:
 def _check_name(name: object) -> None:
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise exceptions.ConfigError(
-            "name must be made of letters, digits, '_', '-', '+' and '.', not begin"
-            f" with '.', and not look like a version, got {name!r}"
+            "name must be made of up to 100 letters, digits, '_', '-', '+' and '.', not"
+            f" begin with '.', and not look like a version, got {name!r}"
         )
 
 

@@ -7,6 +7,7 @@ import functools
 import hashlib
 import io
 import os
+import stat
 from typing import NamedTuple
 
 import numpy as np
@@ -81,6 +82,8 @@ def _inspect(finder: _Finder, row: int, key: str) -> _Facts | Problem:
         path = finder.find(key)
         if path is None:
             return Problem(Kind.OUTSIDE, row, f"{key!r} is a link out of it")
+        if finder.is_special(path):
+            return Problem(Kind.UNREADABLE, row, f"{key!r} is a device or a pipe")
         with path.open("rb") as file:
             content = file.read()
         with Image.open(io.BytesIO(content)) as image:
@@ -126,3 +129,10 @@ class _Finder:
             if os.path.commonpath([self._root, real]) != self._root:
                 return None
         return path
+
+    def is_special(self, path: epath.Path) -> bool:
+        """Returns whether reading a path may never end, as that of a pipe."""
+        if not self._is_local:
+            return False
+        mode = os.stat(path).st_mode  # noqa: PTH116 - half of pathlib's time
+        return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))

@@ -44,8 +44,9 @@ _SYNONYMS = {
     "testing": "test",
 }
 
-# What TFDS can read in `split="NAME[:10%]"` (its `core/splits.py`); `all` it reserves.
-_SPLIT = re.compile(r"[A-Za-z0-9_\-]+")
+# What TFDS can write into a file's name and read in `split="NAME[:10%]"` (its
+# `core/naming.py` and `core/splits.py`); `all` it reserves.
+_SPLIT = re.compile(r"(?=.*[A-Za-z0-9])[A-Za-z0-9_\-]{1,100}")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -59,11 +60,13 @@ class LabelTable:
         unique), `label` (str: the class name as written, without the white space
         around it; empty for none), `group` (str: empty for none) and `given` (str:
         the split that the CSV gives it, empty for none).
+      filename_header: the name of the column with the file names.
       class_names: the names of the classes in the order of their ids.
       problems: what is wrong with the rows that aren't in `rows`.
     """
 
     rows: pd.DataFrame
+    filename_header: str
     class_names: tuple[str, ...]
     problems: tuple[Problem, ...]
 
@@ -157,7 +160,7 @@ def read_labels(
     }
     if "split_column" in cells_of:
         split_names = cells_of["split_column"]
-        rows["given"] = [_SYNONYMS.get(name.lower(), name) for name in split_names]
+        rows["given"] = [split_name(name) for name in split_names]
     found = _problems_of_rows(rows, None if classes is None else frozenset(classes))
     problems += found.values()
     usable = [at for at in range(len(numbers)) if at not in found]
@@ -171,6 +174,7 @@ def read_labels(
     names = sorted(set(table["label"]) - {""}) if classes is None else classes
     return LabelTable(
         rows=pd.DataFrame(table).astype({"row": np.int64}),
+        filename_header=header[columns["filename_column"]],
         class_names=tuple(names),
         problems=tuple(sorted(problems, key=lambda problem: problem.row)),
     )
@@ -292,6 +296,11 @@ def _normalized(name: str) -> str:
 def _leaves(key: str) -> bool:
     """Returns whether a normalized path leaves the directory it is relative to."""
     return key.startswith(("/", "../")) or key in (".", "..")
+
+
+def split_name(name: str) -> str:
+    """Returns the usual name of a split for its synonyms, and others as they are."""
+    return _SYNONYMS.get(name.lower(), name)
 
 
 def is_split_name(name: str) -> bool:

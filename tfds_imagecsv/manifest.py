@@ -75,7 +75,7 @@ def read_manifest(path: epath.Path) -> Mapping[str, tuple[str, str]]:
                     f" TFDS can't read, {split!r}. Name splits with letters, digits,"
                     " '_' and '-', and not 'all'."
                 )
-            pinned[key] = split, label
+            pinned[key] = labels.split_name(split), label
     except csv.Error as error:
         raise exceptions.SourceError(
             f"pinned_splits {path}: line {reader.reader.line_num}: {error}"

@@ -25,7 +25,7 @@ from tfds_imagecsv.problems import Kind, Problem
 
 REJECTED_ROWS_FILENAME = "rejected_rows.csv"
 
-# How many names a warning shows.
+# How many images a warning names; of classes it names all.
 _MAX_NAMED = 10
 
 
@@ -112,6 +112,7 @@ def make_plan(
         filename_suffix=config.filename_suffix,
         classes=config.classes,
     )
+    _check_header(table, label_csv, image_dir, config.filename_suffix)
     earlier = manifest.read_manifest(pinned_splits) if pinned_splits else {}
     inspected = images.inspect_images(image_dir, table.rows)
     found = [*table.problems, *inspected.problems]
@@ -124,7 +125,7 @@ def make_plan(
     if config.duplicates == "error":
         found += _duplicates(copies)
     elif config.duplicates == "drop":
-        rows = _without_copies(rows, rejected)
+        rows = _without_copies(rows, copies, rejected)
     class_names = table.class_names
     rare = _rare_classes(rows, config.min_class_size)
     if config.rare_classes == "error":
@@ -179,17 +180,29 @@ def make_plan(
     )
 
 
+def _check_header(
+    table: labels.LabelTable, label_csv: epath.Path, image_dir: epath.Path, suffix: str
+) -> None:
+    """Raises a `SourceError` if the header is the row of an image."""
+    name = table.filename_header + suffix
+    if table.filename_header and (image_dir / name).is_file():
+        raise exceptions.SourceError(
+            f"label_csv {label_csv}: its first row must be a header, such as"
+            f" 'filename,label', but it is the row of the image {name!r}. Add a header."
+        )
+
+
 def _copies(rows: pd.DataFrame) -> pd.DataFrame:
     """Returns the rows of images that have copies, one set of copies after another.
 
     In each set, the row that stays if copies are dropped comes first: one that is
-    pinned rather than one that isn't, then one whose split is given, then one that
-    has a label, then the first by key.
+    pinned rather than one that isn't, then one that has a label, then one whose
+    split is given, then the first by key.
     """
     copies = rows[rows.duplicated("digest", keep=False)]
     lacks = {
         f"lacks_{column}": copies[column] == ""
-        for column in ("pinned", "given", "label")
+        for column in ("pinned", "label", "given")
     }
     order = ["digest", *lacks, "key"]
     return copies.assign(**lacks).sort_values(order, ignore_index=True)
@@ -226,11 +239,13 @@ def _conflicting_labels(copies: pd.DataFrame) -> Iterator[Problem]:
             yield Problem(Kind.CONFLICT, row, detail)
 
 
-def _without_copies(rows: pd.DataFrame, rejected: list[pd.DataFrame]) -> pd.DataFrame:
+def _without_copies(
+    rows: pd.DataFrame, copies: pd.DataFrame, rejected: list[pd.DataFrame]
+) -> pd.DataFrame:
     """Returns the rows without copies, and adds these to the rejected rows."""
     reasons = {
         row: f"identical to {first_key} in row {first_row}"
-        for (row, _, _), (first_row, first_key, _) in _with_first(_copies(rows))
+        for (row, _, _), (first_row, first_key, _) in _with_first(copies)
     }
     return _without(rows, rows["row"].map(reasons.get), rejected)
 
@@ -318,7 +333,7 @@ def _about_rare_classes(
     rare: Mapping[str, int], config: ImageCsvConfig
 ) -> Iterator[str]:
     if rare:
-        shown = _named(f"{name} ({count})" for name, count in rare.items())
+        shown = ", ".join(f"{name} ({count})" for name, count in rare.items())
         kept = "dropped" if config.rare_classes == "drop" else "kept"
         have = _counted(len(rare), "class has", "classes have")
         yield (
@@ -334,7 +349,7 @@ def _about_small_classes(split_plan: splits.SplitPlan) -> Iterator[str]:
             by_class[name][split] = count
     small = {name: n for name, n in by_class.items() if 0 in n.values()}
     if small:
-        shown = _named(
+        shown = ", ".join(
             f"{name} ({', '.join(f'{split} {n}' for split, n in counts.items())})"
             for name, counts in small.items()
         )

@@ -336,7 +336,9 @@ class _Task:
         known = (splits >= 0) & (self._classes >= 0)
         cells = self._classes[known] * len(self._shares) + splits[known]
         table = np.bincount(cells, minlength=self._class_count * len(self._shares))
-        counts: list[list[int]] = table.reshape(self._class_count, -1).tolist()
+        counts: list[list[int]] = table.reshape(
+            self._class_count, len(self._shares)
+        ).tolist()
         return counts
 
     def deviations(self) -> tuple[float, float]:
@@ -446,8 +448,9 @@ def _check_filled(
     if empty:
         raise exceptions.SplitError(
             f"{len(splits)} images are too few for the splits"
-            f" {', '.join(class_counts)}: {', '.join(empty)} would be empty. Make"
-            " val_size or test_size 0, or add images."
+            f" {', '.join(class_counts)}: {', '.join(empty)} would be empty. Groups,"
+            " copies and pinned images can't be divided. Ask for fewer splits, or add"
+            " images."
         )
 
 
