@@ -168,7 +168,9 @@ def read_labels(
     by_key = np.array(usable, np.int64)
     # Objects, since most of what follows goes through them one by one.
     table = {
-        name: pd.Series(np.array(rows[name], dtype=object)[by_key], dtype=object)
+        name: pd.Series("", index=range(len(by_key)), dtype=object)
+        if rows[name] is nothing
+        else pd.Series(np.array(rows[name], dtype=object)[by_key], dtype=object)
         for name in _ROWS
     }
     names = sorted(set(table["label"]) - {""}) if classes is None else classes

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import itertools
 import numbers
+import operator
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
@@ -493,6 +494,8 @@ def _hashes(
 
 
 def _ranks(keys: Sequence[str]) -> _Ints:
+    if all(map(operator.lt, keys, itertools.islice(keys, 1, None))):
+        return np.arange(len(keys))
     ranks = np.empty(len(keys), np.int64)
     order = np.argsort(np.asarray(keys, dtype=object), kind="stable")
     ranks[order] = np.arange(len(keys))
