@@ -23,7 +23,9 @@ FIELDS = (
     "name, version, release_notes, supported_versions, description, tags, image_dir,"
     " label_csv, filename_column, label_column, group_column, split_column,"
     " filename_suffix, classes, val_size, test_size, folds, seed, duplicates,"
-    " pinned_splits, min_class_size, rare_classes"
+    " pinned_splits, min_class_size, rare_classes, channels, dtype, background,"
+    " apply_exif, resize, max_side, image_shape, encoding, quality, max_pixels, verify,"
+    " on_error, max_rejected, workers"
 )
 
 
@@ -500,3 +502,287 @@ def test_a_version_of_tfds():
 def test_the_size_of_validation_is_not_used_with_folds():
     """Nor is it checked against that of test."""
     tfds_imagecsv.ImageCsvConfig(**REQUIRED, folds=2, val_size=0.7, test_size=0.4)
+
+
+# What the images are, how they are checked, and what is done about bad ones
+
+IMAGE_DEFAULTS = {
+    "channels": 3,
+    "dtype": "uint8",
+    "background": "white",
+    "apply_exif": True,
+    "resize": None,
+    "max_side": None,
+    "image_shape": None,
+    "encoding": None,
+    "quality": None,
+    "max_pixels": 89_478_485,
+    "verify": "decode",
+}
+
+
+def test_the_fields():
+    """All of them, in the order in which messages list them."""
+    names = [field.name for field in dataclasses.fields(tfds_imagecsv.ImageCsvConfig)]
+    assert ", ".join(names) == FIELDS
+
+
+def test_defaults_of_what_images_are():
+    """Without a word about them, images are RGB of 8 bits, and checked in full."""
+    config = make()
+    assert {name: getattr(config, name) for name in IMAGE_DEFAULTS} == IMAGE_DEFAULTS
+    assert config.on_error == "fail"
+    assert config.max_rejected == 0.01
+    assert config.workers is None
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("channels", 1),
+        ("channels", 3),
+        ("channels", 4),
+        ("channels", np.int64(4)),
+        ("dtype", "uint8"),
+        ("dtype", "uint16"),
+        ("background", "black"),
+        ("background", "Black"),
+        ("background", "#fff"),
+        ("background", "#0a0B0c"),
+        ("background", "rgb(1, 2, 3)"),
+        ("apply_exif", True),
+        ("apply_exif", False),
+        ("resize", (1, 1)),
+        ("resize", (480, 640)),
+        ("max_side", 1),
+        ("max_side", np.int32(640)),
+        ("image_shape", (1, 1, 3)),
+        ("image_shape", (480, 640, 3)),
+        ("encoding", "jpeg"),
+        ("encoding", "png"),
+        ("quality", 1),
+        ("quality", 100),
+        ("max_pixels", 1),
+        ("max_pixels", 2**29 - 1),
+        ("verify", "decode"),
+        ("verify", "header"),
+        ("on_error", "fail"),
+        ("on_error", "skip"),
+        ("max_rejected", 0),
+        ("max_rejected", 0.0),
+        ("max_rejected", 1 / 3),
+        ("max_rejected", 1),
+        ("max_rejected", np.float64(0.25)),
+        ("workers", 1),
+        ("workers", np.int64(64)),
+    ],
+)
+def test_a_value_that_a_field_of_images_can_have(field, value):
+    """What is given is what the config has, as a value of Python's own."""
+    found = getattr(make(**{field: value}), field)
+    assert found == value
+    assert type(found) in (bool, float, int, str, tuple)
+
+
+def test_lists_of_json_become_tuples():
+    """`--config` gives lists; the shapes of NumPy's ints are Python's, too."""
+    values = json.loads('{"resize": [480, 640], "image_shape": [480, 640, 3]}')
+    config = make(**values)
+    assert config.resize == (480, 640)
+    assert config.image_shape == (480, 640, 3)
+    config = make(resize=[np.int64(2), np.int64(3)])
+    assert json.dumps(config.resize) == "[2, 3]"
+
+
+CHANNELS_RULE = "channels must be one of 1, 3, 4, got "
+DTYPE_RULE = "dtype must be one of 'uint8', 'uint16', got "
+BACKGROUND_RULE = (
+    "background must be the name of a colour, such as 'white', or its number, such as"
+    " '#ffffff', got "
+)
+APPLY_EXIF_RULE = "apply_exif must be true or false, got "
+RESIZE_RULE = "resize must be a list of height, width, ints of 1 or more, got "
+MAX_SIDE_RULE = "max_side must be an int of 1 or more, got "
+IMAGE_SHAPE_RULE = (
+    "image_shape must be a list of height, width, channels, ints of 1 or more, got "
+)
+ENCODING_RULE = "encoding must be one of None, 'jpeg', 'png', got "
+QUALITY_RULE = "quality must be an int from 1 to 100, got "
+MAX_PIXELS_RULE = "max_pixels must be an int from 1 to 536870911, got "
+VERIFY_RULE = "verify must be one of 'decode', 'header', got "
+ON_ERROR_RULE = "on_error must be one of 'fail', 'skip', got "
+MAX_REJECTED_RULE = "max_rejected must be a fraction from 0 to 1, got "
+WORKERS_RULE = "workers must be an int of 1 or more, got "
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("channels", 0, CHANNELS_RULE + "0"),
+        ("channels", 2, CHANNELS_RULE + "2"),
+        ("channels", 3.0, CHANNELS_RULE + "3.0"),
+        ("channels", "3", CHANNELS_RULE + "'3'"),
+        ("channels", True, CHANNELS_RULE + "True"),
+        ("channels", None, CHANNELS_RULE + "None"),
+        ("dtype", "float32", DTYPE_RULE + "'float32'"),
+        ("dtype", "UINT8", DTYPE_RULE + "'UINT8'"),
+        ("dtype", None, DTYPE_RULE + "None"),
+        ("dtype", 8, DTYPE_RULE + "8"),
+        ("background", "", BACKGROUND_RULE + "''"),
+        ("background", "whitish", BACKGROUND_RULE + "'whitish'"),
+        ("background", "#ffff", BACKGROUND_RULE + "'#ffff'"),
+        ("background", "#ffffffff", BACKGROUND_RULE + "'#ffffffff'"),
+        ("background", "ffffff", BACKGROUND_RULE + "'ffffff'"),
+        ("background", "w" * 200, BACKGROUND_RULE + f"'{'w' * 200}'"),
+        ("background", (255, 255, 255), BACKGROUND_RULE + "(255, 255, 255)"),
+        ("background", ["white"], BACKGROUND_RULE + "['white']"),
+        ("background", 255, BACKGROUND_RULE + "255"),
+        ("background", None, BACKGROUND_RULE + "None"),
+        ("apply_exif", 1, APPLY_EXIF_RULE + "1"),
+        ("apply_exif", "true", APPLY_EXIF_RULE + "'true'"),
+        ("apply_exif", None, APPLY_EXIF_RULE + "None"),
+        ("resize", 224, RESIZE_RULE + "224"),
+        ("resize", "22", RESIZE_RULE + "'22'"),
+        ("resize", [], RESIZE_RULE + "[]"),
+        ("resize", [224], RESIZE_RULE + "[224]"),
+        ("resize", [224, 224, 3], RESIZE_RULE + "[224, 224, 3]"),
+        ("resize", [0, 224], RESIZE_RULE + "[0, 224]"),
+        ("resize", [224, -1], RESIZE_RULE + "[224, -1]"),
+        ("resize", [224.0, 224], RESIZE_RULE + "[224.0, 224]"),
+        ("resize", [True, True], RESIZE_RULE + "[True, True]"),
+        ("resize", [None, 224], RESIZE_RULE + "[None, 224]"),
+        (
+            "resize",
+            {"height": 1, "width": 1},
+            RESIZE_RULE + str({"height": 1, "width": 1}),
+        ),
+        ("max_side", 0, MAX_SIDE_RULE + "0"),
+        ("max_side", -5, MAX_SIDE_RULE + "-5"),
+        ("max_side", 5.0, MAX_SIDE_RULE + "5.0"),
+        ("max_side", True, MAX_SIDE_RULE + "True"),
+        ("max_side", [5], MAX_SIDE_RULE + "[5]"),
+        ("image_shape", 3, IMAGE_SHAPE_RULE + "3"),
+        ("image_shape", "abc", IMAGE_SHAPE_RULE + "'abc'"),
+        ("image_shape", [4, 5], IMAGE_SHAPE_RULE + "[4, 5]"),
+        ("image_shape", [4, 5, 3, 1], IMAGE_SHAPE_RULE + "[4, 5, 3, 1]"),
+        ("image_shape", [4, 0, 3], IMAGE_SHAPE_RULE + "[4, 0, 3]"),
+        ("image_shape", (None, None, 3), IMAGE_SHAPE_RULE + "(None, None, 3)"),
+        ("encoding", "JPEG", ENCODING_RULE + "'JPEG'"),
+        ("encoding", "gif", ENCODING_RULE + "'gif'"),
+        ("encoding", "", ENCODING_RULE + "''"),
+        ("encoding", False, ENCODING_RULE + "False"),
+        ("quality", 0, QUALITY_RULE + "0"),
+        ("quality", 101, QUALITY_RULE + "101"),
+        ("quality", 0.9, QUALITY_RULE + "0.9"),
+        ("quality", True, QUALITY_RULE + "True"),
+        ("quality", "high", QUALITY_RULE + "'high'"),
+        ("max_pixels", 0, MAX_PIXELS_RULE + "0"),
+        ("max_pixels", 2**29, MAX_PIXELS_RULE + "536870912"),
+        ("max_pixels", 1e6, MAX_PIXELS_RULE + "1000000.0"),
+        ("max_pixels", None, MAX_PIXELS_RULE + "None"),
+        ("verify", "none", VERIFY_RULE + "'none'"),
+        ("verify", True, VERIFY_RULE + "True"),
+        ("verify", None, VERIFY_RULE + "None"),
+        ("on_error", "ignore", ON_ERROR_RULE + "'ignore'"),
+        ("on_error", "Skip", ON_ERROR_RULE + "'Skip'"),
+        ("on_error", None, ON_ERROR_RULE + "None"),
+        ("max_rejected", -0.01, MAX_REJECTED_RULE + "-0.01"),
+        ("max_rejected", 1.01, MAX_REJECTED_RULE + "1.01"),
+        ("max_rejected", 5, MAX_REJECTED_RULE + "5"),
+        ("max_rejected", math.nan, MAX_REJECTED_RULE + "nan"),
+        ("max_rejected", True, MAX_REJECTED_RULE + "True"),
+        ("max_rejected", "1%", MAX_REJECTED_RULE + "'1%'"),
+        ("max_rejected", None, MAX_REJECTED_RULE + "None"),
+        ("workers", 0, WORKERS_RULE + "0"),
+        ("workers", -1, WORKERS_RULE + "-1"),
+        ("workers", 2.0, WORKERS_RULE + "2.0"),
+        ("workers", True, WORKERS_RULE + "True"),
+        ("workers", "2", WORKERS_RULE + "'2'"),
+    ],
+)
+def test_a_value_that_a_field_of_images_cannot_have(field, value, message):
+    """The message has the field, the rule and the value."""
+    assert error_of(**{field: value}) == message
+
+
+NO_JPEG = (
+    "encoding must be 'png' or none where channels is 4 or dtype is 'uint16', which"
+    " JPEG can't keep, got 'jpeg'"
+)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        (
+            {"resize": [4, 5], "max_side": 5},
+            "resize and max_side can't both be given, got [4, 5] and 5",
+        ),
+        (
+            {"image_shape": [4, 5, 1]},
+            (
+                "image_shape must agree with resize and channels=3, got [4, 5, 1], not"
+                " [4, 5, 3]"
+            ),
+        ),
+        (
+            {"image_shape": [4, 5, 3], "channels": 4},
+            (
+                "image_shape must agree with resize and channels=4, got [4, 5, 3], not"
+                " [4, 5, 4]"
+            ),
+        ),
+        (
+            {"image_shape": [4, 5, 3], "resize": [5, 4]},
+            (
+                "image_shape must agree with resize and channels=3, got [4, 5, 3], not"
+                " [5, 4, 3]"
+            ),
+        ),
+        ({"encoding": "jpeg", "channels": 4}, NO_JPEG),
+        ({"encoding": "jpeg", "dtype": "uint16"}, NO_JPEG),
+    ],
+    ids=str,
+)
+def test_fields_of_images_that_contradict_each_other(fields, message):
+    """The message has the values of both."""
+    assert error_of(**fields) == message
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"image_shape": [4, 5, 1], "channels": 1},
+        {"image_shape": [4, 5, 4], "resize": [4, 5], "channels": 4},
+        {"image_shape": [4, 5, 3], "max_side": 5},
+        {"encoding": "jpeg", "channels": 1},
+        {"encoding": "png", "channels": 4, "dtype": "uint16"},
+    ],
+    ids=str,
+)
+def test_fields_of_images_that_agree(fields):
+    """What isn't contradictory is no error."""
+    config = make(**fields)
+    for name, value in fields.items():
+        found = getattr(config, name)
+        assert (list(found) if isinstance(found, tuple) else found) == value
+
+
+def test_the_image_options_are_those_of_the_config():
+    """They have each field that says what images are, with its value."""
+    assert dataclasses.asdict(make().image_options) == IMAGE_DEFAULTS
+    values = {
+        "channels": 1,
+        "dtype": "uint16",
+        "background": "#102030",
+        "apply_exif": False,
+        "resize": (6, 7),
+        "max_side": None,
+        "image_shape": (6, 7, 1),
+        "encoding": "png",
+        "quality": 50,
+        "max_pixels": 1000,
+        "verify": "header",
+    }
+    assert dataclasses.asdict(make(**values).image_options) == values
+    assert make(max_side=9).image_options.max_side == 9

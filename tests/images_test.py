@@ -1,5 +1,6 @@
 """What the image files are, by their headers."""
 
+import functools
 import hashlib
 import io
 import os
@@ -11,9 +12,11 @@ import pytest
 import tensorflow as tf
 from etils import epath
 from etils.epath import backend
-from PIL import Image
+from PIL import Image, ImageFile
 
-from tfds_imagecsv import images
+import tfds_imagecsv
+from tfds_imagecsv import engines, images
+from tfds_imagecsv.conversions import ImageOptions
 from tfds_imagecsv.problems import Kind
 
 
@@ -58,7 +61,9 @@ def test_facts_from_the_headers(image_dir):
     table = inspect(image_dir, "a.png", "b.JPG", "c.bmp", "d", "e.png", "f.jpg")
     assert table.problems == ()
     files = ("a.png", "b.JPG", "c.bmp", "d", "e.png", "f.jpg")
-    assert table.rows.to_dict("list") == {
+    found = table.rows.to_dict("list")
+    assert list(found) == ["row", "key", "label", *images.COLUMNS]
+    expected = {
         "row": [2, 3, 4, 5, 6, 7],
         "key": ["a.png", "b.JPG", "c.bmp", "d", "e.png", "f.jpg"],
         "label": ["cat"] * 6,
@@ -69,15 +74,63 @@ def test_facts_from_the_headers(image_dir):
             hashlib.sha256((image_dir / file).read_bytes()).hexdigest()
             for file in files
         ],
+        "channels": [3, 3, 3, 1, 1, 3],
+        "depth": [8] * 6,
+        "orientation": [1] * 6,
+        "frames": [1] * 6,
+        "size": [(image_dir / file).stat().st_size for file in files],
+        "stored_height": [5, 1000, 2, 5, 5, 5],
+        "stored_width": [7, 3, 1, 7, 7, 7],
+        "conversion": [""] * 6,
     }
+    assert {name: found[name] for name in expected} == expected
     assert table.rows["height"].dtype == table.rows["width"].dtype == "int64"
 
 
-def test_pixels_are_not_read(image_dir):
-    """A header is enough: an image that ends behind it has its facts."""
+def test_pixels_are_read_unless_the_header_is_enough(image_dir):
+    """An image that ends behind its header has its facts, and no picture."""
     data = encoded("PNG", size=(7, 5))
     (image_dir / "a.png").write_bytes(data[: data.index(b"IDAT") + 4])
-    assert inspect(image_dir, "a.png").rows["width"].tolist() == [7]
+    header = ImageOptions(verify="header")
+    rows = pd.DataFrame({"row": [2], "key": ["a.png"], "label": ["cat"]})
+    table = images.inspect_images(epath.Path(image_dir), rows, header)
+    assert table.rows["width"].tolist() == [7]
+    assert problem_of(image_dir, "a.png")[0] is Kind.UNREADABLE
+
+
+def test_workers_change_nothing(image_dir, write_png, monkeypatch):
+    """The table is the same from this process and from others."""
+    keys = [f"{at:03}.png" for at in range(150)]
+    for key in keys:
+        write_png(image_dir / key)
+    (image_dir / "077.png").write_bytes(b"")
+    alone = inspect(image_dir, *keys)
+    run = functools.partial(engines.run, patience=0)
+    monkeypatch.setattr(engines, "run", run)
+    together = inspect(image_dir, *keys)
+    pd.testing.assert_frame_equal(alone.rows, together.rows)
+    assert alone.problems == together.problems
+    assert len(alone.rows) == 149
+
+
+def test_what_others_set_in_pillow_does_not_matter(image_dir, write_png, monkeypatch):
+    """TFDS lets Pillow accept cut-off images once it has shown one."""
+    write_png(image_dir / "a.png", width=50)
+    data = (image_dir / "a.png").read_bytes()
+    (image_dir / "a.png").write_bytes(data[: len(data) // 2])
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1)
+    assert problem_of(image_dir, "a.png")[0] is Kind.UNREADABLE
+    assert ImageFile.LOAD_TRUNCATED_IMAGES
+    assert Image.MAX_IMAGE_PIXELS == 1
+
+
+def test_images_that_no_row_names(image_dir, write_png):
+    """In all folders, but neither hidden ones nor other files."""
+    for name in ("a.png", "b/c.JPG", "b/d.png", ".hidden/e.png", ".f.png", "g.txt"):
+        write_png(image_dir / name)
+    found = images.unlisted_images(epath.Path(image_dir), ["b/d.png", "x.png"])
+    assert found == ("a.png", "b/c.JPG")
 
 
 def test_a_photo_of_a_phone_with_a_preview_is_a_jpeg(image_dir):
@@ -177,7 +230,7 @@ def test_a_file_name_that_the_system_refuses(image_dir, key, reason):
 
 
 def test_an_image_that_would_fill_the_memory(image_dir):
-    """Pillow refuses headers that promise too many pixels."""
+    """A header that promises too many pixels is believed, and refused."""
     header = b"IHDR" + struct.pack(">II5B", 60_000, 60_000, 8, 2, 0, 0, 0)
     checksum = struct.pack(">I", zlib.crc32(header))
     (image_dir / "a.png").write_bytes(
@@ -190,26 +243,34 @@ def test_an_image_that_would_fill_the_memory(image_dir):
         + b"IDAT"
     )
     kind, detail = problem_of(image_dir, "a.png")
-    assert kind is Kind.UNREADABLE
-    assert detail.startswith("'a.png': Image size (3600000000 pixels) exceeds limit")
+    assert kind is Kind.TOO_LARGE
+    assert detail == "'a.png' has 60,000 x 60,000 = 3,600,000,000 pixels"
 
 
-@pytest.mark.parametrize(
-    ("image_format", "name"),
-    [
-        ("GIF", "GIF"),
-        ("WEBP", "WEBP"),
-        ("TIFF", "TIFF"),
-        ("PPM", "PPM"),
-        ("DIB", "DIB"),
-    ],
-)
-def test_formats_that_tensorflow_cannot_decode_to_an_image(
-    image_dir, image_format, name
-):
-    """They are refused by what they are, not by their names."""
+@pytest.mark.parametrize("image_format", ["GIF", "WEBP", "TIFF", "PPM", "AVIF"])
+def test_formats_that_tensorflow_cannot_decode_are_converted(image_dir, image_format):
+    """They are known by what they are, not by their names."""
     (image_dir / "x.png").write_bytes(encoded(image_format))
-    assert problem_of(image_dir, "x.png") == (Kind.FORMAT, f"'x.png' is {name}")
+    table = inspect(image_dir, "x.png")
+    assert table.problems == ()
+    (row,) = table.rows.itertuples()
+    assert row.format == image_format
+    assert f"format {image_format}" in row.conversion
+    assert images.has_other_extension(row)
+    stored = images.read_stored(epath.Path(image_dir), row, ImageOptions())
+    assert tf.image.decode_image(stored, channels=3).shape == (5, 7, 3)
+
+
+def test_a_file_that_changes_during_the_build(image_dir, write_png):
+    """It isn't what was inspected any more."""
+    write_png(image_dir / "x.png")
+    (row,) = inspect(image_dir, "x.png").rows.itertuples()
+    write_png(image_dir / "x.png", width=50)
+    with pytest.raises(tfds_imagecsv.InvalidRowsError) as raised:
+        images.read_stored(epath.Path(image_dir), row, ImageOptions())
+    assert str(raised.value) == (
+        "row 2: 'x.png' has changed during the build. Replace or remove the image."
+    )
 
 
 @pytest.fixture
@@ -311,8 +372,9 @@ class RemotePath:
     def __truediv__(self, key):
         return RemotePath(f"{self._path}/{key}")
 
-    def open(self, mode):
-        return backend.tf_backend.open(self._path, mode)
+    def read_bytes(self):
+        with backend.tf_backend.open(self._path, "rb") as file:
+            return file.read()
 
 
 def test_a_remote_image_directory(tmp_path, image_dir, outside, monkeypatch):
@@ -325,7 +387,7 @@ def test_a_remote_image_directory(tmp_path, image_dir, outside, monkeypatch):
     tf.io.gfile.makedirs("ram://pets/images")
     with tf.io.gfile.GFile("ram://pets/images/a.png", "wb") as file:
         file.write(encoded("PNG", size=(7, 5)))
-    rows = pd.DataFrame({"row": [2, 3], "key": ["a.png", "b.png"]})
+    rows = pd.DataFrame({"row": [2, 3], "key": ["a.png", "b.png"], "label": "cat"})
     table = images.inspect_images(RemotePath("ram://pets/images"), rows)
     assert table.rows["key"].tolist() == ["a.png"]
     assert table.rows["width"].tolist() == [7]

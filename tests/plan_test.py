@@ -3,7 +3,6 @@
 import collections
 import dataclasses
 import shutil
-import warnings
 
 import pytest
 from etils import epath
@@ -11,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tfds_imagecsv
-from tfds_imagecsv import manifest
+from tfds_imagecsv import manifest, survey
 from tfds_imagecsv import plan as plan_lib
 
 ONE_SPLIT = {"val_size": 0, "test_size": 0}
@@ -22,10 +21,14 @@ IN = "in {root}/labels.csv with the images in {root}/images:"
 
 @dataclasses.dataclass(frozen=True)
 class Planned:
-    """A plan, and the warnings that came with it, without the directory's name."""
+    """A plan, and what is easily asked of it."""
 
     plan: plan_lib.DatasetPlan
-    warnings: list[str]
+
+    @property
+    def notes(self):
+        """What should be known of the plan."""
+        return list(self.plan.notes)
 
     @property
     def splits(self):
@@ -51,6 +54,7 @@ def make(tmp_path_factory, write_png, write_csv):
             for column in ("group", "split")
             if column in header
         }
+        image_dir.mkdir()
         for filename, *_ in rows:
             if filename not in lost:
                 write_png(image_dir / filename)
@@ -70,20 +74,17 @@ def make(tmp_path_factory, write_png, write_csv):
             pinned_splits=manifest_csv,
             **{**columns, **fields},
         )
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            try:
-                plan = plan_lib.make_plan(
-                    config,
-                    label_csv=epath.Path(label_csv),
-                    image_dir=epath.Path(image_dir),
-                    pinned_splits=manifest_csv,
-                )
-            except tfds_imagecsv.ImageCsvError as error:
-                message = str(error).replace(str(root), "{root}")
-                raise type(error)(message) from None
-        assert {w.category for w in caught} <= {tfds_imagecsv.ImageCsvWarning}
-        return Planned(plan, [str(w.message) for w in caught])
+        try:
+            found = survey.make_survey(
+                config,
+                label_csv=epath.Path(label_csv),
+                image_dir=epath.Path(image_dir),
+                pinned_splits=manifest_csv,
+            )
+            return Planned(plan_lib.make_plan(config, found))
+        except tfds_imagecsv.ImageCsvError as error:
+            message = str(error).replace(str(root), "{root}")
+            raise type(error)(message) from None
 
     return make
 
@@ -134,7 +135,7 @@ def test_a_plan(make):
     assert plan.groups == plan.duplicate_sets == plan.duplicate_images == 0
     assert list(plan.rejected) == ["row", "key", "label", "reason"]
     assert plan.rejected.empty
-    assert planned.warnings == []
+    assert planned.notes == []
 
 
 def test_the_deviations_are_those_of_the_counts(make):
@@ -185,7 +186,7 @@ def test_the_first_examples_of_small_splits(make):
 @settings(max_examples=8)
 @given(st.randoms(use_true_random=False))
 def test_the_order_of_the_rows_does_not_matter(make, rng):
-    """Law 3: a shuffled CSV gives the same plan and the same warnings."""
+    """Law 3: a shuffled CSV gives the same plan and the same notes."""
     rows = [
         (f"{at:02}.png", f"class{at % 3}", f"g{at // 4}" if at % 2 else "")
         for at in range(24)
@@ -204,7 +205,7 @@ def test_the_order_of_the_rows_does_not_matter(make, rng):
     other = make(rng.sample(rows, len(rows)), **options)
     names = ("key", "label", "group", "split", "digest")
     assert columns(one.plan.rows, *names) == columns(other.plan.rows, *names)
-    assert one.warnings == other.warnings
+    assert one.notes == other.notes
     assert one.plan.class_counts == other.plan.class_counts
     names = ("key", "label")
     assert columns(one.plan.rejected, *names) == columns(other.plan.rejected, *names)
@@ -305,7 +306,7 @@ def test_identical_images_stay_together(make, seed):
     assert planned.plan.groups == 4
     assert planned.plan.rejected.empty
     assert len(planned.plan.rows) == 22
-    assert planned.warnings == [
+    assert planned.notes == [
         (
             "5 images are identical to others, in 2 sets; they stay together: 00.png ="
             " 01.png, 05.png = 06.png = 07.png"
@@ -329,7 +330,7 @@ def test_identical_images_are_dropped(make):
     assert planned.plan.class_counts == {"train": {"cat": 1, "dog": 1}}
     assert planned.plan.duplicate_sets == 1
     assert planned.plan.duplicate_images == 3
-    assert planned.warnings == [
+    assert planned.notes == [
         (
             "3 images are identical to others, in 1 set; the first of each was kept:"
             " a.png = b.png = c.png"
@@ -402,12 +403,12 @@ def test_an_image_without_a_label_contradicts_none(make, error_of):
 
 
 def test_ten_sets_of_identical_images_are_shown(make):
-    """The others are counted, in the warning and nowhere else."""
+    """The others are counted, in the note and nowhere else."""
     rows = [(f"{at:02}.png", "cat") for at in range(24)]
     copies = {f"{at + 12:02}.png": f"{at:02}.png" for at in range(12)}
     planned = make(rows, copies=copies, **ONE_SPLIT)
     shown = ", ".join(f"{at:02}.png = {at + 12:02}.png" for at in range(10))
-    assert planned.warnings == [
+    assert planned.notes == [
         (
             "24 images are identical to others, in 12 sets; they stay together:"
             f" {shown}, and 2 more"
@@ -479,7 +480,7 @@ def test_rows_without_a_given_split_are_divided(make):
     for filename, _, split in rows:
         assert planned.splits[filename] in (split or ("train", "validation"))
     assert planned.plan.largest_class_deviation == 0
-    assert planned.warnings == []
+    assert planned.notes == []
 
 
 def test_rows_of_the_unlabeled_split(make):
@@ -490,7 +491,7 @@ def test_rows_of_the_unlabeled_split(make):
     assert planned.splits["u.png"] == planned.splits["v.png"] == "unlabeled"
     assert planned.plan.class_counts["unlabeled"] == {"cat": 0, "dog": 0}
     assert planned.plan.rows["label"].iloc[-1] == ""
-    assert planned.warnings == []
+    assert planned.notes == []
 
 
 def test_a_label_may_be_missing_in_no_other_split(error_of):
@@ -503,7 +504,7 @@ def test_a_label_may_be_missing_in_no_other_split(error_of):
 def test_a_class_that_is_not_in_a_given_split_is_not_small(make):
     """The CSV says who is in `holdout`; more images of dogs would be in train."""
     rows = [*many(20, ""), ("h.png", "cat", "holdout")]
-    assert make(rows, header=WITH_SPLIT, **ONE_SPLIT).warnings == []
+    assert make(rows, header=WITH_SPLIT, **ONE_SPLIT).notes == []
 
 
 def test_a_group_that_is_given_to_two_splits(error_of):
@@ -552,7 +553,7 @@ def test_rare_classes_are_kept(make):
     planned = make(RARE, min_class_size=2)
     assert planned.plan.class_names == ("cat", "dog", "emu", "fox")
     assert len(planned.plan.rows) == 23
-    assert planned.warnings[0] == (
+    assert planned.notes[0] == (
         "1 class has fewer images than min_class_size=2 (kept): emu (1)"
     )
 
@@ -567,7 +568,7 @@ def test_rare_classes_are_dropped(make):
         (24, "z.png", "emu", "class with fewer images than min_class_size: 1"),
     ]
     assert list(planned.plan.class_counts["train"]) == ["cat", "dog"]
-    assert planned.warnings == [
+    assert planned.notes == [
         (
             "2 classes have fewer images than min_class_size=3 (dropped): emu"
             " (1), fox (2)"
@@ -620,9 +621,9 @@ def test_copies_that_are_dropped_do_not_count(make):
 
 
 def test_classes_too_small_for_every_split(make):
-    """Law 1: train first, then test, then validation; a warning names them."""
+    """Law 1: train first, then test, then validation; a note names them."""
     rows = [*many(40), ("x.png", "fox"), ("y.png", "fox"), ("z.png", "emu")]
-    assert make(rows).warnings == [
+    assert make(rows).notes == [
         (
             "2 of 4 classes are too small to be in every split: emu (train 1,"
             " validation 0, test 0), fox (train 1, validation 0, test 1)"
@@ -653,7 +654,7 @@ def test_pinned_rows_are_still_and_new_ones_fill_the_lack(make):
         "validation": {"cat": 2, "dog": 2},
         "test": {"cat": 2, "dog": 2},
     }
-    assert after.warnings == []
+    assert after.notes == []
 
 
 def test_new_rows_of_a_pinned_group_follow_it(make):
@@ -666,7 +667,7 @@ def test_new_rows_of_a_pinned_group_follow_it(make):
 
 
 def test_pinned_images_that_are_gone_or_changed(make):
-    """Both are named in warnings, sorted."""
+    """Both are named in notes, sorted."""
     pinned = [
         "z.png,train,cat,,",
         "001.png,test,cat,,",
@@ -677,7 +678,7 @@ def test_pinned_images_that_are_gone_or_changed(make):
     planned = make(many(20), pinned=pinned)
     assert planned.splits["000.png"] == "validation"
     assert planned.splits["001.png"] == "test"
-    assert planned.warnings == [
+    assert planned.notes == [
         "2 pinned images are gone: b.png, z.png",
         (
             "2 pinned images have another label (the split stays): 000.png"
@@ -690,7 +691,7 @@ def test_ten_pinned_images_that_are_gone_are_shown(make):
     """The others are counted."""
     pinned = [f"{at}.png,train,cat,," for at in range(11)]
     shown = ", ".join(sorted(f"{at}.png" for at in range(11))[:10])
-    assert make(many(20), pinned=pinned).warnings == [
+    assert make(many(20), pinned=pinned).notes == [
         f"11 pinned images are gone: {shown}, and 1 more"
     ]
 
@@ -710,7 +711,7 @@ def test_a_pinned_image_is_not_dropped_for_a_copy(make):
     assert columns(planned.plan.rejected, "row", "key", "reason") == [
         (2, "a.png", "identical to b.png in row 3")
     ]
-    assert planned.warnings == [
+    assert planned.notes == [
         (
             "2 images are identical to others, in 1 set; the first of each was kept:"
             " b.png = a.png"
@@ -728,7 +729,7 @@ def test_a_dropped_pinned_image_is_not_gone(make):
         **ONE_SPLIT,
     )
     assert list(planned.plan.rejected["key"]) == ["y.png"]
-    assert not [text for text in planned.warnings if "are gone" in text]
+    assert not [text for text in planned.notes if "are gone" in text]
 
 
 def test_a_pinned_row_that_the_csv_gives_to_another_split(error_of):

@@ -8,7 +8,7 @@ from tfds_imagecsv import exceptions, problems
 from tfds_imagecsv.problems import Kind, Problem
 
 MANY = [
-    Problem(Kind.FORMAT, 17, "'q.gif' is GIF"),
+    Problem(Kind.FORMAT, 17, "'q.tif' is TIFF of mode F"),
     *(Problem(Kind.MISSING, row, f"'{row}.png'") for row in range(1000, 2234)),
     Problem(Kind.UNKNOWN_CLASS, 12, "'emu' for 'k.png'"),
     Problem(Kind.UNKNOWN_CLASS, 9, "'gnu' for 'h.png'"),
@@ -65,12 +65,12 @@ Image that can't be read (11):
   ... and 1 more
   -> Replace or remove the image.
 
-Image format that TensorFlow can't decode (1):
-  row 17: 'q.gif' is GIF
-  -> Convert the image to JPEG, PNG or BMP of 24 bits."""
+Image whose pixels can't be read as colours (1):
+  row 17: 'q.tif' is TIFF of mode F
+  -> Convert the image to a PNG of 8 or 16 bits a channel."""
 
 ONE_OF_EACH = """\
-16 problems in l.csv with the images in i:
+18 problems in l.csv with the images in i:
 
 Wrong number of cells (1):
   row 2: x
@@ -112,9 +112,17 @@ Image that can't be read (1):
   row 2: x
   -> Replace or remove the image.
 
-Image format that TensorFlow can't decode (1):
+Image with more pixels than max_pixels (1):
   row 2: x
-  -> Convert the image to JPEG, PNG or BMP of 24 bits.
+  -> Reduce or remove the image, or raise max_pixels.
+
+Image whose pixels can't be read as colours (1):
+  row 2: x
+  -> Convert the image to a PNG of 8 or 16 bits a channel.
+
+Image of another shape than image_shape (1):
+  row 2: x
+  -> Correct or remove the image, or set resize instead of image_shape.
 
 Identical images (1):
   row 2: x
@@ -183,3 +191,11 @@ def test_no_problem_is_no_error():
     """Nothing happens."""
     problems.raise_if_any((), label_csv="l", image_dir="i")
     problems.raise_if_any(iter(()), label_csv="l", image_dir="i")
+
+
+def test_problems_are_the_same_whatever_is_known_of_their_rows():
+    """A problem is its kind, its row and its detail; key and label go with it."""
+    known = Problem(Kind.SHAPE, 2, "'a.png' is 1 x 1 x 3", key="a.png", label="cat")
+    assert known == Problem(Kind.SHAPE, 2, "'a.png' is 1 x 1 x 3")
+    assert (known.key, known.label) == ("a.png", "cat")
+    assert known != Problem(Kind.FORMAT, 2, "'a.png' is 1 x 1 x 3")

@@ -222,7 +222,9 @@ def test_a_misspelled_field(tfds_build, data_dir):
         " name, version, release_notes, supported_versions, description, tags,"
         " image_dir, label_csv, filename_column, label_column, group_column,"
         " split_column, filename_suffix, classes, val_size, test_size, folds, seed,"
-        " duplicates, pinned_splits, min_class_size, rare_classes",
+        " duplicates, pinned_splits, min_class_size, rare_classes, channels, dtype,"
+        " background, apply_exif, resize, max_side, image_shape, encoding, quality,"
+        " max_pixels, verify, on_error, max_rejected, workers",
     )
     assert not data_dir.exists()
 

@@ -385,6 +385,9 @@ def test_metadata_are_restored(make_dataset, make_builder):
         "duplicate_sets": 0,
         "duplicate_images": 0,
         "rejected_rows": 0,
+        "images_without_row": 0,
+        "conversions": {},
+        "wrong_extensions": 0,
     }
     assert list(counts) == ["train", "validation", "test"]
     assert sum(counts["validation"].values()) == 5
@@ -569,9 +572,9 @@ def empty_image(root):
     (root / "images" / "07.png").write_bytes(b"")
 
 
-def gif_image(root):
-    """Spoils a dataset by an image that isn't what its name says."""
-    Image.new("RGB", (5, 4)).save(root / "images" / "07.png", "GIF")
+def float_image(root):
+    """Spoils a dataset by an image whose pixels have no range."""
+    Image.new("F", (5, 4)).save(root / "images" / "07.png", "TIFF")
 
 
 def without(*names):
@@ -646,12 +649,12 @@ Image that can't be read (1):
   row 9: '07.png' isn't an image
   -> Replace or remove the image."""
 
-GIF = f"""\
+FLOAT = f"""\
 1 problem {REPORT}
 
-Image format that TensorFlow can't decode (1):
-  row 9: '07.png' is GIF
-  -> Convert the image to JPEG, PNG or BMP of 24 bits."""
+Image whose pixels can't be read as colours (1):
+  row 9: '07.png' is TIFF of mode F
+  -> Convert the image to a PNG of 8 or 16 bits a channel."""
 
 LINK_OUT = f"""\
 1 problem {REPORT}
@@ -730,7 +733,7 @@ TOO_FEW = (
                 MANY,
             ),
             ("unreadable", empty_image, {}, "InvalidRowsError", UNREADABLE),
-            ("GIF", gif_image, {}, "InvalidRowsError", GIF),
+            ("float", float_image, {}, "InvalidRowsError", FLOAT),
             ("link", link_out, {}, "InvalidRowsError", LINK_OUT),
             (
                 "class",

@@ -21,6 +21,7 @@ from tfds_imagecsv.exceptions import (
     InvalidRowsError,
     SourceError,
     SplitError,
+    WorkerError,
 )
 from tfds_imagecsv.tfds_imagecsv_dataset_builder import ImageCsv
 
@@ -33,4 +34,5 @@ __all__ = [
     "InvalidRowsError",
     "SourceError",
     "SplitError",
+    "WorkerError",
 ]

@@ -13,8 +13,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import tensorflow_datasets as tfds
+from PIL import ImageColor
 
 from tfds_imagecsv import exceptions
+from tfds_imagecsv.conversions import ImageOptions
 
 # What TFDS can parse in `tfds.load("image_csv/NAME")` (its `core/naming.py`), and
 # that neither hides its folder nor looks like the folder of a version.
@@ -71,6 +73,38 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
       min_class_size: A class with fewer images is rare. Default: 1.
       rare_classes: What to do with rare classes: `"keep"`, `"drop"` or `"error"`.
         Default: `"keep"`.
+      channels: What the images are read as: 1 (gray), 3 (RGB) or 4 (RGBA).
+        Default: 3.
+      dtype: What a channel is read as: `"uint8"`, or `"uint16"`, which keeps 16 bits
+        and scales 8 bits up (by 257). Default: `"uint8"`, which keeps the upper 8 of
+        16 bits.
+      background: What is seen through transparent pixels, unless `channels` is 4: the
+        name of a colour or its number, such as `"#ffffff"`. Default: `"white"`.
+      apply_exif: Whether images are turned upright as their EXIF orientation says.
+        Default: true.
+      resize: The height and width, in pixels, of all images, whatever their
+        proportions. Default: as they are.
+      max_side: The most pixels of the longer side: larger images are reduced, smaller
+        ones aren't enlarged. Default: any.
+      image_shape: The height, width and channels that all images are declared to have;
+        another one is an error. Default: what `resize` says, or any size.
+      encoding: The format in which all images are stored: `"jpeg"` or `"png"`.
+        Default: as they are; those that have to be converted as PNG, or as JPEG if
+        they were JPEG, have 64 times 64 pixels, and lose no more than 0.75 levels
+        of 255 by it, on the average.
+      quality: The quality of JPEGs that are made, 1 to 100. Default: 95.
+      max_pixels: The most pixels (height times width) of an image that is accepted, up
+        to 2**29 - 1, which TensorFlow can decode. Default: 89,478,485, as Pillow's.
+      verify: How images are checked before anything is written: `"decode"` decodes all
+        of each, `"header"` reads what it says of itself, for images that are known
+        to be good. Default: `"decode"`.
+      on_error: What to do about rows and images that can't be used: `"fail"` stops,
+        and shows them; `"skip"` goes on without them, and lists them in
+        `rejected_rows.csv`. Default: `"fail"`.
+      max_rejected: The largest fraction of the rows that `on_error="skip"` may leave
+        out. Default: 0.01.
+      workers: How many processes inspect images at the most; it changes nothing in the
+        result. Default: as many as there are cores.
 
     Raises:
       ConfigError: if a field is unknown, missing, or has a value that it can't
@@ -95,6 +129,20 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
     pinned_splits: str | os.PathLike[str] | None = None
     min_class_size: int = 1
     rare_classes: str = "keep"
+    channels: int = ImageOptions.channels
+    dtype: str = ImageOptions.dtype
+    background: str = ImageOptions.background
+    apply_exif: bool = ImageOptions.apply_exif
+    resize: Sequence[int] | None = None
+    max_side: int | None = None
+    image_shape: Sequence[int] | None = None
+    encoding: str | None = None
+    quality: int | None = None
+    max_pixels: int = ImageOptions.max_pixels
+    verify: str = ImageOptions.verify
+    on_error: str = "fail"
+    max_rejected: float = 0.01
+    workers: int | None = None
 
     def __new__(cls, **values: Any) -> ImageCsvConfig:
         """Refuses fields that don't exist, and misses those that must be there."""
@@ -155,14 +203,67 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
                 f"seed must be an int from 0 to 2**64 - 1, got {self.seed!r}"
             )
         self.folds, self.seed = int(self.folds), int(self.seed)
-        if not _is_int(self.min_class_size) or self.min_class_size < 1:
-            raise exceptions.ConfigError(
-                f"min_class_size must be an int of 1 or more, got"
-                f" {self.min_class_size!r}"
-            )
-        self.min_class_size = int(self.min_class_size)
+        self.min_class_size = _int("min_class_size", self.min_class_size, at_least=1)
         _check_choice("duplicates", self.duplicates, ("together", "drop", "error"))
         _check_choice("rare_classes", self.rare_classes, ("keep", "drop", "error"))
+        self._check_images()
+        _check_choice("on_error", self.on_error, ("fail", "skip"))
+        if not _is_real(self.max_rejected) or not 0 <= self.max_rejected <= 1:
+            raise exceptions.ConfigError(
+                f"max_rejected must be a fraction from 0 to 1, got"
+                f" {self.max_rejected!r}"
+            )
+        self.max_rejected = float(self.max_rejected)
+        if self.workers is not None:
+            self.workers = _int("workers", self.workers, at_least=1)
+
+    def _check_images(self) -> None:
+        """Checks the fields that say what the images are to be."""
+        if _is_int(self.channels):
+            self.channels = int(self.channels)
+        _check_choice("channels", self.channels, (1, 3, 4))
+        _check_choice("dtype", self.dtype, ("uint8", "uint16"))
+        _check_color("background", self.background)
+        if not isinstance(self.apply_exif, bool):
+            raise exceptions.ConfigError(
+                f"apply_exif must be true or false, got {self.apply_exif!r}"
+            )
+        self.resize = _sides("resize", self.resize, ("height", "width"))
+        if self.max_side is not None:
+            self.max_side = _int("max_side", self.max_side, at_least=1)
+            if self.resize is not None:
+                raise exceptions.ConfigError(
+                    "resize and max_side can't both be given, got"
+                    f" {list(self.resize)} and {self.max_side}"
+                )
+        self.image_shape = _sides(
+            "image_shape", self.image_shape, ("height", "width", "channels")
+        )
+        if self.image_shape is not None:
+            declared = [*(self.resize or self.image_shape[:2]), self.channels]
+            if list(self.image_shape) != declared:
+                raise exceptions.ConfigError(
+                    f"image_shape must agree with resize and channels={self.channels},"
+                    f" got {list(self.image_shape)}, not {declared}"
+                )
+        _check_choice("encoding", self.encoding, (None, "jpeg", "png"))
+        if self.encoding == "jpeg" and (self.channels == 4 or self.dtype == "uint16"):
+            raise exceptions.ConfigError(
+                "encoding must be 'png' or none where channels is 4 or dtype is"
+                " 'uint16', which JPEG can't keep, got 'jpeg'"
+            )
+        if self.quality is not None:
+            self.quality = _int("quality", self.quality, at_least=1, at_most=100)
+        self.max_pixels = _int(
+            "max_pixels", self.max_pixels, at_least=1, at_most=2**29 - 1
+        )
+        _check_choice("verify", self.verify, ("decode", "header"))
+
+    @property
+    def image_options(self) -> ImageOptions:
+        """What the images are to be."""
+        names = [field.name for field in dataclasses.fields(ImageOptions)]
+        return ImageOptions(**{name: getattr(self, name) for name in names})
 
 
 def _restore(cls: type[ImageCsvConfig], values: Mapping[str, Any]) -> ImageCsvConfig:
@@ -194,6 +295,50 @@ def _is_int(value: object) -> bool:
     return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
+def _is_real(value: object) -> bool:
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
+def _int(field: str, value: Any, *, at_least: int, at_most: int | None = None) -> int:
+    """Returns an integer within bounds as Python's own int."""
+    in_bounds = _is_int(value) and at_least <= value
+    if not in_bounds or (at_most is not None and value > at_most):
+        bounds = f"of {at_least} or more"
+        if at_most is not None:
+            bounds = f"from {at_least} to {at_most}"
+        raise exceptions.ConfigError(f"{field} must be an int {bounds}, got {value!r}")
+    return int(value)
+
+
+def _sides(field: str, value: Any, names: Sequence[str]) -> tuple[int, ...] | None:
+    """Returns a shape as a tuple of Python's own ints."""
+    if value is None:
+        return None
+    valid = isinstance(value, Sequence) and not isinstance(value, str)
+    if (
+        not valid
+        or len(value) != len(names)
+        or not all(_is_int(side) and side > 0 for side in value)
+    ):
+        raise exceptions.ConfigError(
+            f"{field} must be a list of {', '.join(names)}, ints of 1 or more, got"
+            f" {value!r}"
+        )
+    return tuple(map(int, value))
+
+
+def _check_color(field: str, value: object) -> None:
+    try:
+        color = ImageColor.getrgb(value)
+    except (AttributeError, TypeError, ValueError):
+        color = ()
+    if len(color) != 3:
+        raise exceptions.ConfigError(
+            f"{field} must be the name of a colour, such as 'white', or its number,"
+            f" such as '#ffffff', got {value!r}"
+        )
+
+
 def _check_name(name: object) -> None:
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise exceptions.ConfigError(
@@ -220,8 +365,9 @@ def _check_text(
         raise exceptions.ConfigError(f"{field} must be {kind}, got {value!r}")
 
 
-def _check_choice(field: str, value: object, choices: Sequence[str]) -> None:
-    if value not in choices:
+def _check_choice(field: str, value: object, choices: Sequence[object]) -> None:
+    # Not `in`, by which True is 1.
+    if not any(type(value) is type(choice) and value == choice for choice in choices):
         shown = ", ".join(map(repr, choices))
         raise exceptions.ConfigError(f"{field} must be one of {shown}, got {value!r}")
 
@@ -256,7 +402,7 @@ def _class_names(classes: object) -> tuple[str, ...]:
 
 def _size(field: str, size: Any) -> float:
     """Returns a size as Python's own int or float."""
-    valid = isinstance(size, numbers.Real) and not isinstance(size, bool)
+    valid = _is_real(size)
     # NaN isn't within any bounds.
     if not valid or not size >= 0 or not (_is_int(size) or size <= 1):
         raise exceptions.ConfigError(

@@ -29,5 +29,9 @@ class SplitError(ImageCsvError):
     """The rows can't be divided into the splits that the config asks for."""
 
 
+class WorkerError(ImageCsvError):
+    """A worker process died."""
+
+
 class ImageCsvWarning(UserWarning):
     """Something that doesn't stop a build, but that its user should know."""

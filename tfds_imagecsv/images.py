@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import functools
 import hashlib
-import io
 import os
 import stat
-from typing import NamedTuple
+from collections.abc import Callable, Collection, Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-import pandas as pd
-import PIL
 from etils import epath
 from PIL import Image
 
+from tfds_imagecsv import conversions, engines, exceptions, pictures
+from tfds_imagecsv.conversions import ImageOptions, Stored
+from tfds_imagecsv.pictures import Facts, UnusableImageError
 from tfds_imagecsv.problems import Kind, Problem
 
-# The formats that `tf.image.decode_image` decodes to height x width x channels.
-# It gives GIF a dimension for frames, and can't decode others.
-_DECODABLE = frozenset({"BMP", "JPEG", "PNG"})
+if TYPE_CHECKING:
+    import pandas as pd
+
+# A worker gets the names of this many images at once: enough that handing them over
+# costs little, few enough that the last ones keep all workers busy.
+_CHUNK = 128
+
+# The columns that an image's row gets.
+COLUMNS = (*Facts._fields, *Stored._fields, "digest")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -29,9 +36,9 @@ class ImageTable:
 
     Attributes:
       rows: the rows of the label table whose images can be used, in the same order
-        and with the same columns, and besides `format` (str: Pillow's name, such
-        as `"PNG"`), `height` and `width` (int64: pixels) and `digest` (str: the
-        SHA-256 of the file, in hexadecimal digits).
+        and with the same columns, and besides those of `pictures.Facts` and of
+        `conversions.Stored`, and `digest` (str: the SHA-256 of the file, in
+        hexadecimal digits).
       problems: what is wrong with the images of the other rows.
     """
 
@@ -39,72 +46,196 @@ class ImageTable:
     problems: tuple[Problem, ...]
 
 
-def inspect_images(image_dir: epath.Path, rows: pd.DataFrame) -> ImageTable:
-    """Reads each image file, and looks at its header.
+def inspect_images(
+    image_dir: epath.Path,
+    rows: pd.DataFrame,
+    options: ImageOptions | None = None,
+    *,
+    workers: int | None = None,
+    progress: Callable[[int], object] = lambda _: None,
+) -> ImageTable:
+    """Reads each image file once, and looks at what it is.
 
     Args:
       image_dir: the directory that the keys are relative to.
-      rows: a table with the columns `row` and `key`, as in `labels.LabelTable`.
+      rows: a table with the columns `row`, `key` and `label`, as in
+        `labels.LabelTable`.
+      options: what the images are to be; default: `ImageOptions()`.
+      workers: how many processes to use at the most; default: one for each core.
+      progress: is called with the number of images that were done since the last
+        call.
 
     Returns:
       The table of the rows whose images can be used, and the problems of the
       others.
     """
-    finder = _Finder(image_dir)
-    facts: list[_Facts | None] = []
-    problems: list[Problem] = []
-    for row, key in zip(rows["row"], rows["key"], strict=True):
-        found = _inspect(finder, row, key)
-        facts.append(None if isinstance(found, Problem) else found)
-        if isinstance(found, Problem):
-            problems.append(found)
-    good = [fact for fact in facts if fact is not None]
-    is_good = np.array([fact is not None for fact in facts], dtype=bool)
+    import numpy as np
+    import pandas as pd
+
+    options = options or ImageOptions()
+    keys = list(rows["key"])
+    chunk = max(1, min(_CHUNK, len(keys) // 64))
+    chunks = [
+        _Chunk(image_dir, tuple(keys[at : at + chunk]), options)
+        for at in range(0, len(keys), chunk)
+    ]
+    found: list[_Found | _Refused] = []
+    for results in engines.run(_inspect_chunk, chunks, workers=workers):
+        found += results
+        progress(len(results))
+    is_good = np.array([isinstance(one, _Found) for one in found], dtype=bool)
+    good = [
+        (*one.facts, *one.stored, one.digest)
+        for one in found
+        if isinstance(one, _Found)
+    ]
     usable = rows[is_good].reset_index(drop=True)
+    columns = ("row", "key", "label")
     return ImageTable(
-        rows=usable.join(pd.DataFrame(good, columns=list(_Facts._fields))),
-        problems=tuple(problems),
+        rows=usable.join(pd.DataFrame(good, columns=list(COLUMNS))),
+        problems=tuple(
+            Problem(one.kind, row, f"{key!r}{one.detail}", key=key, label=label)
+            for one, row, key, label in zip(
+                found, *(rows[name] for name in columns), strict=True
+            )
+            if isinstance(one, _Refused)
+        ),
     )
 
 
-class _Facts(NamedTuple):
-    """What an image is; the fields are columns of the image table."""
+def read_stored(image_dir: epath.Path, row: Any, options: ImageOptions) -> bytes:
+    """Returns the bytes that are stored for an image: its file's, or converted ones.
 
-    format: str
-    height: int
-    width: int
+    Args:
+      image_dir: the directory that the keys are relative to.
+      row: the image's row in the image table, with the columns as attributes, as
+        `DataFrame.itertuples` gives it.
+      options: those that the image was inspected with.
+
+    Raises:
+      InvalidRowsError: if the file isn't any more what was inspected, or if only its
+        header was and it is damaged.
+    """
+    try:
+        content = _Finder(image_dir).read(row.key, size=row.size)
+        if not row.conversion:
+            return content
+        facts = Facts(*(getattr(row, name) for name in Facts._fields))
+        return conversions.convert(content, facts, options)
+    except UnusableImageError as error:
+        raise exceptions.InvalidRowsError(
+            f"row {row.row}: {row.key!r}{error.detail}. {error.kind.remedy}"
+        ) from error
+
+
+def count_conversions(rows: pd.DataFrame) -> dict[str, int]:
+    """Returns for how many images of a table each reason to convert them holds."""
+    found: collections.Counter[str] = collections.Counter()
+    for reasons, count in rows["conversion"].value_counts().items():
+        for reason in str(reasons).split(", ") if reasons else ():
+            found[reason] += count
+    return dict(sorted(found.items()))
+
+
+def has_other_extension(row: Any) -> bool:
+    """Returns whether an image's name ends as if it had another format.
+
+    Args:
+      row: a row with the columns as attributes.
+    """
+    extension = os.path.splitext(row.key)[1].lower()  # noqa: PTH122 - it's no path
+    named = _formats_by_extension().get(extension)
+    return named is not None and named not in (row.format, _MPO.get(row.format))
+
+
+_MPO = {"JPEG": "MPO"}
+
+
+def unlisted_images(image_dir: epath.Path, keys: Collection[str]) -> tuple[str, ...]:
+    """Returns the images of a directory that aren't among the keys, sorted.
+
+    Files whose name has the extension of an image count, those hidden by a `.` at
+    the beginning of their or their folder's name don't.
+
+    Args:
+      image_dir: the directory.
+      keys: relative to it, with `/` between folders.
+    """
+    known = frozenset(keys)
+    return tuple(sorted(key for key in _image_keys(image_dir) if key not in known))
+
+
+def _image_keys(image_dir: epath.Path) -> Iterator[str]:
+    extensions = _formats_by_extension()
+    # Local directories are listed faster without a path object for each file.
+    is_local = "://" not in os.fspath(image_dir)
+    walk = os.walk(image_dir) if is_local else image_dir.walk()
+    for folder, folders, names in walk:
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        prefix = os.path.relpath(folder, image_dir) if is_local else ""
+        if not is_local:
+            prefix = os.fspath(folder)[len(os.fspath(image_dir)) :].strip("/")
+        prefix = "" if prefix in ("", ".") else prefix.replace(os.sep, "/") + "/"
+        for name in names:
+            extension = os.path.splitext(name)[1].lower()  # noqa: PTH122
+            if not name.startswith(".") and extension in extensions:
+                yield prefix + name
+
+
+@functools.cache
+def _formats_by_extension() -> dict[str, str]:
+    """Returns Pillow's names of the formats that can be read, by extension."""
+    Image.init()
+    readable = frozenset(pictures.FORMATS)
+    return {
+        extension: name
+        for extension, name in Image.registered_extensions().items()
+        if name in readable or name == "MPO"
+    }
+
+
+class _Chunk(NamedTuple):
+    """Images for a worker."""
+
+    image_dir: epath.Path
+    keys: tuple[str, ...]
+    options: ImageOptions
+
+
+class _Found(NamedTuple):
+    """What an image is."""
+
+    facts: Facts
+    stored: Stored
     digest: str
 
 
-def _inspect(finder: _Finder, row: int, key: str) -> _Facts | Problem:
+class _Refused(NamedTuple):
+    """Why an image can't be used."""
+
+    kind: Kind
+    detail: str
+
+
+def _inspect_chunk(chunk: _Chunk) -> list[_Found | _Refused]:
+    finder = _Finder(chunk.image_dir)
+    return [_inspect(finder, key, chunk.options) for key in chunk.keys]
+
+
+def _inspect(finder: _Finder, key: str, options: ImageOptions) -> _Found | _Refused:
     """Returns what an image is, or what is wrong with it."""
     try:
-        path = finder.find(key)
-        if path is None:
-            return Problem(Kind.OUTSIDE, row, f"{key!r} is a link out of it")
-        if finder.is_special(path):
-            return Problem(Kind.UNREADABLE, row, f"{key!r} is a device or a pipe")
-        with path.open("rb") as file:
-            content = file.read()
-        with Image.open(io.BytesIO(content)) as image:
-            image_format, mode, (width, height) = image.format, image.mode, image.size
-    except (FileNotFoundError, NotADirectoryError):
-        return Problem(Kind.MISSING, row, repr(key))
-    except PIL.UnidentifiedImageError:
-        return Problem(Kind.UNREADABLE, row, f"{key!r} isn't an image")
-    except Exception as error:
-        reason = getattr(error, "strerror", None) or error
-        return Problem(Kind.UNREADABLE, row, f"{key!r}: {reason}")
-    if image_format == "MPO":
-        # A JPEG with more images behind it, as phones make them.
-        image_format = "JPEG"
-    if image_format not in _DECODABLE:
-        return Problem(Kind.FORMAT, row, f"{key!r} is {image_format}")
-    if image_format == "BMP" and mode != "RGB":
-        # TensorFlow has no palettes, and doesn't drop a channel.
-        return Problem(Kind.FORMAT, row, f"{key!r} is BMP of mode {mode}")
+        content = finder.read(key)
+        facts = pictures.look_at(
+            content,
+            max_pixels=options.max_pixels,
+            decode=options.verify == "decode",
+        )
+        conversions.check(facts, options)
+    except UnusableImageError as error:
+        return _Refused(error.kind, error.detail)
     digest = hashlib.sha256(content).hexdigest()
-    return _Facts(image_format, height, width, digest)
+    return _Found(facts, conversions.stored_as(facts, options), digest)
 
 
 class _Finder:
@@ -118,8 +249,37 @@ class _Finder:
         # Most images share few folders; each is resolved once.
         self._real_folder = functools.lru_cache(maxsize=4096)(os.path.realpath)
 
-    def find(self, key: str) -> epath.Path | None:
-        """Returns the path of an image, or None if a link leads out with it."""
+    def read(self, key: str, *, size: int | None = None) -> bytes:
+        """Returns the content of an image.
+
+        Args:
+          key: the image's.
+          size: how many bytes it had, if it was read before.
+
+        Raises:
+          UnusableImageError: if it can't be read, or has another size.
+        """
+        try:
+            path = self._find(key)
+            content: bytes = path.read_bytes()
+        except UnusableImageError:
+            raise
+        except (FileNotFoundError, NotADirectoryError):
+            raise UnusableImageError(Kind.MISSING, "") from None
+        except Exception as error:
+            reason = getattr(error, "strerror", None) or error
+            raise UnusableImageError(Kind.UNREADABLE, f": {reason}") from error
+        if size is not None and len(content) != size:
+            raise UnusableImageError(Kind.UNREADABLE, " has changed during the build")
+        return content
+
+    def _find(self, key: str) -> epath.Path:
+        """Returns the path of an image.
+
+        Raises:
+          UnusableImageError: if a link leads out of the directory with it, or if it
+            is no file.
+        """
         path = self._image_dir / key
         if self._is_local:
             folder, name = os.path.split(path)
@@ -127,10 +287,12 @@ class _Finder:
             if os.path.islink(real):  # noqa: PTH114 - half of pathlib's time
                 real = os.path.realpath(real)
             if os.path.commonpath([self._root, real]) != self._root:
-                return None
+                raise UnusableImageError(Kind.OUTSIDE, " is a link out of it")
+        if self._is_special(path):
+            raise UnusableImageError(Kind.UNREADABLE, " is a device or a pipe")
         return path
 
-    def is_special(self, path: epath.Path) -> bool:
+    def _is_special(self, path: epath.Path) -> bool:
         """Returns whether reading a path may never end, as that of a pipe."""
         if not self._is_local:
             return False

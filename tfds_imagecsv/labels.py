@@ -220,7 +220,13 @@ def _problems_of_rows(
             if at not in found:
                 values = {name: column[at] for name, column in rows.items()}
                 row = values.pop("row")
-                found[at] = Problem(kind, row, detail(**values))
+                found[at] = Problem(
+                    kind,
+                    row,
+                    detail(**values),
+                    key=values["key"] if values["filename"] else "",
+                    label=values["label"],
+                )
 
     # Each check is a loop of its own: with millions of rows, calls count.
     check(

@@ -59,9 +59,17 @@ class Kind(enum.Enum):
         "Image that can't be read",
         "Replace or remove the image.",
     )
+    TOO_LARGE = (
+        "Image with more pixels than max_pixels",
+        "Reduce or remove the image, or raise max_pixels.",
+    )
     FORMAT = (
-        "Image format that TensorFlow can't decode",
-        "Convert the image to JPEG, PNG or BMP of 24 bits.",
+        "Image whose pixels can't be read as colours",
+        "Convert the image to a PNG of 8 or 16 bits a channel.",
+    )
+    SHAPE = (
+        "Image of another shape than image_shape",
+        "Correct or remove the image, or set resize instead of image_shape.",
     )
 
     DUPLICATE = (
@@ -100,11 +108,15 @@ class Problem:
       row: the row's number in the CSV, as a spreadsheet shows it: the header is
         row 1, and blank rows count.
       detail: the value that is wrong, in words that fit behind "row 12: ".
+      key: the image's key, if the row has one.
+      label: the row's label, if it has one.
     """
 
     kind: Kind
     row: int
     detail: str
+    key: str = dataclasses.field(default="", compare=False)
+    label: str = dataclasses.field(default="", compare=False)
 
 
 def report(problems: Iterable[Problem], *, label_csv: str, image_dir: str) -> str:

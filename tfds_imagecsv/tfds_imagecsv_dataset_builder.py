@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import tempfile
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,12 +12,14 @@ import numpy as np
 import tensorflow_datasets as tfds
 from etils import epath, epy
 
-from tfds_imagecsv import exceptions, tfds_private
+from tfds_imagecsv import conversions, exceptions, tfds_private
 from tfds_imagecsv.config import ImageCsvConfig
+from tfds_imagecsv.conversions import ImageOptions
 
 with epy.lazy_imports():
-    from tfds_imagecsv import manifest
+    from tfds_imagecsv import images, manifest, selection
     from tfds_imagecsv import plan as plan_lib
+    from tfds_imagecsv import survey as survey_lib
 
 _INSTRUCTIONS = """\
 A relative image_dir or label_csv is looked up in the manual directory
@@ -38,13 +41,14 @@ To build a dataset of your own images, give its config:
 class ImageCsv(tfds.core.GeneratorBasedBuilder):
     """A dataset made of a directory of images and a CSV of labels.
 
-    Its features are `image` (uint8, height x width x 3), `label` (int64, a class
-    id), `image/filename` (string, relative to the image directory with `/` between
-    folders), `image/format` (string, such as "PNG"), `image/height` and
-    `image/width` (int64, pixels). `as_supervised=True` gives `(image, label)`.
+    Its features are `image` (uint8 or uint16, height x width x channels), `label`
+    (int64, a class id), `image/filename` (string, relative to the image directory
+    with `/` between folders), `image/format` (string: as which the image is stored,
+    "BMP", "JPEG" or "PNG"), `image/height` and `image/width` (int64, pixels).
+    `as_supervised=True` gives `(image, label)`.
 
-    The files are stored byte for byte. The whole of the input is checked before a
-    byte is written.
+    The files are stored byte for byte, if they read rightly so, and converted
+    otherwise. The whole of the input is checked before a byte is written.
     """
 
     VERSION = tfds.core.Version("1.0.0")
@@ -95,10 +99,18 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
         # TFDS calls this on every load, so it must not need the CSV or the images.
         # The names of the classes are set in `_split_generators`, and restored by
         # TFDS from then on.
+        options = ImageOptions()
+        if isinstance(self.builder_config, ImageCsvConfig):
+            options = self.builder_config.image_options
         return self.dataset_info_from_configs(
             features=tfds.features.FeaturesDict(
                 {
-                    "image": tfds.features.Image(),
+                    "image": tfds.features.Image(
+                        shape=options.shape,
+                        dtype=np.dtype(options.dtype).type,
+                        encoding_format=options.encoding
+                        or ("png" if options.dtype == "uint16" else None),
+                    ),
                     "label": tfds.features.ClassLabel(),
                     "image/filename": tfds.features.Text(),
                     "image/format": tfds.features.Text(),
@@ -159,7 +171,7 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
         manifest.write_manifest(self.data_path / manifest.FILENAME, plan.rows)
         if len(plan.rejected):
             rejected = plan.rejected.to_csv(index=False, lineterminator="\n")
-            path = self.data_path / plan_lib.REJECTED_ROWS_FILENAME
+            path = self.data_path / selection.REJECTED_ROWS_FILENAME
             path.write_text(rejected, encoding="utf-8")
         tfds_private.set_class_names(self.info.features["label"], plan.class_names)
         self.info.metadata.clear()
@@ -172,20 +184,19 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
         self, plan: plan_lib.DatasetPlan, split: str
     ) -> Iterator[tuple[str, dict[str, Any]]]:
         rows = plan.rows[plan.rows["split"] == split]
-        columns = ("key", "label", "format", "height", "width")
-        for key, label, image_format, height, width in zip(
-            *(rows[column] for column in columns), strict=True
-        ):
+        row: Any
+        for row in rows.itertuples():
+            content = images.read_stored(plan.image_dir, row, plan.options)
             yield (
-                key,
+                row.key,
                 {
-                    "image": (plan.image_dir / key).read_bytes(),
+                    "image": content,
                     # -1 is TFDS's id for no label.
-                    "label": label or -1,
-                    "image/filename": key,
-                    "image/format": image_format,
-                    "image/height": height,
-                    "image/width": width,
+                    "label": row.label or -1,
+                    "image/filename": row.key,
+                    "image/format": conversions.stored_format(content),
+                    "image/height": row.stored_height,
+                    "image/width": row.stored_width,
                 },
             )
 
@@ -199,44 +210,41 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
                 " for your own images, config=tfds_imagecsv.ImageCsvConfig(name=...,"
                 " image_dir=..., label_csv=...)."
             )
+        config = self.builder_config
         paths = self._locate(dl_manager)
-        image_dir = paths["image_dir"]
-        if not image_dir.is_dir():
-            raise exceptions.SourceError(f"image_dir {image_dir}: not a directory.")
-        return plan_lib.make_plan(self.builder_config, **paths)
+        plan = plan_lib.make_plan(config, survey_lib.make_survey(config, **paths))
+        for note in plan.notes:
+            warnings.warn(note, exceptions.ImageCsvWarning, stacklevel=2)
+        return plan
 
     def _locate(
         self, dl_manager: tfds.download.DownloadManager
     ) -> dict[str, epath.Path]:
-        """Returns the paths that those fields of the config stand for that have one.
+        """Returns the paths that the fields of the config stand for.
 
         Raises:
           SourceError: if something isn't there.
         """
-        paths = {}
-        missing = []
-        instructions = ""
-        for field in ("image_dir", "label_csv", "pinned_splits"):
-            value = getattr(self.builder_config, field)
-            if value is None:
-                continue
-            path = epath.Path(value).expanduser()
-            if not path.is_absolute():
-                instructions = f"\n\n{self.MANUAL_DOWNLOAD_INSTRUCTIONS}"
-                try:
-                    path = dl_manager.manual_dir / path
-                except AssertionError as error:
-                    # TFDS's own words: it doesn't exist or is empty.
-                    missing.append(
-                        f"{field} {path}: {str(error).partition(' Create')[0]}"
-                    )
-                    continue
-            if not path.exists():
-                missing.append(f"{field} {path}: no such file or directory.")
-            paths[field] = path
-        if missing:
-            raise exceptions.SourceError("\n".join(missing) + instructions)
-        return paths
+        used_manual_dir = False
+
+        def manual_dir() -> epath.Path:
+            nonlocal used_manual_dir
+            used_manual_dir = True
+            try:
+                return dl_manager.manual_dir
+            except AssertionError as error:
+                # TFDS's own words: it doesn't exist or is empty.
+                words = str(error).partition(" Create")[0]
+                raise exceptions.SourceError(words) from error
+
+        try:
+            return survey_lib.locate_sources(self.builder_config, manual_dir=manual_dir)
+        except exceptions.SourceError as error:
+            if not used_manual_dir:
+                raise
+            raise exceptions.SourceError(
+                f"{error}\n\n{self.MANUAL_DOWNLOAD_INSTRUCTIONS}"
+            ) from error
 
     def _metadata(self, plan: plan_lib.DatasetPlan) -> dict[str, Any]:
         """Returns what `info.metadata` has, as values that JSON can hold."""
@@ -254,6 +262,11 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
             "duplicate_sets": plan.duplicate_sets,
             "duplicate_images": plan.duplicate_images,
             "rejected_rows": len(plan.rejected),
+            "images_without_row": len(plan.unlisted),
+            "conversions": plan.conversions(),
+            "wrong_extensions": sum(
+                map(images.has_other_extension, plan.rows.itertuples())
+            ),
         }
 
 

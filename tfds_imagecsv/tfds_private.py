@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from types import TracebackType
+from typing import Any
 
 import tensorflow_datasets as tfds
 
@@ -33,6 +34,18 @@ def set_class_names(label: tfds.features.ClassLabel, names: Sequence[str]) -> No
             )
         setattr(label, attribute, None)
     label.names = list(names)
+
+
+def progress_bar(total: int, description: str) -> Any:
+    """Returns a `tqdm` bar, or what stands for one after `disable_progress_bar`.
+
+    Args:
+      total: how many images there are.
+      description: what is done with them.
+    """
+    return tfds.core.utils.tqdm(
+        total=total, desc=description, unit=" images", leave=False
+    )
 
 
 def show_errors_without_traceback() -> None:

@@ -1,0 +1,326 @@
+"""Which rows a dataset is made of: what is left out, and what must not be."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping
+
+import numpy as np
+import pandas as pd
+
+from tfds_imagecsv import exceptions, problems, units
+from tfds_imagecsv.config import ImageCsvConfig, exact_fraction
+from tfds_imagecsv.problems import Kind, Problem
+from tfds_imagecsv.survey import Survey, identical_images, with_first
+
+REJECTED_ROWS_FILENAME = "rejected_rows.csv"
+_REJECTED_COLUMNS = ("row", "key", "label", "reason")
+
+# How many images a note names; of classes it names all.
+_MAX_NAMED = 10
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Selection:
+    """The rows of a dataset.
+
+    Attributes:
+      rows: the rows, sorted by key, with the columns of a survey's.
+      rejected: the rows that are left out, sorted by key, with the columns `row`
+        (int64), `key`, `label` and `reason` (str).
+      class_names: the names of the classes in the order of their ids.
+      copies: the rows of identical images, one set of copies after another, before
+        copies are left out.
+      units: which of the rows belong together.
+      problems: what stops a build, in any order.
+      notes: what doesn't, but should be known.
+    """
+
+    rows: pd.DataFrame
+    rejected: pd.DataFrame
+    class_names: tuple[str, ...]
+    copies: pd.DataFrame
+    units: units.Units
+    problems: tuple[Problem, ...]
+    notes: tuple[str, ...]
+
+
+def select_rows(config: ImageCsvConfig, survey: Survey) -> Selection:
+    """Leaves out the rows that a user doesn't want.
+
+    Args:
+      config: what the user asks for: `on_error`, `duplicates`, `rare_classes`.
+      survey: what there is.
+
+    Returns:
+      The rows that are left, and what is still wrong.
+
+    Raises:
+      InvalidRowsError: if more rows have to be left out than `max_rejected` allows.
+    """
+    rows = survey.rows
+    found: list[Problem] = []
+    notes: list[str] = []
+    rejected: list[pd.DataFrame] = []
+    if config.on_error == "skip":
+        rows = _without_problems(rows, survey.problems, rejected)
+        _check_rejected(len(rejected[0]), config.max_rejected, survey)
+        notes += _about_rejected_rows(rejected[0], survey.total_rows)
+    else:
+        found += survey.problems
+    notes += about_unlisted_images(survey.unlisted)
+    copies = identical_images(rows)
+    notes += about_copies(copies, config.duplicates)
+    if config.duplicates == "error":
+        found += _duplicates(copies)
+    elif config.duplicates == "drop":
+        rows = _without_copies(rows, copies, rejected)
+    rare = _rare_classes(rows, config.min_class_size)
+    notes += _about_rare_classes(rare, config)
+    if config.rare_classes == "error":
+        found += _too_rare(rows, rare)
+    elif config.rare_classes == "drop":
+        rows = _without_classes(rows, rare, rejected)
+    class_names = survey.class_names
+    if config.classes is None and rejected:
+        class_names = tuple(sorted(set(rows["label"]) - {""}))
+    together = units.find_units(
+        list(rows["group"]), list(rows["digest"]), rows=len(rows)
+    )
+    found += _torn(rows, together)
+    notes += _about_pinned_rows(survey.rows, survey.earlier)
+    return Selection(
+        rows=rows,
+        rejected=_joined(rejected),
+        class_names=class_names,
+        copies=copies,
+        units=together,
+        problems=tuple(found),
+        notes=tuple(notes),
+    )
+
+
+def _without_problems(
+    rows: pd.DataFrame, found: Iterable[Problem], rejected: list[pd.DataFrame]
+) -> pd.DataFrame:
+    """Returns the rows without a problem, and adds all others to the rejected.
+
+    Where rows contradict each other, none of them is kept: a row that gives an image
+    a second label goes with the first, and so do identical images of two labels.
+    """
+    found = list(found)
+    reasons: dict[int, str] = {}
+    for problem in found:
+        reasons[problem.row] = f"{problem.kind.heading}: {problem.detail}"
+    label_of = dict(zip(rows["key"], rows["label"], strict=True))
+    contradicted = {
+        problem.key: problem
+        for problem in found
+        if problem.kind is Kind.REPEATED
+        and problem.label != label_of.get(problem.key, problem.label)
+    }
+    disputed = {
+        digest
+        for digest, labels in rows[rows["label"] != ""].groupby("digest")["label"]
+        if labels.nunique() > 1
+    }
+    columns = ("row", "key", "label", "digest")
+    for row, key, label, digest in zip(*(rows[name] for name in columns), strict=True):
+        if key in contradicted:
+            other = contradicted[key]
+            reasons.setdefault(
+                row, f"{other.kind.heading}: row {other.row} says {other.label!r}"
+            )
+        elif label and digest in disputed:
+            reasons.setdefault(row, f"{Kind.CONFLICT.heading}: {key!r} is {label!r}")
+    bad = rows["row"].isin(list(reasons))
+    others = {
+        problem.row: (problem.row, problem.key, problem.label) for problem in found
+    }
+    for row in rows.loc[bad, "row"]:
+        others.pop(row, None)
+    table = pd.concat(
+        [
+            rows.loc[bad, ["row", "key", "label"]].astype(object),
+            pd.DataFrame(list(others.values()), columns=["row", "key", "label"]),
+        ]
+    )
+    rejected.append(table.assign(reason=table["row"].map(reasons.get)))
+    return rows[~bad].reset_index(drop=True)
+
+
+def _check_rejected(rejected: int, max_rejected: float, survey: Survey) -> None:
+    """Raises an `InvalidRowsError` if too many rows have to be left out."""
+    if rejected > exact_fraction(max_rejected) * survey.total_rows:
+        report = problems.report(
+            survey.problems,
+            label_csv=str(survey.label_csv),
+            image_dir=str(survey.image_dir),
+        )
+        raise exceptions.InvalidRowsError(
+            f"{rejected:,} of {survey.total_rows:,} rows would have to be left out,"
+            f" which is more than max_rejected={max_rejected}. Correct them, or raise"
+            f" max_rejected.\n\n{report}"
+        )
+
+
+def _duplicates(copies: pd.DataFrame) -> Iterator[Problem]:
+    for (row, key, _), (first_row, first_key, _) in with_first(copies):
+        detail = f"{key!r} is the same as {first_key!r} in row {first_row}"
+        yield Problem(Kind.DUPLICATE, row, detail)
+
+
+def _without_copies(
+    rows: pd.DataFrame, copies: pd.DataFrame, rejected: list[pd.DataFrame]
+) -> pd.DataFrame:
+    """Returns the rows without copies, and adds these to the rejected rows."""
+    reasons = {
+        row: f"identical to {first_key} in row {first_row}"
+        for (row, _, _), (first_row, first_key, _) in with_first(copies)
+    }
+    return _without(rows, rows["row"].map(reasons.get), rejected)
+
+
+def _without_classes(
+    rows: pd.DataFrame, rare: Mapping[str, int], rejected: list[pd.DataFrame]
+) -> pd.DataFrame:
+    """Returns the rows without those of classes, and adds these to the rejected."""
+    reasons = {
+        name: f"class with fewer images than min_class_size: {count}"
+        for name, count in rare.items()
+    }
+    return _without(rows, rows["label"].map(reasons.get), rejected)
+
+
+def _without(
+    rows: pd.DataFrame, reasons: pd.Series[str], rejected: list[pd.DataFrame]
+) -> pd.DataFrame:
+    """Returns the rows that have no reason, and adds the others to the rejected."""
+    has_reason = reasons.notna()
+    rejected.append(rows[has_reason].assign(reason=reasons[has_reason]))
+    return rows[~has_reason].reset_index(drop=True)
+
+
+def _joined(rejected: list[pd.DataFrame]) -> pd.DataFrame:
+    columns = list(_REJECTED_COLUMNS)
+    if not sum(map(len, rejected)):
+        return pd.DataFrame(columns=columns).astype({"row": np.int64})
+    # Those that are empty have no types to agree with.
+    table = pd.concat([part for part in rejected if len(part)])[columns]
+    table = table.sort_values(["key", "row"], ignore_index=True)
+    return table.astype({"row": np.int64})
+
+
+def _rare_classes(rows: pd.DataFrame, min_class_size: int) -> dict[str, int]:
+    """Returns those classes that have fewer rows, in order, and how many they have."""
+    counts = collections.Counter(rows["label"])
+    del counts[""]
+    return {
+        name: count for name, count in sorted(counts.items()) if count < min_class_size
+    }
+
+
+def _too_rare(rows: pd.DataFrame, rare: Mapping[str, int]) -> Iterator[Problem]:
+    first_rows = rows[rows["label"].isin(list(rare))].groupby("label")["row"].min()
+    for name, row in first_rows.items():
+        yield Problem(Kind.RARE_CLASS, int(row), f"{name!r} has {rare[str(name)]}")
+
+
+def _torn(rows: pd.DataFrame, together: units.Units) -> Iterator[Problem]:
+    """Yields the rows that are to be in another split than their unit."""
+    first_of: dict[int, tuple[int, str, str]] = {}
+    columns = ("row", "key", "given", "pinned")
+    for unit, row, key, given, pinned in zip(
+        together.unit_of.tolist(), *(rows[name] for name in columns), strict=True
+    ):
+        if given and pinned and given != pinned:
+            detail = f"{key!r} is pinned to {pinned!r}, and the CSV says {given!r}"
+            yield Problem(Kind.PINNED, row, detail)
+        split = given or pinned
+        if not split:
+            continue
+        first_row, first_key, first_split = first_of.setdefault(unit, (row, key, split))
+        if split != first_split:
+            detail = (
+                f"{key!r} is in {split!r}, and belongs to {first_key!r} in row"
+                f" {first_row}, which is in {first_split!r}"
+            )
+            yield Problem(Kind.LEAK, row, detail)
+
+
+def _about_rejected_rows(rejected: pd.DataFrame, total: int) -> Iterator[str]:
+    if len(rejected):
+        kinds = collections.Counter(
+            reason.partition(":")[0] for reason in rejected["reason"]
+        )
+        shown = ", ".join(
+            f"{kind} ({count:,})" for kind, count in sorted(kinds.items())
+        )
+        yield (
+            f"{len(rejected):,} of {total:,} rows are left out, see"
+            f" {REJECTED_ROWS_FILENAME}: {shown}"
+        )
+
+
+def about_unlisted_images(unlisted: tuple[str, ...]) -> Iterator[str]:
+    """Yields a note on images without a row, if there are any."""
+    if unlisted:
+        have = _counted(len(unlisted), "image has", "images have")
+        yield f"{have} no row in the CSV (left out): {_named(unlisted)}"
+
+
+def about_copies(copies: pd.DataFrame, policy: str = "together") -> Iterator[str]:
+    """Yields a note on identical images, if there are any."""
+    sets = [list(keys) for _, keys in copies.groupby("digest")["key"]]
+    if sets:
+        shown = _named(" = ".join(keys) for keys in sorted(sets))
+        kept = (
+            "the first of each was kept" if policy == "drop" else "they stay together"
+        )
+        in_sets = _counted(len(sets), "set", "sets")
+        yield (
+            f"{len(copies):,} images are identical to others, in {in_sets}; {kept}:"
+            f" {shown}"
+        )
+
+
+def _about_rare_classes(
+    rare: Mapping[str, int], config: ImageCsvConfig
+) -> Iterator[str]:
+    if rare:
+        shown = ", ".join(f"{name} ({count})" for name, count in rare.items())
+        kept = "dropped" if config.rare_classes == "drop" else "kept"
+        have = _counted(len(rare), "class has", "classes have")
+        yield (
+            f"{have} fewer images than min_class_size={config.min_class_size} ({kept}):"
+            f" {shown}"
+        )
+
+
+def _about_pinned_rows(
+    rows: pd.DataFrame, earlier: Mapping[str, tuple[str, str]]
+) -> Iterator[str]:
+    label_of = dict(zip(rows["key"], rows["label"], strict=True))
+    gone = [key for key in sorted(earlier) if key not in label_of]
+    if gone:
+        are = _counted(len(gone), "pinned image is", "pinned images are")
+        yield f"{are} gone: {_named(gone)}"
+    changed = [
+        f"{key} ({label!r}, now {label_of[key]!r})"
+        for key, (_, label) in sorted(earlier.items())
+        if label_of.get(key, label) != label
+    ]
+    if changed:
+        have = _counted(len(changed), "pinned image has", "pinned images have")
+        yield f"{have} another label (the split stays): {_named(changed)}"
+
+
+def _counted(number: int, singular: str, plural: str) -> str:
+    return f"{number:,} {singular if number == 1 else plural}"
+
+
+def _named(names: Iterable[str]) -> str:
+    names = list(names)
+    more = len(names) - _MAX_NAMED
+    return ", ".join(names[:_MAX_NAMED]) + (f", and {more:,} more" if more > 0 else "")

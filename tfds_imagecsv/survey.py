@@ -1,0 +1,186 @@
+"""What is there: the rows of a CSV, their images, and what is wrong with them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+
+import pandas as pd
+from etils import epath
+
+from tfds_imagecsv import exceptions, images, labels, manifest, tfds_private
+from tfds_imagecsv.config import ImageCsvConfig
+from tfds_imagecsv.problems import Kind, Problem
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Survey:
+    """What a CSV and its images are, whether or not they make a dataset.
+
+    Attributes:
+      label_csv: the CSV.
+      image_dir: the directory that the keys are relative to.
+      total_rows: how many rows the CSV has, blank ones and the header apart.
+      rows: a row for each image that can be used, sorted by key, with the columns
+        of the label table and of `images.COLUMNS`, and `pinned` (str: the split in
+        an earlier manifest, or empty).
+      class_names: the names of the classes in the order of their ids.
+      problems: what is wrong with rows and images, in any order.
+      unlisted: the images of the directory that no row names, sorted.
+      earlier: split and label of each image in an earlier manifest, by key.
+    """
+
+    label_csv: epath.Path
+    image_dir: epath.Path
+    total_rows: int
+    rows: pd.DataFrame
+    class_names: tuple[str, ...]
+    problems: tuple[Problem, ...]
+    unlisted: tuple[str, ...]
+    earlier: Mapping[str, tuple[str, str]]
+
+
+def locate_sources(
+    config: ImageCsvConfig, *, manual_dir: Callable[[], epath.Path]
+) -> dict[str, epath.Path]:
+    """Returns the paths that those fields of a config stand for that have one.
+
+    Args:
+      config: what the user says.
+      manual_dir: returns the directory that relative paths are looked up in; raises a
+        `SourceError` if there is none.
+
+    Raises:
+      SourceError: if something isn't there; all that isn't is named.
+    """
+    paths = {}
+    missing = []
+    for field in ("image_dir", "label_csv", "pinned_splits"):
+        value = getattr(config, field)
+        if value is None:
+            continue
+        path = epath.Path(value).expanduser()
+        if not path.is_absolute():
+            try:
+                path = manual_dir() / path
+            except exceptions.SourceError as error:
+                missing.append(f"{field} {path}: {error}")
+                continue
+        if not path.exists():
+            missing.append(f"{field} {path}: no such file or directory.")
+        paths[field] = path
+    if missing:
+        raise exceptions.SourceError("\n".join(missing))
+    return paths
+
+
+def make_survey(
+    config: ImageCsvConfig,
+    *,
+    label_csv: epath.Path,
+    image_dir: epath.Path,
+    pinned_splits: epath.Path | None = None,
+) -> Survey:
+    """Reads the CSV, and inspects the images.
+
+    Args:
+      config: what the user asks for.
+      label_csv: where the config's `label_csv` is.
+      image_dir: where the config's `image_dir` is.
+      pinned_splits: where the config's `pinned_splits` is, if it has one.
+
+    Returns:
+      What there is.
+
+    Raises:
+      SourceError: if the CSV, the directory or the manifest can't be used.
+      WorkerError: if a process that inspected images died.
+    """
+    if not image_dir.is_dir():
+        raise exceptions.SourceError(f"image_dir {image_dir}: not a directory.")
+    table = labels.read_labels(
+        label_csv,
+        filename_column=config.filename_column,
+        label_column=config.label_column,
+        group_column=config.group_column,
+        split_column=config.split_column,
+        filename_suffix=config.filename_suffix,
+        classes=config.classes,
+    )
+    _check_header(table, label_csv, image_dir, config.filename_suffix)
+    earlier = manifest.read_manifest(pinned_splits) if pinned_splits else {}
+    with tfds_private.progress_bar(len(table.rows), "Inspecting images") as bar:
+        inspected = images.inspect_images(
+            image_dir,
+            table.rows,
+            config.image_options,
+            workers=config.workers,
+            progress=bar.update,
+        )
+    rows = inspected.rows
+    rows["pinned"] = [earlier.get(key, ("", ""))[0] for key in rows["key"]]
+    found = (*table.problems, *inspected.problems)
+    named = {*table.rows["key"], *(problem.key for problem in table.problems)}
+    return Survey(
+        label_csv=label_csv,
+        image_dir=image_dir,
+        total_rows=len(table.rows) + len(table.problems),
+        rows=rows,
+        class_names=table.class_names,
+        problems=(*found, *_conflicting_labels(identical_images(rows))),
+        unlisted=images.unlisted_images(image_dir, named),
+        earlier=earlier,
+    )
+
+
+def _check_header(
+    table: labels.LabelTable, label_csv: epath.Path, image_dir: epath.Path, suffix: str
+) -> None:
+    """Raises a `SourceError` if the header is the row of an image."""
+    name = table.filename_header + suffix
+    if table.filename_header and (image_dir / name).is_file():
+        raise exceptions.SourceError(
+            f"label_csv {label_csv}: its first row must be a header, such as"
+            f" 'filename,label', but it is the row of the image {name!r}. Add a header."
+        )
+
+
+def identical_images(rows: pd.DataFrame) -> pd.DataFrame:
+    """Returns the rows of images that have copies, one set of copies after another.
+
+    In each set, the row that stays if copies are dropped comes first: one that is
+    pinned rather than one that isn't, then one that has a label, then one whose
+    split is given, then the first by key.
+    """
+    copies = rows[rows.duplicated("digest", keep=False)]
+    lacks = {
+        f"lacks_{column}": copies[column] == ""
+        for column in ("pinned", "label", "given")
+    }
+    order = ["digest", *lacks, "key"]
+    return copies.assign(**lacks).sort_values(order, ignore_index=True)
+
+
+def with_first(copies: pd.DataFrame) -> Iterator[tuple[tuple[int, str, str], ...]]:
+    """Yields each copy but the first of its set, and the first.
+
+    Both are given as number of the row, key and label.
+    """
+    first_of: dict[str, tuple[int, str, str]] = {}
+    columns = ("digest", "row", "key", "label")
+    for digest, *copy in zip(*(copies[name] for name in columns), strict=True):
+        row, key, label = copy
+        first = first_of.setdefault(digest, (row, key, label))
+        if first[0] != row:
+            yield (row, key, label), first
+
+
+def _conflicting_labels(copies: pd.DataFrame) -> Iterator[Problem]:
+    labeled = copies[copies["label"] != ""]
+    for (row, key, label), (first_row, first_key, first_label) in with_first(labeled):
+        if label != first_label:
+            detail = (
+                f"{key!r} is {label!r}, and the same as {first_key!r} in row"
+                f" {first_row}, which is {first_label!r}"
+            )
+            yield Problem(Kind.CONFLICT, row, detail)
