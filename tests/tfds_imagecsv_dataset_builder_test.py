@@ -1157,3 +1157,33 @@ def test_a_dataset_without_any_label(make_dataset, make_builder, write_csv, tmp_
     builder = prepared(make_builder(config))
     examples = tfds.as_numpy(builder.as_dataset(split="unlabeled"))
     assert [example["label"] for example in examples] == [-1] * 5
+
+
+def test_six_kinds_of_problems_at_once(
+    make_dataset, make_builder, data_dir, list_tree, write_csv, tmp_path
+):
+    """All of them are in one message, and the data directory isn't even made."""
+    config = make_dataset()
+    folder = tmp_path / "images"
+    (folder / "00.png").unlink()
+    content = (folder / "01.png").read_bytes()
+    (folder / "01.png").write_bytes(content[:-20])
+    (folder / "02.png").write_bytes(b"")
+    (folder / "03.png").write_bytes(b"<html>404</html>")
+    names = [f"{at:02}.png" for at in range(20)]
+    rows = [(name, "cat") for name in (*names, "../x.png", "05.png")]
+    write_csv(tmp_path / "labels.csv", rows)
+    with pytest.raises(tfds_imagecsv.InvalidRowsError) as raised:
+        make_builder(config).download_and_prepare()
+    message = str(raised.value)
+    assert message.startswith("6 problems in ")
+    for line in (
+        "row 2: '00.png'",
+        "row 3: '01.png': ",
+        "row 4: '02.png' isn't an image",
+        "row 5: '03.png' isn't an image",
+        "row 22: '../x.png'",
+        "row 23: '05.png' is in row 7 already",
+    ):
+        assert f"\n  {line}" in message
+    assert list_tree(data_dir) is None
