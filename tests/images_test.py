@@ -273,6 +273,68 @@ def test_a_file_that_changes_during_the_build(image_dir, write_png):
     )
 
 
+def test_a_damaged_image_of_which_only_the_header_was_read(image_dir):
+    """It stops the build with its place, when it is converted."""
+    data = encoded("PNG", mode="RGBA")
+    (image_dir / "x.png").write_bytes(data[: data.index(b"IDAT") + 4])
+    options = ImageOptions(verify="header")
+    rows = pd.DataFrame({"row": [2], "key": ["x.png"], "label": ["cat"]})
+    table = images.inspect_images(epath.Path(image_dir), rows, options)
+    (row,) = table.rows.itertuples()
+    with pytest.raises(tfds_imagecsv.InvalidRowsError) as raised:
+        images.read_stored(epath.Path(image_dir), row, options)
+    assert str(raised.value).startswith("row 2: 'x.png': ")
+    assert str(raised.value).endswith(". Replace or remove the image.")
+
+
+def test_what_needs_no_conversion_is_stored_byte_for_byte(image_dir):
+    """Metadata and bytes behind the end included."""
+    data = encoded("JPEG", comment=b"hello") + b"more"
+    (image_dir / "x.jpg").write_bytes(data)
+    (row,) = inspect(image_dir, "x.jpg").rows.itertuples()
+    assert images.read_stored(epath.Path(image_dir), row, ImageOptions()) == data
+
+
+def test_conversions_are_counted_by_reason(image_dir):
+    """An image counts for each of its reasons, in the order of their names."""
+    (image_dir / "a.png").write_bytes(encoded("PNG"))
+    (image_dir / "b.webp").write_bytes(encoded("WEBP"))
+    (image_dir / "c.webp").write_bytes(encoded("WEBP", mode="RGBA"))
+    (image_dir / "d.png").write_bytes(encoded("PNG", mode="LA"))
+    rows = inspect(image_dir, "a.png", "b.webp", "c.webp", "d.png").rows
+    counts = images.count_conversions(rows)
+    assert list(counts.items()) == [("alpha", 2), ("format WEBP", 2)]
+    assert images.count_conversions(rows[:1]) == {}
+    assert images.count_conversions(rows[:0]) == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "image_format", "is_other"),
+    [
+        ("a.png", "PNG", False),
+        ("a.PNG", "PNG", False),
+        ("a", "PNG", False),
+        ("a.data", "PNG", False),
+        ("a.png.bak", "JPEG", False),
+        ("a.jpg", "JPEG", False),
+        ("a.JPEG", "JPEG", False),
+        ("a.mpo", "JPEG", False),
+        ("a.tif", "TIFF", False),
+        ("a.jpg", "PNG", True),
+        ("a.png", "JPEG", True),
+        ("b.png/a.jpg", "WEBP", True),
+    ],
+)
+def test_a_name_that_ends_as_if_it_had_another_format(
+    image_dir, name, image_format, is_other
+):
+    """Extensions that no format has say nothing."""
+    (image_dir / name).parent.mkdir(exist_ok=True)
+    (image_dir / name).write_bytes(encoded(image_format))
+    (row,) = inspect(image_dir, name).rows.itertuples()
+    assert images.has_other_extension(row) == is_other
+
+
 @pytest.fixture
 def outside(tmp_path, write_png):
     """A directory with an image, beside the image directory."""

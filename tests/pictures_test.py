@@ -439,6 +439,27 @@ def test_a_png_with_too_few_rows():
     assert kind is Kind.UNREADABLE
 
 
+@pytest.mark.parametrize("cut", [1, 4])
+def test_a_png_whose_data_have_all_rows_but_no_end(cut):
+    """Its chunks are sound, but what they hold lacks a bit of its own checksum."""
+    rows = zlib.compress(bytes(7))
+    whole = png(rows=bytes(7))
+    content = whole.replace(chunk(b"IDAT", rows), chunk(b"IDAT", rows[:-cut]))
+    assert content != whole
+    assert tensorflow_reads(whole)
+    assert not tensorflow_reads(content)
+    kind, _ = refusal(content)
+    assert kind is Kind.UNREADABLE
+
+
+def test_a_png_with_a_chunk_that_must_be_known():
+    """A capital at the beginning of its name says so; Pillow passes over it."""
+    content = png(chunk(b"RXIf", b"hello"))
+    assert not tensorflow_reads(content)
+    kind, _ = refusal(content)
+    assert kind is Kind.UNREADABLE
+
+
 @pytest.mark.parametrize("place", [26, 27, 28])
 def test_a_png_made_by_a_method_that_does_not_exist(place):
     """Compression, filter and interlacing have one byte each in the header."""

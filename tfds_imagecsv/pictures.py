@@ -36,6 +36,9 @@ _PNG_ORIENTATION = (b"eXIf", b"Raw profile type exif", b"tiff:Orientation")
 # byte, nor a restart.
 _JPEG_MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])")
 
+# The chunks of a PNG that decoders know; they refuse others with a capital.
+_PNG_CRITICAL = frozenset({b"IHDR", b"PLTE", b"IDAT"})
+
 # Bytes of a PNG's rows that are held at once when they are counted.
 _INFLATED = 1 << 20
 
@@ -262,11 +265,14 @@ def _png_is_sound(content: bytes) -> bool:
         if end + 4 > len(content) or zlib.crc32(view[at + 4 : end]) != checksum:
             return False
         if content.startswith(b"IEND", at + 4):
-            return missing <= 0
-        if content.startswith(b"IDAT", at + 4):
+            return missing <= 0 and inflater.eof
+        name = content[at + 4 : at + 8]
+        if name[0] < ord("a") and name not in _PNG_CRITICAL:
+            return False
+        if name == b"IDAT":
             data: bytes | memoryview = view[at + 8 : end]
             # A little at a time, since little may become much.
-            while missing > 0 and len(data):
+            while len(data) and not inflater.eof:
                 missing -= len(inflater.decompress(data, _INFLATED))
                 data = inflater.unconsumed_tail
         at = end + 4
