@@ -10,23 +10,11 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from samples import encoded, exif, noise
 
 from tfds_imagecsv import conversions, pictures
 from tfds_imagecsv.conversions import ImageOptions
 from tfds_imagecsv.problems import Kind
-
-
-def encoded(image, image_format="PNG", **kwargs):
-    """Returns an image as a file's bytes."""
-    file = io.BytesIO()
-    image.save(file, image_format, **kwargs)
-    return file.getvalue()
-
-
-def noise(*shape, seed=0, dtype=np.uint8):
-    """Returns random pixels."""
-    high = np.iinfo(dtype).max + 1
-    return np.random.default_rng(seed).integers(0, high, shape).astype(dtype)
 
 
 def smooth(height, width, channels=3):
@@ -46,13 +34,6 @@ def png_16_bit(pixels, orientation=1):
     at = turned.index(b"eXIf") - 4
     length = struct.unpack(">I", turned[at : at + 4])[0] + 12
     return content[:33] + turned[at : at + length] + content[33:]
-
-
-def exif(orientation):
-    """Returns EXIF metadata with an orientation."""
-    tags = Image.Exif()
-    tags[0x0112] = orientation
-    return tags
 
 
 def look_at(content):

@@ -1,7 +1,6 @@
 """Damaged images: each is reported, or reads back as it was planned."""
 
 import functools
-import io
 import random
 import struct
 import zlib
@@ -12,6 +11,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
 from PIL import Image
+from samples import encoded
 
 import tfds_imagecsv
 from tfds_imagecsv import conversions, pictures
@@ -19,13 +19,6 @@ from tfds_imagecsv.conversions import ImageOptions
 
 OPTIONS = ImageOptions(max_pixels=100_000)
 CUTS, FLIPS = 20, 200
-
-
-def encoded(image, image_format, **kwargs):
-    """Returns an image as a file's bytes."""
-    file = io.BytesIO()
-    image.save(file, image_format, **kwargs)
-    return file.getvalue()
 
 
 def interlaced(pixels):

@@ -2,13 +2,13 @@
 
 import functools
 import hashlib
-import io
 import os
 import struct
 import zlib
 
 import pandas as pd
 import pytest
+import samples
 import tensorflow as tf
 from etils import epath
 from etils.epath import backend
@@ -34,6 +34,11 @@ def inspect(image_dir, *keys):
     return images.inspect_images(epath.Path(image_dir), rows)
 
 
+def read_stored(image_dir, row, options):
+    """Returns the bytes that are stored for an image."""
+    return images.read_stored(images.Finder(epath.Path(image_dir)), row, options)
+
+
 def problem_of(image_dir, key):
     """Returns the kind and the detail of an image's problem."""
     table = inspect(image_dir, key)
@@ -45,9 +50,7 @@ def problem_of(image_dir, key):
 
 def encoded(image_format, *, mode="RGB", size=(7, 5), **kwargs):
     """Returns an image file's bytes."""
-    file = io.BytesIO()
-    Image.new(mode, size).save(file, image_format, **kwargs)
-    return file.getvalue()
+    return samples.encoded(Image.new(mode, size), image_format, **kwargs)
 
 
 def test_facts_from_the_headers(image_dir):
@@ -257,7 +260,9 @@ def test_formats_that_tensorflow_cannot_decode_are_converted(image_dir, image_fo
     assert row.format == image_format
     assert f"format {image_format}" in row.conversion
     assert images.has_other_extension(row)
-    stored = images.read_stored(epath.Path(image_dir), row, ImageOptions())
+    stored = images.read_stored(
+        images.Finder(epath.Path(image_dir)), row, ImageOptions()
+    )
     assert tf.image.decode_image(stored, channels=3).shape == (5, 7, 3)
 
 
@@ -267,7 +272,7 @@ def test_a_file_that_changes_during_the_build(image_dir, write_png):
     (row,) = inspect(image_dir, "x.png").rows.itertuples()
     write_png(image_dir / "x.png", width=50)
     with pytest.raises(tfds_imagecsv.InvalidRowsError) as raised:
-        images.read_stored(epath.Path(image_dir), row, ImageOptions())
+        read_stored(image_dir, row, ImageOptions())
     assert str(raised.value) == (
         "row 2: 'x.png' has changed during the build. Replace or remove the image."
     )
@@ -282,7 +287,7 @@ def test_a_damaged_image_of_which_only_the_header_was_read(image_dir):
     table = images.inspect_images(epath.Path(image_dir), rows, options)
     (row,) = table.rows.itertuples()
     with pytest.raises(tfds_imagecsv.InvalidRowsError) as raised:
-        images.read_stored(epath.Path(image_dir), row, options)
+        read_stored(image_dir, row, options)
     assert str(raised.value).startswith("row 2: 'x.png': ")
     assert str(raised.value).endswith(". Replace or remove the image.")
 
@@ -292,7 +297,7 @@ def test_what_needs_no_conversion_is_stored_byte_for_byte(image_dir):
     data = encoded("JPEG", comment=b"hello") + b"more"
     (image_dir / "x.jpg").write_bytes(data)
     (row,) = inspect(image_dir, "x.jpg").rows.itertuples()
-    assert images.read_stored(epath.Path(image_dir), row, ImageOptions()) == data
+    assert read_stored(image_dir, row, ImageOptions()) == data
 
 
 def test_conversions_are_counted_by_reason(image_dir):

@@ -9,24 +9,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image, ImageFile
+from samples import encoded, exif, noise
 
 from tfds_imagecsv import pictures
 from tfds_imagecsv.problems import Kind
 
 LIMIT = 1_000_000
-
-
-def encoded(image, image_format, **kwargs):
-    """Returns an image as a file's bytes."""
-    file = io.BytesIO()
-    image.save(file, image_format, **kwargs)
-    return file.getvalue()
-
-
-def noise(*shape, seed=0, dtype=np.uint8):
-    """Returns random pixels."""
-    high = np.iinfo(dtype).max + 1
-    return np.random.default_rng(seed).integers(0, high, shape).astype(dtype)
 
 
 def rgb(height=5, width=7):
@@ -46,13 +34,6 @@ def png(*chunks, height=1, width=2, depth=8, color=2, interlace=0, rows=None):
     header = struct.pack(">II5B", width, height, depth, color, 0, 0, interlace)
     chunks = (chunk(b"IHDR", header), *chunks, chunk(b"IDAT", zlib.compress(rows)))
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunks) + chunk(b"IEND")
-
-
-def exif(orientation):
-    """Returns EXIF metadata with an orientation."""
-    tags = Image.Exif()
-    tags[0x0112] = orientation
-    return tags
 
 
 def xmp(orientation):

@@ -17,7 +17,7 @@ import tensorflow_datasets as tfds
 from etils import epath, epy
 
 from tfds_imagecsv import exceptions, problems
-from tfds_imagecsv.config import ImageCsvConfig
+from tfds_imagecsv.config import PATH_FIELDS, ImageCsvConfig
 from tfds_imagecsv.tfds_imagecsv_dataset_builder import ImageCsv
 
 with epy.lazy_imports():
@@ -150,7 +150,7 @@ def _config(args: dict[str, Any], **defaults: Any) -> ImageCsvConfig:
                 )
             values[field] = path
     config = ImageCsvConfig(**{**values, **args})
-    for field in ("image_dir", "label_csv", "pinned_splits"):
+    for field in PATH_FIELDS:
         path = getattr(config, field)
         if path is not None:
             # An absolute or remote path stays as it is.

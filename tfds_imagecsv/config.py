@@ -23,6 +23,8 @@ from tfds_imagecsv.conversions import ImageOptions
 _NAME = re.compile(r"(?!\d+\.\d+\.\d+$)[A-Za-z0-9_\-+][A-Za-z0-9_\-+.]{0,99}")
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
 
+# The fields that are paths of sources; the last one may be missing.
+PATH_FIELDS = ("image_dir", "label_csv", "pinned_splits")
 _COLUMNS = ("filename_column", "label_column", "group_column", "split_column")
 
 

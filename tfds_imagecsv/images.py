@@ -103,11 +103,11 @@ def inspect_images(
     )
 
 
-def read_stored(image_dir: epath.Path, row: Any, options: ImageOptions) -> bytes:
+def read_stored(finder: Finder, row: Any, options: ImageOptions) -> bytes:
     """Returns the bytes that are stored for an image: its file's, or converted ones.
 
     Args:
-      image_dir: the directory that the keys are relative to.
+      finder: of the directory that the keys are relative to.
       row: the image's row in the image table, with the columns as attributes, as
         `DataFrame.itertuples` gives it.
       options: those that the image was inspected with.
@@ -117,7 +117,7 @@ def read_stored(image_dir: epath.Path, row: Any, options: ImageOptions) -> bytes
         header was and it is damaged.
     """
     try:
-        content = _Finder(image_dir).read(row.key, size=row.size)
+        content = finder.read(row.key, size=row.size)
         if not row.conversion:
             return content
         facts = Facts(*(getattr(row, name) for name in Facts._fields))
@@ -137,18 +137,19 @@ def count_conversions(rows: pd.DataFrame) -> dict[str, int]:
     return dict(sorted(found.items()))
 
 
+def count_other_extensions(rows: pd.DataFrame) -> int:
+    """Returns how many images of a table are named as if they had another format."""
+    return sum(map(has_other_extension, rows[["key", "format"]].itertuples()))
+
+
 def has_other_extension(row: Any) -> bool:
     """Returns whether an image's name ends as if it had another format.
 
     Args:
-      row: a row with the columns as attributes.
+      row: a row with the columns `key` and `format` as attributes.
     """
-    extension = os.path.splitext(row.key)[1].lower()  # noqa: PTH122 - it's no path
-    named = _formats_by_extension().get(extension)
-    return named is not None and named not in (row.format, _MPO.get(row.format))
-
-
-_MPO = {"JPEG": "MPO"}
+    named = _formats_by_extension().get(_extension(row.key))
+    return named not in (None, row.format)
 
 
 def unlisted_images(image_dir: epath.Path, keys: Collection[str]) -> tuple[str, ...]:
@@ -172,14 +173,15 @@ def _image_keys(image_dir: epath.Path) -> Iterator[str]:
     walk = os.walk(image_dir) if is_local else image_dir.walk()
     for folder, folders, names in walk:
         folders[:] = [name for name in folders if not name.startswith(".")]
-        prefix = os.path.relpath(folder, image_dir) if is_local else ""
-        if not is_local:
-            prefix = os.fspath(folder)[len(os.fspath(image_dir)) :].strip("/")
-        prefix = "" if prefix in ("", ".") else prefix.replace(os.sep, "/") + "/"
+        inside = os.fspath(folder).removeprefix(os.fspath(image_dir))
+        prefix = f"{inside}/".replace(os.sep, "/").lstrip("/")
         for name in names:
-            extension = os.path.splitext(name)[1].lower()  # noqa: PTH122
-            if not name.startswith(".") and extension in extensions:
+            if not name.startswith(".") and _extension(name) in extensions:
                 yield prefix + name
+
+
+def _extension(key: str) -> str:
+    return os.path.splitext(key)[1].lower()  # noqa: PTH122 - it's no path
 
 
 @functools.cache
@@ -188,9 +190,9 @@ def _formats_by_extension() -> dict[str, str]:
     Image.init()
     readable = frozenset(pictures.FORMATS)
     return {
-        extension: name
+        extension: pictures.format_of(name)
         for extension, name in Image.registered_extensions().items()
-        if name in readable or name == "MPO"
+        if pictures.format_of(name) in readable
     }
 
 
@@ -218,11 +220,11 @@ class _Refused(NamedTuple):
 
 
 def _inspect_chunk(chunk: _Chunk) -> list[_Found | _Refused]:
-    finder = _Finder(chunk.image_dir)
+    finder = Finder(chunk.image_dir)
     return [_inspect(finder, key, chunk.options) for key in chunk.keys]
 
 
-def _inspect(finder: _Finder, key: str, options: ImageOptions) -> _Found | _Refused:
+def _inspect(finder: Finder, key: str, options: ImageOptions) -> _Found | _Refused:
     """Returns what an image is, or what is wrong with it."""
     try:
         content = finder.read(key)
@@ -238,7 +240,7 @@ def _inspect(finder: _Finder, key: str, options: ImageOptions) -> _Found | _Refu
     return _Found(facts, conversions.stored_as(facts, options), digest)
 
 
-class _Finder:
+class Finder:
     """Finds the images of a directory, and those links that lead out of it."""
 
     def __init__(self, image_dir: epath.Path) -> None:

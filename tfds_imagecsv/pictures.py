@@ -128,6 +128,11 @@ def opened(content: bytes, *, max_pixels: int) -> Iterator[Any]:
         Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = limit, lenient
 
 
+def format_of(name: str) -> str:
+    """Returns the format of a first picture by Pillow's name of the file's format."""
+    return "JPEG" if name == "MPO" else name
+
+
 def look_at(content: bytes, *, max_pixels: int, decode: bool) -> Facts:
     """Returns what a picture is.
 
@@ -172,7 +177,7 @@ def _check_size(height: int, width: int, max_pixels: int) -> None:
 
 
 def _facts(image: Any, content: bytes) -> Facts:
-    image_format = "JPEG" if image.format == "MPO" else image.format
+    image_format = format_of(image.format)
     mode = image.mode
     orientation = _orientation(image, image_format, content)
     height, width = image.height, image.width

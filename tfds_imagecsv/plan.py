@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 import pandas as pd
 from etils import epath
 
-from tfds_imagecsv import exceptions, images, problems, splits
+from tfds_imagecsv import exceptions, problems, splits
 from tfds_imagecsv.config import ImageCsvConfig
 from tfds_imagecsv.conversions import ImageOptions
 from tfds_imagecsv.selection import select_rows
@@ -52,10 +52,6 @@ class DatasetPlan:
     duplicate_sets: int
     duplicate_images: int
     notes: tuple[str, ...]
-
-    def conversions(self) -> dict[str, int]:
-        """Returns why images are converted, and how many for each reason."""
-        return images.count_conversions(self.rows)
 
     def first(self, max_examples_per_split: int) -> DatasetPlan:
         """Returns the plan of the first examples of each split, in the order of keys.

@@ -65,12 +65,14 @@ def select_rows(config: ImageCsvConfig, survey: Survey) -> Selection:
     rejected: list[pd.DataFrame] = []
     if config.on_error == "skip":
         rows = _without_problems(rows, survey.problems, rejected)
-        _check_rejected(len(rejected[0]), config.max_rejected, survey)
-        notes += _about_rejected_rows(rejected[0], survey.total_rows)
+        copies = identical_images(rows)
+        left_out = _joined(rejected)
+        _check_rejected(len(left_out), config.max_rejected, survey)
+        notes += _about_rejected_rows(left_out, survey.total_rows)
     else:
         found += survey.problems
+        copies = survey.copies
     notes += about_unlisted_images(survey.unlisted)
-    copies = identical_images(rows)
     notes += about_copies(copies, config.duplicates)
     if config.duplicates == "error":
         found += _duplicates(copies)
@@ -102,17 +104,16 @@ def select_rows(config: ImageCsvConfig, survey: Survey) -> Selection:
 
 
 def _without_problems(
-    rows: pd.DataFrame, found: Iterable[Problem], rejected: list[pd.DataFrame]
+    rows: pd.DataFrame, found: tuple[Problem, ...], rejected: list[pd.DataFrame]
 ) -> pd.DataFrame:
     """Returns the rows without a problem, and adds all others to the rejected.
 
     Where rows contradict each other, none of them is kept: a row that gives an image
     a second label goes with the first, and so do identical images of two labels.
     """
-    found = list(found)
-    reasons: dict[int, str] = {}
-    for problem in found:
-        reasons[problem.row] = f"{problem.kind.heading}: {problem.detail}"
+    reasons = {
+        problem.row: f"{problem.kind.heading}: {problem.detail}" for problem in found
+    }
     label_of = dict(zip(rows["key"], rows["label"], strict=True))
     contradicted = {
         problem.key: problem
@@ -134,20 +135,14 @@ def _without_problems(
             )
         elif label and digest in disputed:
             reasons.setdefault(row, f"{Kind.CONFLICT.heading}: {key!r} is {label!r}")
-    bad = rows["row"].isin(list(reasons))
+    usable = frozenset(rows["row"])
     others = {
-        problem.row: (problem.row, problem.key, problem.label) for problem in found
+        problem.row: (problem.row, problem.key, problem.label, reasons[problem.row])
+        for problem in found
+        if problem.row not in usable
     }
-    for row in rows.loc[bad, "row"]:
-        others.pop(row, None)
-    table = pd.concat(
-        [
-            rows.loc[bad, ["row", "key", "label"]].astype(object),
-            pd.DataFrame(list(others.values()), columns=["row", "key", "label"]),
-        ]
-    )
-    rejected.append(table.assign(reason=table["row"].map(reasons.get)))
-    return rows[~bad].reset_index(drop=True)
+    rejected.append(pd.DataFrame(others.values(), columns=list(_REJECTED_COLUMNS)))
+    return _without(rows, rows["row"].map(reasons.get), rejected)
 
 
 def _check_rejected(rejected: int, max_rejected: float, survey: Survey) -> None:

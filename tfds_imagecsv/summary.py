@@ -16,7 +16,7 @@ from tfds_imagecsv import images
 from tfds_imagecsv.plan import DatasetPlan
 from tfds_imagecsv.problems import Problem
 from tfds_imagecsv.selection import about_copies, about_unlisted_images
-from tfds_imagecsv.survey import Survey, identical_images
+from tfds_imagecsv.survey import Survey
 
 # Enough for a screen; JSON has all.
 _MAX_CLASSES = 40
@@ -154,7 +154,7 @@ def make_summary(survey: Survey, plan: DatasetPlan | None) -> Summary:
       plan: what becomes of it, or None if a build would fail.
     """
     rows = survey.rows
-    copies = identical_images(rows)
+    copies = survey.copies
     if plan:
         notes = plan.notes
     else:
@@ -179,7 +179,7 @@ def make_summary(survey: Survey, plan: DatasetPlan | None) -> Summary:
         },
         conversions=images.count_conversions(rows),
         byte_for_byte=int((rows["conversion"] == "").sum()),
-        wrong_extensions=sum(map(images.has_other_extension, rows.itertuples())),
+        wrong_extensions=images.count_other_extensions(rows),
         classes=_counts(rows["label"][rows["label"] != ""]),
         splits=plan.class_counts if plan else None,
         largest_class_deviation=plan.largest_class_deviation if plan else None,

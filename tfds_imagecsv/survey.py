@@ -9,7 +9,7 @@ import pandas as pd
 from etils import epath
 
 from tfds_imagecsv import exceptions, images, labels, manifest, tfds_private
-from tfds_imagecsv.config import ImageCsvConfig
+from tfds_imagecsv.config import PATH_FIELDS, ImageCsvConfig
 from tfds_imagecsv.problems import Kind, Problem
 
 
@@ -25,6 +25,7 @@ class Survey:
         of the label table and of `images.COLUMNS`, and `pinned` (str: the split in
         an earlier manifest, or empty).
       class_names: the names of the classes in the order of their ids.
+      copies: the rows of identical images, see `identical_images`.
       problems: what is wrong with rows and images, in any order.
       unlisted: the images of the directory that no row names, sorted.
       earlier: split and label of each image in an earlier manifest, by key.
@@ -35,6 +36,7 @@ class Survey:
     total_rows: int
     rows: pd.DataFrame
     class_names: tuple[str, ...]
+    copies: pd.DataFrame
     problems: tuple[Problem, ...]
     unlisted: tuple[str, ...]
     earlier: Mapping[str, tuple[str, str]]
@@ -55,7 +57,7 @@ def locate_sources(
     """
     paths = {}
     missing = []
-    for field in ("image_dir", "label_csv", "pinned_splits"):
+    for field in PATH_FIELDS:
         value = getattr(config, field)
         if value is None:
             continue
@@ -119,6 +121,7 @@ def make_survey(
         )
     rows = inspected.rows
     rows["pinned"] = [earlier.get(key, ("", ""))[0] for key in rows["key"]]
+    copies = identical_images(rows)
     found = (*table.problems, *inspected.problems)
     named = {*table.rows["key"], *(problem.key for problem in table.problems)}
     return Survey(
@@ -127,7 +130,8 @@ def make_survey(
         total_rows=len(table.rows) + len(table.problems),
         rows=rows,
         class_names=table.class_names,
-        problems=(*found, *_conflicting_labels(identical_images(rows))),
+        copies=copies,
+        problems=(*found, *_conflicting_labels(copies)),
         unlisted=images.unlisted_images(image_dir, named),
         earlier=earlier,
     )

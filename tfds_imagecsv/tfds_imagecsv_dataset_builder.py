@@ -184,9 +184,10 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
         self, plan: plan_lib.DatasetPlan, split: str
     ) -> Iterator[tuple[str, dict[str, Any]]]:
         rows = plan.rows[plan.rows["split"] == split]
+        finder = images.Finder(plan.image_dir)
         row: Any
         for row in rows.itertuples():
-            content = images.read_stored(plan.image_dir, row, plan.options)
+            content = images.read_stored(finder, row, plan.options)
             yield (
                 row.key,
                 {
@@ -263,10 +264,8 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
             "duplicate_images": plan.duplicate_images,
             "rejected_rows": len(plan.rejected),
             "images_without_row": len(plan.unlisted),
-            "conversions": plan.conversions(),
-            "wrong_extensions": sum(
-                map(images.has_other_extension, plan.rows.itertuples())
-            ),
+            "conversions": images.count_conversions(plan.rows),
+            "wrong_extensions": images.count_other_extensions(plan.rows),
         }
 
 
