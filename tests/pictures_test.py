@@ -570,3 +570,16 @@ def test_truncated_images_are_refused_whatever_pillow_is_told(monkeypatch):
         assert kind is Kind.UNREADABLE
         assert ImageFile.LOAD_TRUNCATED_IMAGES is True
         assert Image.MAX_IMAGE_PIXELS == 12345
+
+
+@pytest.mark.parametrize(
+    ("error", "detail"),
+    [
+        (OSError("broken data stream"), ": broken data stream"),
+        (MemoryError(), ": MemoryError"),
+    ],
+)
+def test_the_reason_of_a_library(error, detail):
+    """Its words, or its name where it has none."""
+    found = pictures.unreadable(error)
+    assert (found.kind, found.detail) == (Kind.UNREADABLE, detail)

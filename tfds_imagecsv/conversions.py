@@ -217,9 +217,7 @@ def convert(content: bytes, facts: Facts, options: ImageOptions) -> bytes:
     try:
         return _converted(content, facts, options)
     except Exception as error:
-        raise pictures.UnusableImageError(
-            Kind.UNREADABLE, f": {error or type(error).__name__}"
-        ) from error
+        raise pictures.unreadable(error) from error
 
 
 def _converted(content: bytes, facts: Facts, options: ImageOptions) -> bytes:

@@ -101,6 +101,16 @@ class UnusableImageError(Exception):
         self.detail = detail
 
 
+def unreadable(error: Exception) -> UnusableImageError:
+    """Returns the error of a picture that can't be read, with the reason.
+
+    Args:
+      error: what Pillow or another library raised, perhaps without words.
+    """
+    reason = str(error) or type(error).__name__
+    return UnusableImageError(Kind.UNREADABLE, f": {reason}")
+
+
 @contextlib.contextmanager
 def opened(content: bytes, *, max_pixels: int) -> Iterator[Any]:
     """Opens a picture with Pillow, whatever others have set there.
@@ -159,9 +169,7 @@ def look_at(content: bytes, *, max_pixels: int, decode: bool) -> Facts:
         raise UnusableImageError(Kind.TOO_LARGE, f": {error}") from error
     except Exception as error:
         # Damaged files make Pillow's plugins raise nearly anything.
-        raise UnusableImageError(
-            Kind.UNREADABLE, f": {error or type(error).__name__}"
-        ) from error
+        raise unreadable(error) from error
     if facts.mode in _UNCLEAR_MODES and not facts.is_gray_16_bit:
         raise UnusableImageError(
             Kind.FORMAT, f" is {facts.format} of mode {facts.mode}"
