@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy import sparse
 from sklearn.model_selection import StratifiedGroupKFold
@@ -272,6 +272,27 @@ def test_a_split_that_has_rows_needs_no_group():
 
 
 @given(cases())
+@example(
+    # An assignment that is better but for a split without a group, before it gets one.
+    Case(
+        table=[[0, 40], [2, 8], [40, 0], [40, 0], [40, 2]],
+        shares=(Fraction(1, 10), Fraction(4, 5), Fraction(1, 10)),
+        single=[0, 0],
+        start=[0] * 5,
+    )
+)
+@example(
+    # The reference is exact in the totals.
+    Case(
+        table=[
+            *([0, 2], [0, 3], [0, 3], [1, 3], [1, 8], [2, 2]),
+            *([3, 8], [8, 0], [8, 2], [8, 40], [40, 0], [40, 8]),
+        ],
+        shares=(Fraction(1, 10), Fraction(4, 5), Fraction(1, 10)),
+        single=[0, 0],
+        start=[0] * 12,
+    )
+)
 def test_balanced_groups_are_no_worse_than_the_reference(case):
     """In each of the three measures, unless a split would be empty."""
     splits, reference = case.balance(), case.reference()

@@ -75,11 +75,11 @@ def balance(
     extended to unequal shares here: the groups whose classes are the most uneven come
     first, and each goes where the class proportions get the smallest standard
     deviation. Its assignment, and the one by chance, are improved as in `even_out`,
-    with two weightings of the classes. Of all results the one is taken that is the
-    best in relation to the reference, and no worse than it, in three measures: the
-    largest deviation of a cell, the largest of a total, and the mean standard
-    deviation of the class proportions. At last, a split that is wanted and has no
-    group gets the one that it costs the least.
+    with two weightings of the classes. In each of them, a split that is wanted and has
+    no group gets the one that it costs the least. Of all results the one is taken that
+    is the best in relation to the reference, and no worse than it, in three measures:
+    the largest deviation of a cell, the largest of a total, and the mean standard
+    deviation of the class proportions.
 
     **Bound.** None can be given: finding the best assignment is NP-hard. What is
     reached is reported.
@@ -97,20 +97,22 @@ def balance(
     """
     task = _Task(counts, wanted, single=[0] * counts.shape[1])
     reference = task.reference()
-    bound = task.measures(reference)
-    best, lowest = reference, float(len(bound))
-    for candidate in (
+    best = task.without_empty_splits(reference, filled)
+    bound = task.measures(best)
+    lowest = float(len(bound))
+    for improved in (
         task.improve(start, task.by_size),
         task.improve(reference, task.by_size),
         task.improve(reference, task.by_squared_size),
     ):
+        candidate = task.without_empty_splits(improved, filled)
         relative = [
-            measure / most if most else float(measure > 0)
+            measure / most if most else (math.inf if measure else 0.0)
             for measure, most in zip(task.measures(candidate), bound, strict=True)
         ]
         if max(relative) <= 1 and math.fsum(relative) < lowest:
             best, lowest = candidate, math.fsum(relative)
-    return task.without_empty_splits(best, filled)
+    return best
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
