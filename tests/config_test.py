@@ -630,6 +630,12 @@ WORKERS_RULE = "workers must be an int of 1 or more, got "
         ("dtype", 8, DTYPE_RULE + "8"),
         ("background", "", BACKGROUND_RULE + "''"),
         ("background", "whitish", BACKGROUND_RULE + "'whitish'"),
+        ("background", "rgb(300,0,0)", BACKGROUND_RULE + "'rgb(300,0,0)'"),
+        (
+            "background",
+            "hsl(0,200%,50%)",
+            BACKGROUND_RULE + "'hsl(0,200%,50%)'",
+        ),
         ("background", "#ffff", BACKGROUND_RULE + "'#ffff'"),
         ("background", "#ffffffff", BACKGROUND_RULE + "'#ffffffff'"),
         ("background", "ffffff", BACKGROUND_RULE + "'ffffff'"),
@@ -786,3 +792,11 @@ def test_the_image_options_are_those_of_the_config():
     }
     assert dataclasses.asdict(make(**values).image_options) == values
     assert make(max_side=9).image_options.max_side == 9
+
+
+def test_the_digits_of_a_short_float_are_those_that_were_meant():
+    """Seven of ten rows are no more than `np.float32(0.7)` of them."""
+    config = tfds_imagecsv.ImageCsvConfig(
+        name="pets", image_dir="a", label_csv="b", max_rejected=np.float32(0.7)
+    )
+    assert config.max_rejected == 0.7

@@ -270,11 +270,19 @@ def test_a_file_that_changes_during_the_build(image_dir, write_png):
     """It isn't what was inspected any more."""
     write_png(image_dir / "x.png")
     (row,) = inspect(image_dir, "x.png").rows.itertuples()
-    write_png(image_dir / "x.png", width=50)
+    write_png(image_dir / "x.png", seed=1)  # as large as before
     with pytest.raises(tfds_imagecsv.InvalidRowsError) as raised:
         read_stored(image_dir, row, ImageOptions())
     assert str(raised.value) == (
-        "row 2: 'x.png' has changed during the build. Replace or remove the image."
+        "Image that can't be read: row 2: 'x.png' has changed during the build. Replace"
+        " or remove the image."
+    )
+    (image_dir / "x.png").unlink()
+    with pytest.raises(tfds_imagecsv.InvalidRowsError) as raised:
+        read_stored(image_dir, row, ImageOptions())
+    assert str(raised.value) == (
+        "Image not found: row 2: 'x.png'. Check image_dir, filename_column and"
+        " filename_suffix, or remove the rows."
     )
 
 
@@ -288,7 +296,7 @@ def test_a_damaged_image_of_which_only_the_header_was_read(image_dir):
     (row,) = table.rows.itertuples()
     with pytest.raises(tfds_imagecsv.InvalidRowsError) as raised:
         read_stored(image_dir, row, options)
-    assert str(raised.value).startswith("row 2: 'x.png': ")
+    assert str(raised.value).startswith("Image that can't be read: row 2: 'x.png': ")
     assert str(raised.value).endswith(". Replace or remove the image.")
 
 

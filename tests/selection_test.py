@@ -584,3 +584,30 @@ def test_blank_rows_are_no_rows(make):
         config = dataclasses.replace(dataset.config, max_rejected=0.099)
         with pytest.raises(tfds_imagecsv.InvalidRowsError, match="1 of 10 rows"):
             Dataset(dataset.root, config).plan()
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "fields"),
+    [
+        pytest.param(first, second, fields, id=name)
+        for name, first, second, fields in [
+            ("label", ("cat", "", ""), ("dog", "", ""), {}),
+            ("class", ("cat", "", ""), ("emu", "", ""), {"classes": ["cat", "dog"]}),
+            ("no label", ("cat", "", ""), ("", "", ""), {}),
+            ("group", ("cat", "g", ""), ("cat", "h", ""), {}),
+            ("split", ("cat", "", "train"), ("cat", "", "test"), {}),
+            ("split name", ("cat", "", ""), ("cat", "", "a b"), {}),
+        ]
+    ],
+)
+def test_the_order_of_rows_that_name_one_image_does_not_matter(
+    make, first, second, fields
+):
+    """Law 3: if they differ in anything, neither is kept, whichever comes first."""
+    header = ("filename", "label", "group", "split")
+    good = many(20, "", "")
+    for rows in ([first, second], [second, first]):
+        both = [("x.png", *cells) for cells in rows]
+        found = make([*good, *both], header=header, **fields).plan()
+        assert "x.png" not in set(found.rows["key"])
+        assert sorted(row for row, *_ in rejected_by(found)) == [22, 23]

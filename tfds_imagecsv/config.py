@@ -215,7 +215,7 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
                 f"max_rejected must be a fraction from 0 to 1, got"
                 f" {self.max_rejected!r}"
             )
-        self.max_rejected = float(self.max_rejected)
+        self.max_rejected = _meant(self.max_rejected)
         if self.workers is not None:
             self.workers = _int("workers", self.workers, at_least=1)
 
@@ -334,7 +334,7 @@ def _check_color(field: str, value: object) -> None:
         color = ImageColor.getrgb(value)
     except (AttributeError, TypeError, ValueError):
         color = ()
-    if len(color) != 3:
+    if len(color) != 3 or not all(0 <= level <= 255 for level in color):
         raise exceptions.ConfigError(
             f"{field} must be the name of a colour, such as 'white', or its number,"
             f" such as '#ffffff', got {value!r}"
@@ -411,7 +411,12 @@ def _size(field: str, size: Any) -> float:
             f"{field} must be a float from 0 to 1 (a fraction) or an int of 0 or more"
             f" (a count of images), got {size!r}"
         )
-    if _is_int(size):
-        return int(size)
-    # The digits that a NumPy float of 16 or 32 bits shows are those that were meant.
-    return float(size if isinstance(size, numbers.Rational) else str(size))
+    return int(size) if _is_int(size) else _meant(size)
+
+
+def _meant(value: Any) -> float:
+    """Returns a number as Python's own float.
+
+    The digits that a NumPy float of 16 or 32 bits shows are those that were meant.
+    """
+    return float(value if isinstance(value, numbers.Rational) else str(value))

@@ -117,14 +117,15 @@ def read_stored(finder: Finder, row: Any, options: ImageOptions) -> bytes:
         header was and it is damaged.
     """
     try:
-        content = finder.read(row.key, size=row.size)
+        content = finder.read(row.key, digest=row.digest)
         if not row.conversion:
             return content
         facts = Facts(*(getattr(row, name) for name in Facts._fields))
         return conversions.convert(content, facts, options)
     except UnusableImageError as error:
         raise exceptions.InvalidRowsError(
-            f"row {row.row}: {row.key!r}{error.detail}. {error.kind.remedy}"
+            f"{error.kind.heading}: row {row.row}: {row.key!r}{error.detail}."
+            f" {error.kind.remedy}"
         ) from error
 
 
@@ -236,8 +237,11 @@ def _inspect(finder: Finder, key: str, options: ImageOptions) -> _Found | _Refus
         conversions.check(facts, options)
     except UnusableImageError as error:
         return _Refused(error.kind, error.detail)
-    digest = hashlib.sha256(content).hexdigest()
-    return _Found(facts, conversions.stored_as(facts, options), digest)
+    return _Found(facts, conversions.stored_as(facts, options), _digest(content))
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 class Finder:
@@ -251,15 +255,15 @@ class Finder:
         # Most images share few folders; each is resolved once.
         self._real_folder = functools.lru_cache(maxsize=4096)(os.path.realpath)
 
-    def read(self, key: str, *, size: int | None = None) -> bytes:
+    def read(self, key: str, *, digest: str | None = None) -> bytes:
         """Returns the content of an image.
 
         Args:
           key: the image's.
-          size: how many bytes it had, if it was read before.
+          digest: its SHA-256, if it was read before.
 
         Raises:
-          UnusableImageError: if it can't be read, or has another size.
+          UnusableImageError: if it can't be read, or has changed.
         """
         try:
             path = self._find(key)
@@ -271,7 +275,7 @@ class Finder:
         except Exception as error:
             reason = getattr(error, "strerror", None) or error
             raise UnusableImageError(Kind.UNREADABLE, f": {reason}") from error
-        if size is not None and len(content) != size:
+        if digest is not None and _digest(content) != digest:
             raise UnusableImageError(Kind.UNREADABLE, " has changed during the build")
         return content
 

@@ -226,6 +226,8 @@ def _problems_of_rows(
                     detail(**values),
                     key=values["key"] if values["filename"] else "",
                     label=values["label"],
+                    group=values["group"],
+                    given=values["given"],
                 )
 
     # Each check is a loop of its own: with millions of rows, calls count.

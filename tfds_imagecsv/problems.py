@@ -110,6 +110,8 @@ class Problem:
       detail: the value that is wrong, in words that fit behind "row 12: ".
       key: the image's key, if the row has one.
       label: the row's label, if it has one.
+      group: the row's group, if it has one.
+      given: the split that the row gives, if it does.
     """
 
     kind: Kind
@@ -117,6 +119,8 @@ class Problem:
     detail: str
     key: str = dataclasses.field(default="", compare=False)
     label: str = dataclasses.field(default="", compare=False)
+    group: str = dataclasses.field(default="", compare=False)
+    given: str = dataclasses.field(default="", compare=False)
 
 
 def report(problems: Iterable[Problem], *, label_csv: str, image_dir: str) -> str:

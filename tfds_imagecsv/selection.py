@@ -108,18 +108,26 @@ def _without_problems(
 ) -> pd.DataFrame:
     """Returns the rows without a problem, and adds all others to the rejected.
 
-    Where rows contradict each other, none of them is kept: a row that gives an image
-    a second label goes with the first, and so do identical images of two labels.
+    Where rows contradict each other, none of them is kept, so that their order doesn't
+    matter: of the rows that name one image, if they differ or one of them has another
+    problem, and of identical images with two labels.
     """
     reasons = {
         problem.row: f"{problem.kind.heading}: {problem.detail}" for problem in found
     }
-    label_of = dict(zip(rows["key"], rows["label"], strict=True))
+    columns = ("key", "label", "group", "given")
+    said = {
+        key: values
+        for key, *values in zip(*(rows[name] for name in columns), strict=True)
+    }
     contradicted = {
         problem.key: problem
         for problem in found
-        if problem.kind is Kind.REPEATED
-        and problem.label != label_of.get(problem.key, problem.label)
+        if problem.key in said
+        and (
+            problem.kind is not Kind.REPEATED
+            or said[problem.key] != [problem.label, problem.group, problem.given]
+        )
     }
     disputed = {
         digest
@@ -130,8 +138,9 @@ def _without_problems(
     for row, key, label, digest in zip(*(rows[name] for name in columns), strict=True):
         if key in contradicted:
             other = contradicted[key]
+            differs = "differs" if label == other.label else f"says {other.label!r}"
             reasons.setdefault(
-                row, f"{other.kind.heading}: row {other.row} says {other.label!r}"
+                row, f"{Kind.REPEATED.heading}: row {other.row} {differs}"
             )
         elif label and digest in disputed:
             reasons.setdefault(row, f"{Kind.CONFLICT.heading}: {key!r} is {label!r}")

@@ -78,7 +78,13 @@ class Summary:
             field.name: getattr(self, field.name) for field in dataclasses.fields(self)
         }
         values["problems"] = [
-            {**dataclasses.asdict(problem), "kind": problem.kind.name.lower()}
+            {
+                "kind": problem.kind.name.lower(),
+                "row": problem.row,
+                "detail": problem.detail,
+                "key": problem.key,
+                "label": problem.label,
+            }
             for problem in self.problems
         ]
         return values
