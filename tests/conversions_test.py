@@ -3,6 +3,10 @@
 import functools
 import io
 import struct
+import subprocess
+import sys
+import textwrap
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -504,6 +508,75 @@ def test_16_bits_resized(orientation):
     expected = np.asarray(band.resize((12, 10), Image.Resampling.LANCZOS))
     assert np.abs(small[..., 1] - expected).max() < 700
     assert len(np.unique(small % 256)) > 50
+
+
+@pytest.mark.parametrize("part", [1, 10, 100])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"channels": 4},
+        {"channels": 3},
+        {"channels": 1, "background": "red"},
+        {"channels": 4, "resize": (9, 8)},
+        {"channels": 3, "resize": (3, 20)},
+        {"channels": 1, "resize": (6, 6)},
+    ],
+)
+def test_16_bits_are_the_same_in_parts(part, options, monkeypatch):
+    """However many pixels are worked on at once, even less than a row."""
+    contents = [
+        png_16_bit(DEEP[..., :channels], orientation)
+        for channels in (1, 2, 3, 4)
+        for orientation in (1, 6, 8)
+    ]
+    contents += [RGBA_PNG, encoded(Image.fromarray(DEEP[..., 0].copy()), "TIFF")]
+    whole = [convert(content, dtype="uint16", **options) for content in contents]
+    monkeypatch.setattr(conversions, "_PART", part)
+    for content, expected in zip(contents, whole, strict=True):
+        assert convert(content, dtype="uint16", **options) == expected
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+@pytest.mark.parametrize(
+    "options", [{"channels": 4}, {"channels": 1}, {"channels": 4, "resize": (900, 900)}]
+)
+def test_16_bits_take_little_memory(options, orientation):
+    """No more than the result, TensorFlow's copy of it, and a part."""
+    y, x = np.mgrid[0:2000, 0:2000].astype(np.uint16)
+    content = png_16_bit(np.stack([x, y, x, y * 30], axis=2), orientation)
+    facts = pictures.look_at(content, max_pixels=4_000_000, decode=False)
+    del x, y
+    tracemalloc.start()
+    try:
+        conversions.convert(content, facts, ImageOptions(dtype="uint16", **options))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    height, width = options.get("resize", (2000, 2000))
+    result = height * width * options["channels"] * 2
+    assert result <= peak <= 2 * result + 4_000_000
+
+
+def test_8_bits_need_no_numpy():
+    """Workers import the module, and start sooner without."""
+    package = conversions.__file__.removesuffix("conversions.py")
+    code = f"""
+        import sys
+        import types
+
+        # Not the package, which imports the dataset builder.
+        package = sys.modules["tfds_imagecsv"] = types.ModuleType("tfds_imagecsv")
+        package.__path__ = [{package!r}]
+        from tfds_imagecsv import conversions, pictures
+
+        content = bytes.fromhex({RGBA_PNG.hex()!r})
+        facts = pictures.look_at(content, max_pixels=1000, decode=True)
+        conversions.convert(content, facts, conversions.ImageOptions(resize=(3, 4)))
+        print("numpy" in sys.modules)
+        """
+    command = [sys.executable, "-c", textwrap.dedent(code)]
+    found = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert found.stdout == "False\n"
 
 
 def tiff_16_bit_rgb():

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import io
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
 from PIL import Image, ImageChops, ImageColor, ImageStat
 
 from tfds_imagecsv import pictures
 from tfds_imagecsv.pictures import Facts
 from tfds_imagecsv.problems import Kind
+
+# Imported where it is needed: workers import this module, and most never do.
+if TYPE_CHECKING:
+    import numpy as np
 
 # What `tf.image.decode_image` decodes to height x width x channels. It gives GIF and
 # WebP a dimension for frames, and can't decode others.
@@ -47,6 +52,10 @@ _MAX_LOSS = 0.75
 
 # Pixels below which a JPEG saves nothing that would be worth a loss.
 _MIN_JPEG_PIXELS = 64 * 64
+
+# Pixels that are worked on at once: enough that the calls cost little, few enough that
+# they fit into a processor's cache.
+_PART = 1 << 16
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -225,7 +234,7 @@ def _converted(content: bytes, facts: Facts, options: ImageOptions) -> bytes:
     size = stored.stored_width, stored.stored_height
     # Pillow has no colours of 16 bits.
     if options.dtype == "uint16" and facts.depth == 16:
-        return _encoded_16_bit(_resized_16_bit(content, facts, options, size))
+        return _encoded_16_bit(_converted_16_bit(content, facts, options, size))
     with pictures.opened(content, max_pixels=options.max_pixels) as image:
         _draft(image, facts, options, size)
         image.load()
@@ -236,7 +245,7 @@ def _converted(content: bytes, facts: Facts, options: ImageOptions) -> bytes:
                 size, Image.Resampling.LANCZOS, reducing_gap=_REDUCING_GAP
             )
     if options.dtype == "uint16":
-        return _encoded_16_bit(_planes(np.asarray(picture)).astype(np.uint16) * 257)
+        return _encoded_16_bit(_scaled(picture, options.channels))
     picture.info = {}  # nothing but the picture, such as a profile of other colours
     if options.encoding == "png" or options.channels == 4:
         return _png(picture)
@@ -286,22 +295,27 @@ def _draft(
         image.draft(None, (width, height))
 
 
-def _oriented(picture: Any, facts: Facts, options: ImageOptions) -> Any:
-    """Returns a picture upright, or as it is in the file."""
-    orientation = facts.orientation
+def _turn(facts: Facts, options: ImageOptions) -> int:
+    """Returns the orientation that is to be made upright in what a decoder gives."""
     if facts.format == "TIFF":
         # Pillow has made it upright.
-        if options.apply_exif or orientation == 1:
-            return picture
-        orientation = _INVERSE.get(orientation, orientation)
-    elif not options.apply_exif or orientation == 1:
-        return picture
-    return picture.transpose(_UPRIGHT[orientation])
+        if options.apply_exif:
+            return 1
+        return _INVERSE.get(facts.orientation, facts.orientation)
+    return facts.orientation if options.apply_exif else 1
+
+
+def _oriented(picture: Any, facts: Facts, options: ImageOptions) -> Any:
+    """Returns a picture upright, or as it is in the file."""
+    turn = _turn(facts, options)
+    return picture if turn == 1 else picture.transpose(_UPRIGHT[turn])
 
 
 def _with_channels(picture: Any, facts: Facts, options: ImageOptions) -> Any:
     """Returns a picture as gray, RGB or RGBA of 8 bits a channel."""
     if facts.is_gray_16_bit:
+        import numpy as np
+
         # The upper 8 bits, as TensorFlow reads it; Pillow would cut at 255.
         picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
     mode = {1: "L", 3: "RGB", 4: "RGBA"}[options.channels]
@@ -319,76 +333,205 @@ def _color(options: ImageOptions) -> tuple[int, ...]:
     return color
 
 
-def _planes(pixels: np.ndarray) -> np.ndarray:
-    """Returns pixels with a dimension for channels, if they have none."""
-    return pixels[..., None] if pixels.ndim == 2 else pixels
+def _boxes(width: int, height: int) -> Iterator[tuple[int, int, int, int]]:
+    """Yields the parts of a picture that are worked on at once.
+
+    Each is given as Pillow does, by its left, upper, right and lower edge in pixels;
+    most are strips of whole rows.
+    """
+    columns = min(width, _PART)
+    rows = max(1, _PART // columns)
+    for top in range(0, height, rows):
+        for left in range(0, width, columns):
+            yield left, top, min(left + columns, width), min(top + rows, height)
+
+
+def _within(pixels: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
+    """Returns a part of pixels (height x width x ...), as a view."""
+    left, top, right, bottom = box
+    return pixels[top:bottom, left:right]
+
+
+def _scaled(picture: Any, channels: int) -> np.ndarray:
+    """Returns a picture's pixels (uint16, height x width x channels), 255 as 65535."""
+    import numpy as np
+
+    scaled = np.empty((picture.height, picture.width, channels), np.uint16)
+    for box in _boxes(*picture.size):
+        part = _within(scaled, box)
+        part[...] = np.asarray(picture.crop(box)).reshape(part.shape)
+        part *= 257
+    return scaled
+
+
+def _converted_16_bit(
+    content: bytes, facts: Facts, options: ImageOptions, size: tuple[int, int]
+) -> np.ndarray:
+    """Returns the pixels of a picture of 16 bits a channel, as they are to be.
+
+    Args:
+      content: the file's bytes.
+      facts: what they are.
+      options: what the picture is to be.
+      size: width and height that it gets.
+
+    Returns:
+      An array (uint16) of height x width x channels.
+    """
+    import numpy as np
+
+    pixels = _turned(_pixels_16_bit(content, facts, options), _turn(facts, options))
+    if pixels.shape[1::-1] != size:
+        return _resized_16_bit(pixels, options, size)
+    converted = np.empty((*pixels.shape[:2], options.channels), np.uint16)
+    for box in _boxes(*size):
+        part, target = _within(pixels, box), _within(converted, box)
+        for at, channels in _colors(pixels, options):
+            levels = _color_16_bit(part, at, options)
+            target[..., channels] = _rounded(levels)[..., None]
+        if options.channels == 4:
+            target[..., 3] = part[..., -1] if _has_alpha(pixels) else 65535
+    return converted
 
 
 def _resized_16_bit(
-    content: bytes, facts: Facts, options: ImageOptions, size: tuple[int, int]
+    pixels: np.ndarray, options: ImageOptions, size: tuple[int, int]
 ) -> np.ndarray:
-    """Returns the pixels of a picture of 16 bits a channel, as they are to be."""
-    pixels = _pixels_16_bit(content, facts, options)
-    bands = [
-        _oriented(Image.fromarray(band.astype(np.float32)), facts, options)
-        for band in np.moveaxis(pixels, 2, 0)
-    ]
-    # Colours of transparent pixels must not show in others.
-    colors = [np.asarray(band, np.float64) for band in bands]
-    alpha = colors.pop() / 65535 if len(colors) in (2, 4) else None
-    if alpha is not None and options.channels != 4:
-        # Gray is seen before a colour.
-        colors = colors * 3 if len(colors) == 1 else colors
-        background = [level * 257 for level in _color(options)]
-        colors = [
-            color * alpha + level * (1 - alpha)
-            for color, level in zip(colors, background, strict=True)
-        ]
-        alpha = None
-    if len(colors) == 3 and options.channels == 1:
-        # ITU-R 601-2, as Pillow's conversion to gray.
-        red, green, blue = colors
-        colors = [0.299 * red + 0.587 * green + 0.114 * blue]
-    elif len(colors) == 1 and options.channels != 1:
-        colors = colors * 3
-    if bands[0].size != size:
-        colors, alpha = _resized_bands(colors, alpha, size)
+    """Returns upright pixels (uint16, height x width x 1 to 4) of another size.
+
+    Band after band, which takes less memory than all at once.
+    """
+    import numpy as np
+
+    resized = np.empty((*size[::-1], options.channels), np.uint16)
+    alpha = None
     if options.channels == 4:
-        alpha = np.ones_like(colors[0]) if alpha is None else alpha
-        colors = [*colors, alpha * 65535]
-    return np.rint(np.stack(colors, axis=2)).clip(0, 65535).astype(np.uint16)
+        resized[..., 3] = 65535
+        if _has_alpha(pixels):
+            alpha = _resized_band(pixels, _alpha_16_bit, size)
+    for at, channels in _colors(pixels, options):
+        color = functools.partial(_weighted_color, at=at, options=options)
+        band = _resized_band(pixels, color, size)
+        for box in _boxes(*size):
+            levels = np.asarray(band.crop(box), np.float64)
+            target = _within(resized, box)
+            if alpha is not None:
+                seen = np.asarray(alpha.crop(box), np.float64).clip(0, 1)
+                target[..., 3] = _rounded(seen * 65535)
+                levels = levels / np.where(seen > 0, seen, 1)
+            target[..., channels] = _rounded(levels)[..., None]
+    return resized
 
 
-def _resized_bands(
-    colors: list[np.ndarray], alpha: np.ndarray | None, size: tuple[int, int]
-) -> tuple[list[np.ndarray], np.ndarray | None]:
-    """Returns bands of another size; colours of transparent pixels count for less."""
+def _resized_band(
+    pixels: np.ndarray,
+    band_of: Callable[[np.ndarray], np.ndarray],
+    size: tuple[int, int],
+) -> Any:
+    """Returns a band of another size, as a picture of Pillow's mode F (float32).
 
-    def resized(band: np.ndarray) -> np.ndarray:
-        return np.asarray(
-            Image.fromarray(band.astype(np.float32)).resize(
-                size, Image.Resampling.LANCZOS, reducing_gap=_REDUCING_GAP
-            ),
-            np.float64,
-        )
+    Args:
+      pixels: height x width x channels.
+      band_of: returns the band (height x width) of a part of the pixels.
+      size: width and height that it gets.
+    """
+    import numpy as np
 
-    if alpha is None:
-        return [resized(color) for color in colors], None
-    new_alpha = resized(alpha).clip(0, 1)
-    divisor = np.where(new_alpha > 0, new_alpha, 1)
-    return [resized(color * alpha) / divisor for color in colors], new_alpha
+    band = Image.new("F", pixels.shape[1::-1])
+    for box in _boxes(*band.size):
+        part = band_of(_within(pixels, box)).astype(np.float32)
+        band.paste(Image.fromarray(part), box)
+    return band.resize(size, Image.Resampling.LANCZOS, reducing_gap=_REDUCING_GAP)
+
+
+def _has_alpha(pixels: np.ndarray) -> bool:
+    return pixels.shape[2] in (2, 4)
+
+
+def _alpha_16_bit(pixels: np.ndarray) -> np.ndarray:
+    """Returns how opaque pixels are (float64, 0 to 1)."""
+    import numpy as np
+
+    alpha: np.ndarray = pixels[..., -1].astype(np.float64) / 65535
+    return alpha
+
+
+def _colors(pixels: np.ndarray, options: ImageOptions) -> Iterator[tuple[int, slice]]:
+    """Yields the number of each colour, from 0, and the channels that it goes to."""
+    if options.channels == 1 or pixels.shape[2] == 1:
+        yield 0, slice(min(options.channels, 3))
+    else:
+        for at in range(3):
+            yield at, slice(at, at + 1)
+
+
+def _weighted_color(pixels: np.ndarray, at: int, options: ImageOptions) -> np.ndarray:
+    """Returns a colour for resizing: those of transparent pixels must not show."""
+    color = _color_16_bit(pixels, at, options)
+    if options.channels == 4 and _has_alpha(pixels):
+        color *= _alpha_16_bit(pixels)
+    return color
+
+
+def _color_16_bit(pixels: np.ndarray, at: int, options: ImageOptions) -> np.ndarray:
+    """Returns a colour of pixels, on the background unless alpha is kept.
+
+    Args:
+      pixels: height x width x 1 to 4 (uint16).
+      at: the colour's number, as `_colors` gives it.
+      options: what the picture is to be.
+
+    Returns:
+      An array (float64, 0 to 65535) of height x width.
+    """
+    import numpy as np
+
+    def seen(at: int) -> np.ndarray:
+        band = pixels[..., at if pixels.shape[2] > 2 else 0]
+        levels: np.ndarray = band.astype(np.float64)
+        if options.channels != 4 and _has_alpha(pixels):
+            alpha = _alpha_16_bit(pixels)
+            levels = levels * alpha + _color(options)[at] * 257 * (1 - alpha)
+        return levels
+
+    if options.channels == 1 and pixels.shape[2] > 1:
+        # ITU-R 601-2, as Pillow's conversion to gray.
+        return 0.299 * seen(0) + 0.587 * seen(1) + 0.114 * seen(2)
+    return seen(at)
+
+
+def _rounded(levels: np.ndarray) -> np.ndarray:
+    """Returns levels as integers (uint16)."""
+    import numpy as np
+
+    rounded: np.ndarray = np.rint(levels).clip(0, 65535).astype(np.uint16)
+    return rounded
+
+
+def _turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """Returns pixels of an orientation (1 to 8) upright, as a view."""
+    if orientation in (3, 4, 6, 7):
+        pixels = pixels[::-1]
+    if orientation in (2, 3, 7, 8):
+        pixels = pixels[:, ::-1]
+    return pixels.swapaxes(0, 1) if orientation >= 5 else pixels
 
 
 def _pixels_16_bit(content: bytes, facts: Facts, options: ImageOptions) -> np.ndarray:
     """Returns the pixels (uint16, height x width x 1 to 4) as they are in the file."""
+    import numpy as np
+
     if facts.format == "PNG":
         import tensorflow as tf
 
-        pixels: np.ndarray = tf.io.decode_png(content, dtype=tf.uint16).numpy()
-        return pixels
+        # Its method `numpy` would copy them.
+        return np.asarray(memoryview(tf.io.decode_png(content, dtype=tf.uint16)))
     with pictures.opened(content, max_pixels=options.max_pixels) as image:
         image.load()
-        return _planes(np.asarray(image).astype(np.uint16))
+        pixels = np.empty((image.height, image.width, 1), np.uint16)
+        for box in _boxes(*image.size):
+            _within(pixels, box)[..., 0] = np.asarray(image.crop(box))
+        return pixels
 
 
 def _encoded_16_bit(pixels: np.ndarray) -> bytes:
