@@ -218,6 +218,70 @@ def test_background_of_a_transparent_color():
         assert (read(content, background="blue") == (0, 0, 255)).all()
 
 
+def seen_as_a_whole(content, channels, background):
+    """Returns the pixels of a picture on a background, in the straightforward way."""
+    with Image.open(io.BytesIO(content)) as image:
+        rgba = image.convert("RGBA")
+    seen = Image.new("RGB", rgba.size, background)
+    seen.paste(rgba, mask=rgba)
+    pixels = np.asarray(seen.convert({1: "L", 3: "RGB"}[channels]))
+    return pixels.reshape(*pixels.shape[:2], channels)
+
+
+@functools.cache
+def with_transparency(height, width):
+    """Returns files of each mode that has transparency, by what they are."""
+    pixels = noise(height, width, 4)
+    pixels[:, : width // 3, 3] = 0
+    rgba = Image.fromarray(pixels)
+    rgb, palette = rgba.convert("RGB"), rgba.convert("RGB").quantize(16)
+    gray = Image.fromarray(pixels[..., 0] // 64)
+    color = rgb.getpixel((0, 0))
+    return {
+        "P, a colour": encoded(palette, transparency=3),
+        "P, levels": encoded(palette, transparency=bytes(range(0, 256, 16))),
+        "P, GIF": encoded(palette, "GIF", transparency=3),
+        "PA": encoded(rgba.convert("PA"), "TIFF"),
+        "LA": encoded(rgba.convert("LA")),
+        "RGBA": encoded(rgba),
+        "RGBA, WebP": encoded(rgba, "WEBP", lossless=True),
+        "1, a level": encoded(gray.convert("1"), transparency=0),
+        "L, a level": encoded(gray, transparency=2),
+        "RGB, a colour": encoded(rgb, transparency=color),
+    }
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("name", list(with_transparency(1, 1)))
+def test_transparency_is_composited_in_parts(name, channels, monkeypatch):
+    """The pixels are those of the whole at once, at the borders of parts too."""
+    content = with_transparency(11, 7)[name]
+    assert look_at(content).mode == name.partition(",")[0]
+    assert look_at(content).has_alpha
+    expected = seen_as_a_whole(content, channels, "#1080f0")
+    for part in (5, 7, 20, 1000):
+        monkeypatch.setattr(conversions, "_PART", part)
+        found = read(content, channels=channels, background="#1080f0")
+        assert np.array_equal(found, expected)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("name", list(with_transparency(1, 1)))
+def test_transparency_takes_little_memory(name, channels, monkeypatch):
+    """Nothing of the picture's size is between what is decoded and what comes out."""
+    content = with_transparency(300, 500)[name]
+    converted, convert_one = [], Image.Image.convert
+
+    def spy(image, *args, **kwargs):
+        converted.append(image.width * image.height)
+        return convert_one(image, *args, **kwargs)
+
+    monkeypatch.setattr(Image.Image, "convert", spy)
+    convert(content, channels=channels)
+    assert sum(converted) >= 300 * 500
+    assert max(converted) <= 1 << 16
+
+
 # Orientation
 
 

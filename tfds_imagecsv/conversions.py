@@ -235,15 +235,13 @@ def _converted(content: bytes, facts: Facts, options: ImageOptions) -> bytes:
     # Pillow has no colours of 16 bits.
     if options.dtype == "uint16" and facts.depth == 16:
         return _encoded_16_bit(_converted_16_bit(content, facts, options, size))
-    with pictures.opened(content, max_pixels=options.max_pixels) as image:
-        _draft(image, facts, options, size)
-        image.load()
-        picture = _oriented(image, facts, options)
-        picture = _with_channels(picture, facts, options)
-        if picture.size != size:
-            picture = picture.resize(
-                size, Image.Resampling.LANCZOS, reducing_gap=_REDUCING_GAP
-            )
+    # Each step frees the picture of the one before.
+    picture = _decoded(content, facts, options, size)
+    picture = _with_channels(picture, facts, options)
+    if picture.size != size:
+        picture = picture.resize(
+            size, Image.Resampling.LANCZOS, reducing_gap=_REDUCING_GAP
+        )
     if options.dtype == "uint16":
         return _encoded_16_bit(_scaled(picture, options.channels))
     picture.info = {}  # nothing but the picture, such as a profile of other colours
@@ -284,6 +282,16 @@ def _mean_difference(encoded: bytes, picture: Any, options: ImageOptions) -> flo
     return max(mean)
 
 
+def _decoded(
+    content: bytes, facts: Facts, options: ImageOptions, size: tuple[int, int]
+) -> Any:
+    """Returns a picture upright; a JPEG that gets much smaller is reduced already."""
+    with pictures.opened(content, max_pixels=options.max_pixels) as image:
+        _draft(image, facts, options, size)
+        image.load()
+        return _oriented(image, facts, options)
+
+
 def _draft(
     image: Any, facts: Facts, options: ImageOptions, size: tuple[int, int]
 ) -> None:
@@ -319,13 +327,25 @@ def _with_channels(picture: Any, facts: Facts, options: ImageOptions) -> Any:
         # The upper 8 bits, as TensorFlow reads it; Pillow would cut at 255.
         picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
     mode = {1: "L", 3: "RGB", 4: "RGBA"}[options.channels]
-    if facts.has_alpha and mode != "RGBA":
-        rgba = picture if picture.mode == "RGBA" else picture.convert("RGBA")
-        picture = Image.new("RGB", picture.size, _color(options))
-        picture.paste(rgba, mask=rgba)
-    if picture.mode not in ("L", "RGB", "RGBA") and mode == "L":
-        picture = picture.convert("RGB")
-    return picture if picture.mode == mode else picture.convert(mode)
+    is_seen_through = facts.has_alpha and mode != "RGBA"
+    by_rgb = mode == "L" and picture.mode not in ("L", "RGB", "RGBA")
+    if not is_seen_through and not by_rgb:
+        return picture if picture.mode == mode else picture.convert(mode)
+    converted = Image.new(mode, picture.size)
+    # What is between would take as much memory as the picture, or more.
+    for box in _boxes(*picture.size):
+        part = picture.crop(box)
+        part = _on_background(part, options) if is_seen_through else part.convert("RGB")
+        converted.paste(part.convert(mode), box)
+    return converted
+
+
+def _on_background(picture: Any, options: ImageOptions) -> Any:
+    """Returns a picture with transparency as RGB without."""
+    rgba = picture.convert("RGBA")
+    seen = Image.new("RGB", picture.size, _color(options))
+    seen.paste(rgba, mask=rgba)
+    return seen
 
 
 def _color(options: ImageOptions) -> tuple[int, ...]:
