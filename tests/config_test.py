@@ -554,10 +554,12 @@ def test_defaults_of_what_images_are():
         ("apply_exif", False),
         ("resize", (1, 1)),
         ("resize", (480, 640)),
+        ("resize", (256999, 2089)),  # 2**29 - 1 pixels
         ("max_side", 1),
         ("max_side", np.int32(640)),
         ("image_shape", (1, 1, 3)),
         ("image_shape", (480, 640, 3)),
+        ("image_shape", (2089, 256999, 3)),
         ("encoding", "jpeg"),
         ("encoding", "png"),
         ("quality", 1),
@@ -606,6 +608,7 @@ MAX_SIDE_RULE = "max_side must be an int of 1 or more, got "
 IMAGE_SHAPE_RULE = (
     "image_shape must be a list of height, width, channels, ints of 1 or more, got "
 )
+PIXELS_RULE = "{} must be of 536870911 pixels at the most, got {!r}, which is {}"
 ENCODING_RULE = "encoding must be one of None, 'jpeg', 'png', got "
 QUALITY_RULE = "quality must be an int from 1 to 100, got "
 MAX_PIXELS_RULE = "max_pixels must be an int from 1 to 536870911, got "
@@ -662,6 +665,12 @@ WORKERS_RULE = "workers must be an int of 1 or more, got "
             {"height": 1, "width": 1},
             RESIZE_RULE + str({"height": 1, "width": 1}),
         ),
+        (
+            "resize",
+            [10**6, 10**6],
+            PIXELS_RULE.format("resize", [10**6, 10**6], 10**12),
+        ),
+        ("resize", (2, 2**28), PIXELS_RULE.format("resize", (2, 2**28), 2**29)),
         ("max_side", 0, MAX_SIDE_RULE + "0"),
         ("max_side", -5, MAX_SIDE_RULE + "-5"),
         ("max_side", 5.0, MAX_SIDE_RULE + "5.0"),
@@ -673,6 +682,11 @@ WORKERS_RULE = "workers must be an int of 1 or more, got "
         ("image_shape", [4, 5, 3, 1], IMAGE_SHAPE_RULE + "[4, 5, 3, 1]"),
         ("image_shape", [4, 0, 3], IMAGE_SHAPE_RULE + "[4, 0, 3]"),
         ("image_shape", (None, None, 3), IMAGE_SHAPE_RULE + "(None, None, 3)"),
+        (
+            "image_shape",
+            [2**28, 2, 3],
+            PIXELS_RULE.format("image_shape", [2**28, 2, 3], 2**29),
+        ),
         ("encoding", "JPEG", ENCODING_RULE + "'JPEG'"),
         ("encoding", "gif", ENCODING_RULE + "'gif'"),
         ("encoding", "", ENCODING_RULE + "''"),

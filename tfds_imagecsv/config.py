@@ -27,6 +27,9 @@ _VERSION = re.compile(r"\d+\.\d+\.\d+")
 PATH_FIELDS = ("image_dir", "label_csv", "pinned_splits")
 _COLUMNS = ("filename_column", "label_column", "group_column", "split_column")
 
+# Pixels of an image that TensorFlow can decode (its `decode_image_op.cc`).
+_MAX_PIXELS = 2**29 - 1
+
 
 @dataclasses.dataclass(kw_only=True, eq=False)
 class ImageCsvConfig(tfds.core.BuilderConfig):
@@ -85,11 +88,12 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
       apply_exif: Whether images are turned upright as their EXIF orientation says.
         Default: true.
       resize: The height and width, in pixels, of all images, whatever their
-        proportions. Default: as they are.
+        proportions; at most 2**29 - 1 pixels in all. Default: as they are.
       max_side: The most pixels of the longer side: larger images are reduced, smaller
         ones aren't enlarged. Default: any.
       image_shape: The height, width and channels that all images are declared to have;
-        another one is an error. Default: what `resize` says, or any size.
+        another one is an error; at most 2**29 - 1 pixels. Default: what `resize`
+        says, or any size.
       encoding: The format in which all images are stored: `"jpeg"` or `"png"`.
         Default: as they are; those that have to be converted as PNG, or as JPEG if
         they were JPEG, have 64 times 64 pixels, and lose no more than 0.75 levels
@@ -257,7 +261,7 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
         if self.quality is not None:
             self.quality = _int("quality", self.quality, at_least=1, at_most=100)
         self.max_pixels = _int(
-            "max_pixels", self.max_pixels, at_least=1, at_most=2**29 - 1
+            "max_pixels", self.max_pixels, at_least=1, at_most=_MAX_PIXELS
         )
         _check_choice("verify", self.verify, ("decode", "header"))
 
@@ -313,7 +317,7 @@ def _int(field: str, value: Any, *, at_least: int, at_most: int | None = None) -
 
 
 def _sides(field: str, value: Any, names: Sequence[str]) -> tuple[int, ...] | None:
-    """Returns a shape as a tuple of Python's own ints."""
+    """Returns a shape, of which height and width come first, as Python's own ints."""
     if value is None:
         return None
     valid = isinstance(value, Sequence) and not isinstance(value, str)
@@ -326,7 +330,14 @@ def _sides(field: str, value: Any, names: Sequence[str]) -> tuple[int, ...] | No
             f"{field} must be a list of {', '.join(names)}, ints of 1 or more, got"
             f" {value!r}"
         )
-    return tuple(map(int, value))
+    sides = tuple(map(int, value))
+    pixels = sides[0] * sides[1]
+    if pixels > _MAX_PIXELS:
+        raise exceptions.ConfigError(
+            f"{field} must be of {_MAX_PIXELS} pixels at the most, got {value!r}, which"
+            f" is {pixels}"
+        )
+    return sides
 
 
 def _check_color(field: str, value: object) -> None:
