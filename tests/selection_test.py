@@ -423,6 +423,37 @@ def test_ten_images_without_a_row_are_named(make, write_png):
     )
 
 
+def test_pinned_images_that_are_left_out_are_not_gone(make):
+    """Those that the CSV names, whatever is wrong; only the others are gone."""
+    rows = [
+        *many(20),
+        *(("x.png", "cat"), ("y.png", "cat"), ("z.png", "")),
+        *(("b.png", "dog"), ("b2.png", "cat"), ("r.png", "fox")),
+    ]
+    names = ("x", "y", "z", "b", "b2", "r", "gone", "000")
+    dataset = make(
+        rows,
+        lost=["x.png"],
+        damaged=["y.png"],
+        copies={"b2.png": "b.png"},
+        pinned=[f"{name}.png,train,dog,," for name in names],
+        rare_classes="drop",
+        min_class_size=2,
+        **ONE_SPLIT,
+    )
+    assert dataset.plan().notes[2:] == (
+        (
+            "6 pinned images are left out, see rejected_rows.csv: b.png, b2.png, r.png,"
+            " x.png, y.png, z.png"
+        ),
+        "1 pinned image is gone: gone.png",
+        (
+            "1 pinned image has another label (the split stays): 000.png ('dog', now"
+            " 'cat')"
+        ),
+    )
+
+
 # What stops all the same
 
 

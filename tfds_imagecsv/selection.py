@@ -91,7 +91,7 @@ def select_rows(config: ImageCsvConfig, survey: Survey) -> Selection:
         list(rows["group"]), list(rows["digest"]), rows=len(rows)
     )
     found += _torn(rows, together)
-    notes += _about_pinned_rows(survey.rows, survey.earlier)
+    notes += _about_pinned_rows(rows, survey)
     return Selection(
         rows=rows,
         rejected=_joined(rejected),
@@ -302,11 +302,22 @@ def _about_rare_classes(
         )
 
 
-def _about_pinned_rows(
-    rows: pd.DataFrame, earlier: Mapping[str, tuple[str, str]]
-) -> Iterator[str]:
+def _about_pinned_rows(rows: pd.DataFrame, survey: Survey) -> Iterator[str]:
+    """Yields notes on the images of an earlier build that aren't what they were.
+
+    Args:
+      rows: the rows that are left.
+      survey: what there is.
+    """
+    earlier = survey.earlier
     label_of = dict(zip(rows["key"], rows["label"], strict=True))
-    gone = [key for key in sorted(earlier) if key not in label_of]
+    in_csv = {*survey.rows["key"], *(problem.key for problem in survey.problems)}
+    absent = [key for key in sorted(earlier) if key not in label_of]
+    left_out = [key for key in absent if key in in_csv]
+    if left_out:
+        are = _counted(len(left_out), "pinned image is", "pinned images are")
+        yield f"{are} left out, see {REJECTED_ROWS_FILENAME}: {_named(left_out)}"
+    gone = [key for key in absent if key not in in_csv]
     if gone:
         are = _counted(len(gone), "pinned image is", "pinned images are")
         yield f"{are} gone: {_named(gone)}"
