@@ -255,6 +255,33 @@ def test_rows_that_cannot_be_used(read):
     ]
 
 
+@pytest.mark.parametrize(
+    ("column", "row", "key"),
+    [
+        ("f", "a.png", "a.png"),
+        ("f", " ./b/../a.png ,cat,,", "a.png"),
+        ("f", ",cat", ""),
+        ("f", " ,cat", ""),
+        ("m", "cat,1", ""),
+        ("m", "cat", ""),
+        ("m", "cat,1,a.png,", "a.png"),
+        ("l", "1,a.png", "a.png"),
+    ],
+)
+def test_the_key_of_a_row_with_the_wrong_number_of_cells(read, column, row, key):
+    """It is that of its cell below the header, if it has one."""
+    label = "l" if column == "f" else "f"
+    table = read(f"f,l,m\n{row}\n", filename_column=column, label_column=label)
+    (problem,) = table.problems
+    assert (problem.kind, problem.row, problem.key) == (Kind.RAGGED, 2, key)
+
+
+def test_the_key_of_a_row_with_the_wrong_number_of_cells_has_the_suffix(read):
+    """As those of other rows have; nothing is no name, even with a suffix."""
+    table = read("f,l,m\na,cat\n,cat\n", filename_suffix=".png")
+    assert [problem.key for problem in table.problems] == ["a.png", ""]
+
+
 def test_a_line_break_in_sixty_characters_is_shown_in_full(read):
     """Only what is longer is cut."""
     cell = "x" * 58 + "\n" + "y"

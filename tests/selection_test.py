@@ -113,7 +113,7 @@ def splits_of(found):
                 "RAGGED",
                 ("x.png", "cat", ""),
                 {},
-                "",
+                "x.png",
                 "",
                 "Wrong number of cells: 3 cells under 4 headers: ['x.png', 'cat', '']",
             ),
@@ -628,6 +628,8 @@ def test_blank_rows_are_no_rows(make):
             ("group", ("cat", "g", ""), ("cat", "h", ""), {}),
             ("split", ("cat", "", "train"), ("cat", "", "test"), {}),
             ("split name", ("cat", "", ""), ("cat", "", "a b"), {}),
+            ("cells", ("cat", "", ""), ("cat", ""), {}),
+            ("more cells", ("cat", "", ""), ("cat", "", "", ""), {}),
         ]
     ],
 )
@@ -642,3 +644,29 @@ def test_the_order_of_rows_that_name_one_image_does_not_matter(
         found = make([*good, *both], header=header, **fields).plan()
         assert "x.png" not in set(found.rows["key"])
         assert sorted(row for row, *_ in rejected_by(found)) == [22, 23]
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_row_with_the_wrong_number_of_cells_takes_the_other_with_it(make, first):
+    """Which of them is right isn't known, and the file isn't without a row."""
+    both = [("x.png", "cat"), ("x.png", "dog", "")]
+    found = make([*many(20), both[first], both[1 - first]]).plan()
+    good, ragged = (22, 23) if first == 0 else (23, 22)
+    assert sorted(rejected_by(found)) == sorted(
+        [
+            (
+                *(good, "x.png", "cat"),
+                f"File named twice: row {ragged} has the wrong number of cells",
+            ),
+            (
+                *(ragged, "x.png", ""),
+                "Wrong number of cells: 3 cells under 2 headers: ['x.png', 'dog', '']",
+            ),
+        ]
+    )
+    assert found.notes == (
+        (
+            "2 of 22 rows are left out, see rejected_rows.csv: File named twice (1),"
+            " Wrong number of cells (1)"
+        ),
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import csv
 import dataclasses
+import functools
 import io
 import itertools
 import posixpath
@@ -126,6 +127,9 @@ def read_labels(
         group_column=group_column,
         split_column=split_column,
     )
+    key_of = functools.partial(
+        _key, position=columns["filename_column"], suffix=filename_suffix
+    )
     problems: list[Problem] = []
     numbers: list[int] = []
     cells_of: dict[str, list[str]] = {field: [] for field in columns}
@@ -135,7 +139,7 @@ def read_labels(
         number += len(batch)
         if not all(len(cells) == len(header) and cells[0] for cells in batch):
             batch_numbers, batch = _whole_rows(
-                batch_numbers, batch, len(header), problems
+                batch_numbers, batch, len(header), key_of, problems
             )
         numbers += batch_numbers
         by_column = list(zip(*batch, strict=True))
@@ -186,11 +190,12 @@ def _whole_rows(
     numbers: Sequence[int],
     batch: list[list[str]],
     width: int,
+    key_of: Callable[[list[str]], str],
     problems: list[Problem],
 ) -> tuple[list[int], list[list[str]]]:
     """Returns the rows that are neither blank nor ragged, and their numbers.
 
-    Ragged ones are added to the problems.
+    Ragged ones are added to the problems, with the key that their cells give them.
     """
     whole = []
     for number, cells in zip(numbers, batch, strict=True):
@@ -201,8 +206,14 @@ def _whole_rows(
         else:
             noun = "cell" if len(cells) == 1 else "cells"
             detail = f"{len(cells)} {noun} under {width} headers: {cells[:4]}"
-            problems.append(Problem(Kind.RAGGED, number, detail))
+            problems.append(Problem(Kind.RAGGED, number, detail, key=key_of(cells)))
     return [number for number, _ in whole], [cells for _, cells in whole]
+
+
+def _key(cells: list[str], *, position: int, suffix: str) -> str:
+    """Returns the key of a row's image; empty if the row hasn't the cell for it."""
+    name = cells[position].strip() if position < len(cells) else ""
+    return _normalized(name + suffix) if name else ""
 
 
 def _is_filled(cells: list[str]) -> bool:

@@ -137,10 +137,10 @@ def _without_problems(
     columns = ("row", "key", "label", "digest")
     for row, key, label, digest in zip(*(rows[name] for name in columns), strict=True):
         if key in contradicted:
-            other = contradicted[key]
-            differs = "differs" if label == other.label else f"says {other.label!r}"
             reasons.setdefault(
-                row, f"{Kind.REPEATED.heading}: row {other.row} {differs}"
+                row,
+                f"{Kind.REPEATED.heading}: row {contradicted[key].row}"
+                f" {_difference(label, contradicted[key])}",
             )
         elif label and digest in disputed:
             reasons.setdefault(row, f"{Kind.CONFLICT.heading}: {key!r} is {label!r}")
@@ -152,6 +152,13 @@ def _without_problems(
     }
     rejected.append(pd.DataFrame(others.values(), columns=list(_REJECTED_COLUMNS)))
     return _without(rows, rows["row"].map(reasons.get), rejected)
+
+
+def _difference(label: str, other: Problem) -> str:
+    """Returns what a row has that names the same image as one with a label."""
+    if other.kind is Kind.RAGGED:
+        return "has the wrong number of cells"
+    return "differs" if label == other.label else f"says {other.label!r}"
 
 
 def _check_rejected(rejected: int, max_rejected: float, survey: Survey) -> None:
