@@ -569,7 +569,8 @@ def test_too_many_rows_to_leave_out(make):
         str(caught.value)
         == """\
 5 of 1,202 rows would have to be left out, which is more than max_rejected=0.004. \
-Correct them, or raise max_rejected.
+Of them, 4 have a problem below, and 1 contradicts one that has: of rows, or identical \
+images, that contradict each other, none is kept. Correct them, or raise max_rejected.
 
 4 problems in {root}/labels.csv with the images in {root}/images:
 
@@ -588,6 +589,46 @@ Image not found (1):
 Image that can't be read (1):
   row 1201: 'y.png' isn't an image
   -> Replace or remove the image."""
+    )
+
+
+def test_images_that_contradict_each_other_are_too_many_to_leave_out(make):
+    """The message tells those that the report shows from those that it doesn't."""
+    rows = [*many(4), ("a.png", "cat"), ("b.png", "dog"), ("c.png", "cat")]
+    copies = {"b.png": "a.png", "c.png": "a.png"}
+    with pytest.raises(tfds_imagecsv.InvalidRowsError) as caught:
+        make(rows, copies=copies, max_rejected=0.4).plan()
+    assert (
+        str(caught.value)
+        == """\
+3 of 7 rows would have to be left out, which is more than max_rejected=0.4. \
+Of them, 1 has a problem below, and 2 contradict one that has: of rows, or identical \
+images, that contradict each other, none is kept. Correct them, or raise max_rejected.
+
+1 problem in {root}/labels.csv with the images in {root}/images:
+
+Identical images with different labels (1):
+  row 7: 'b.png' is 'dog', and the same as 'a.png' in row 6, which is 'cat'
+  -> Keep the copy whose label is right."""
+    )
+
+
+def test_rows_with_a_problem_are_too_many_to_leave_out(make):
+    """Where the report has all of them, no more is said."""
+    dataset = make([*many(4), ("x.png", "cat")], lost=["x.png"], max_rejected=0.1)
+    with pytest.raises(tfds_imagecsv.InvalidRowsError) as caught:
+        dataset.plan()
+    assert (
+        str(caught.value)
+        == """\
+1 of 5 rows would have to be left out, which is more than max_rejected=0.1. \
+Correct them, or raise max_rejected.
+
+1 problem in {root}/labels.csv with the images in {root}/images:
+
+Image not found (1):
+  row 6: 'x.png'
+  -> Check image_dir, filename_column and filename_suffix, or remove the rows."""
     )
 
 

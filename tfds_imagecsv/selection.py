@@ -171,9 +171,25 @@ def _check_rejected(rejected: int, max_rejected: float, survey: Survey) -> None:
         )
         raise exceptions.InvalidRowsError(
             f"{rejected:,} of {survey.total_rows:,} rows would have to be left out,"
-            f" which is more than max_rejected={max_rejected}. Correct them, or raise"
-            f" max_rejected.\n\n{report}"
+            f" which is more than max_rejected={max_rejected}."
+            f"{_about_contradictions(rejected, len(survey.problems))} Correct them, or"
+            f" raise max_rejected.\n\n{report}"
         )
+
+
+def _about_contradictions(rejected: int, with_problem: int) -> str:
+    """Returns why more rows are rejected than have a problem, if they are.
+
+    Each problem is that of another row.
+    """
+    if rejected == with_problem:
+        return ""
+    have = _counted(with_problem, "has", "have")
+    contradict = _counted(rejected - with_problem, "contradicts", "contradict")
+    return (
+        f" Of them, {have} a problem below, and {contradict} one that has: of rows, or"
+        " identical images, that contradict each other, none is kept."
+    )
 
 
 def _duplicates(copies: pd.DataFrame) -> Iterator[Problem]:
