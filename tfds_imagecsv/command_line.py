@@ -16,7 +16,7 @@ from typing import Any
 import tensorflow_datasets as tfds
 from etils import epath, epy
 
-from tfds_imagecsv import exceptions, problems
+from tfds_imagecsv import engines, exceptions, problems
 from tfds_imagecsv.config import PATH_FIELDS, ImageCsvConfig
 from tfds_imagecsv.tfds_imagecsv_dataset_builder import ImageCsv
 
@@ -171,7 +171,8 @@ def _check(args: dict[str, Any]) -> int:
     try:
         config = _config(args, name=_CHECKED_NAME)
         paths = survey_lib.locate_sources(config, manual_dir=_here)
-        survey = survey_lib.make_survey(config, **paths)
+        with engines.LocalEngine(config.workers) as engine:
+            survey = survey_lib.make_survey(config, **paths, engine=engine)
         plan = None
         try:
             plan = plan_lib.make_plan(config, survey)

@@ -1,80 +1,435 @@
-"""How heavy work is done: here at first, then on all cores."""
+"""Where heavy work is done: in this process and in others beside it."""
 
 from __future__ import annotations
 
+import collections
+import concurrent.futures
+import contextlib
+import io
+import os
+import pickle
+import subprocess
+import sys
+import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from tfds_imagecsv import exceptions
+
+if TYPE_CHECKING:
+    from etils import epath
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
-# Seconds, about what it costs to start workers: work that is done by then doesn't
-# need them.
-_PATIENCE = 1.0
+# Seconds of work that must be left for processes to be worth their start.
+_PATIENCE = 0.3
+
+# Seconds of work after which the rest can be estimated.
+_TRIAL = 0.03
+
+# Items that are handed out or waiting to be taken over by the caller, for each
+# process: enough that none waits, few enough that memory stays small.
+_WINDOW = 4
+
+# What a worker process runs. It imports our modules, but not the package itself,
+# which imports TFDS and registers with it: 0.5 s and 50 MB that workers don't need.
+_PROGRAM = """\
+import pickle, sys, types
+sys.path[:], package_path = pickle.load(sys.stdin.buffer)
+package = types.ModuleType("tfds_imagecsv")
+package.__path__ = package_path
+sys.modules["tfds_imagecsv"] = package
+from tfds_imagecsv import engines
+engines.work()
+"""
 
 
-def run(
-    function: Callable[[_Item], _Result],
-    items: Sequence[_Item],
-    *,
-    workers: int | None = None,
-    patience: float = _PATIENCE,
-) -> Iterator[_Result]:
-    """Yields a function's results, in the order of the items.
+class Engine(Protocol):
+    """What applies a function to many chunks.
 
-    The first ones are worked out in this process. If that takes long, processes are
-    started for the rest. They import no more than the function's module, and not the
-    caller's program, which therefore needs no `if __name__ == "__main__"`.
+    Attributes:
+      workers: how many processes work at the most; 0 if nobody knows.
+      is_local: whether all work is done on this machine.
+    """
+
+    workers: int
+    is_local: bool
+
+    def map(
+        self, function: Callable[[Chunk], _Result], items: Sequence[Chunk]
+    ) -> Iterator[_Result]:
+        """Yields a function's results, in the order of the chunks."""
+
+
+class LocalEngine:
+    """This process, and others on the same machine once there is enough work.
+
+    The caller's process works as well, so that nothing waits for the others to start.
+    They import no more than the modules of the functions that they call, and not the
+    caller's program, which therefore needs no `if __name__ == "__main__"`. They end
+    with the `with` block, or when this process dies.
 
     Args:
-      function: a function of a module, which depends on its argument alone.
-      items: its arguments. They are pickled, as the results are.
-      workers: how many processes to use at the most; default: as many as there are
-        cores for this one.
-      patience: for how many seconds to go on without processes.
+      workers: how many processes work at the most, with this one; default: as many as
+        there are cores for it.
+      patience: how many seconds of work must be left for others to be started.
+    """
 
-    Raises:
-      WorkerError: if a process died.
+    is_local = True
+
+    def __init__(
+        self, workers: int | None = None, *, patience: float = _PATIENCE
+    ) -> None:
+        self.workers = cores() if workers is None else workers
+        self._patience = patience
+        self._pool: concurrent.futures.ThreadPoolExecutor | None = None
+        self._helpers: list[_Helper] = []
+        self._of_thread = threading.local()
+
+    def __enter__(self) -> LocalEngine:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._pool is None:
+            return
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        for helper in self._helpers:
+            helper.stop(at_once=error is not None)
+        self._pool.shutdown()
+        self._pool, self._helpers = None, []
+
+    def map(
+        self, function: Callable[[_Item], _Result], items: Sequence[_Item]
+    ) -> Iterator[_Result]:
+        """Yields a function's results, in the order of the items.
+
+        Args:
+          function: a function of a module, which depends on its argument alone.
+          items: its arguments. They are pickled, as the results are.
+
+        Raises:
+          WorkerError: if a process died.
+        """
+        started = time.monotonic()
+        done = 0
+        while done < len(items) and not self._is_worthwhile(done, len(items), started):
+            yield function(items[done])
+            done += 1
+        if done < len(items):
+            yield from self._map_together(function, items[done:])
+
+    def _is_worthwhile(self, done: int, total: int, started: float) -> bool:
+        """Returns whether other processes would finish the rest much sooner."""
+        if self.workers == 1 or total - done == 1:
+            return False
+        if self._pool is not None or not self._patience:
+            return True
+        elapsed = time.monotonic() - started
+        left = elapsed / max(done, 1) * (total - done)
+        return elapsed >= _TRIAL and left >= self._patience
+
+    def _map_together(
+        self, function: Callable[[_Item], _Result], items: Sequence[_Item]
+    ) -> Iterator[_Result]:
+        pool = self._started_pool()
+        # A future, and the item, which this process takes over if no other has.
+        waiting: collections.deque[tuple[concurrent.futures.Future[_Result], _Item]] = (
+            collections.deque()
+        )
+        try:
+            handed_out = 0
+            while handed_out < len(items) or waiting:
+                while handed_out < len(items) and len(waiting) < _WINDOW * self.workers:
+                    item = items[handed_out]
+                    waiting.append((pool.submit(self._ask, function, item), item))
+                    handed_out += 1
+                if waiting[0][0].done() or not _take_over(function, waiting):
+                    first, _ = waiting.popleft()
+                    yield first.result()
+        finally:
+            for future, _ in waiting:
+                future.cancel()
+
+    def _started_pool(self) -> concurrent.futures.ThreadPoolExecutor:
+        """Returns the pool, which has a thread for each other process."""
+        if self._pool is None:
+            self._helpers = [_Helper() for _ in range(self.workers - 1)]
+            unused = iter(self._helpers)
+
+            def wait_for_helper() -> None:
+                self._of_thread.helper = next(unused)
+                with contextlib.suppress(EOFError, OSError):  # which `ask` reports
+                    self._of_thread.helper.wait_until_ready()
+
+            self._pool = concurrent.futures.ThreadPoolExecutor(
+                self.workers - 1, initializer=wait_for_helper
+            )
+        return self._pool
+
+    def _ask(self, function: Callable[[_Item], _Result], item: _Item) -> _Result:
+        try:
+            answer = self._of_thread.helper.ask(function, item)
+        except (EOFError, OSError, pickle.UnpicklingError) as error:
+            raise exceptions.WorkerError(
+                "A worker process was killed, most likely because memory ran out. Use"
+                f" fewer workers ({self.workers} here), or a lower max_pixels."
+            ) from error
+        if answer.error is not None:
+            raise answer.error
+        result: _Result = answer.result
+        return result
+
+
+def _take_over(
+    function: Callable[[_Item], _Result],
+    waiting: collections.deque[tuple[concurrent.futures.Future[_Result], _Item]],
+) -> bool:
+    """Does the first work here that no other process has begun, if there is any."""
+    for at, (future, item) in enumerate(waiting):
+        if future.cancel():
+            mine: concurrent.futures.Future[_Result] = concurrent.futures.Future()
+            mine.set_result(function(item))
+            waiting[at] = mine, item
+            return True
+    return False
+
+
+class Chunk(NamedTuple):
+    """Some rows of a table, to be worked on together.
+
+    Attributes:
+      about: what holds for all of them; it is small.
+      columns: the rows, a list for each column; all have the same length.
+    """
+
+    about: Any
+    columns: Mapping[str, list[Any]]
+
+
+class _Answer(NamedTuple):
+    """What became of a piece of work: a result, or an error."""
+
+    result: Any
+    error: Exception | None
+
+
+class _Helper:
+    """Another process that works."""
+
+    def __init__(self) -> None:
+        import tfds_imagecsv
+
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", _PROGRAM],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        self._send((sys.path, list(tfds_imagecsv.__path__)))
+
+    def _send(self, value: Any) -> None:
+        assert self._process.stdin is not None
+        pickle.dump(value, self._process.stdin, pickle.HIGHEST_PROTOCOL)
+        self._process.stdin.flush()
+
+    def _receive(self) -> Any:
+        assert self._process.stdout is not None
+        return pickle.load(self._process.stdout)
+
+    def wait_until_ready(self) -> None:
+        """Waits until it has started; raises an `EOFError` if it can't."""
+        self._receive()
+
+    def ask(self, function: Callable[[Any], Any], item: Any) -> _Answer:
+        """Lets it call a function, and waits for the answer.
+
+        Raises:
+          EOFError or OSError: if it has died.
+        """
+        self._send((function, item))
+        answer: _Answer = self._receive()
+        return answer
+
+    def stop(self, *, at_once: bool) -> None:
+        """Ends it: after what it does now, or at once."""
+        if at_once:
+            self._process.kill()
+        assert self._process.stdin is not None
+        with contextlib.suppress(OSError):
+            self._process.stdin.close()
+        self._process.wait()
+
+
+class BeamEngine:
+    """Apache Beam, on this machine or on many.
+
+    Each map is a pipeline `Create | Reshuffle | Map` over numbers of chunks. The chunks
+    are read from files, and their results written to files, in a directory that this
+    process and the workers see: no row and no image goes through the engine.
+
+    Args:
+      folder: a directory that isn't there yet; it is removed with the `with` block.
+      runner: Beam's runner, or None for what the options say.
+      options: Beam's `PipelineOptions`, or None.
+    """
+
+    workers = 0
+    is_local = False
+
+    def __init__(self, folder: epath.Path, *, runner: Any, options: Any) -> None:
+        self._folder = folder
+        self._runner = runner
+        self._options = options
+        self._maps = 0
+
+    def __enter__(self) -> BeamEngine:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._folder.rmtree(missing_ok=True)
+
+    def map(
+        self, function: Callable[[Chunk], _Result], items: Sequence[Chunk]
+    ) -> Iterator[_Result]:
+        """Yields a function's results, in the order of the chunks.
+
+        Args:
+          function: a function of a module, which depends on its argument alone.
+          items: its arguments.
+
+        Raises:
+          ImageCsvError: if a chunk has one; the first of them.
+        """
+        import apache_beam as beam
+        from apache_beam.options import pipeline_options
+
+        folder = self._folder / f"{self._maps}"
+        self._maps += 1
+        folder.mkdir(parents=True)
+        for number, chunk in enumerate(items):
+            _store_chunk(folder, number, chunk)
+        options = self._options or pipeline_options.PipelineOptions()
+        with beam.Pipeline(runner=self._runner, options=options) as pipeline:
+            _ = (
+                pipeline
+                | beam.Create(range(len(items)))
+                | beam.Reshuffle()
+                | beam.Map(_answer_stored, function=function, folder=os.fspath(folder))
+            )
+        for number in range(len(items)):
+            answer = pickle.loads(_result_path(folder, number).read_bytes())
+            if answer.error is not None:
+                raise answer.error
+            yield answer.result
+        folder.rmtree()
+
+
+def _chunk_path(folder: epath.Path, number: int) -> epath.Path:
+    return folder / f"chunk-{number:07}.parquet"
+
+
+def _result_path(folder: epath.Path, number: int) -> epath.Path:
+    return folder / f"result-{number:07}.pickle"
+
+
+def _store_chunk(folder: epath.Path, number: int, chunk: Chunk) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    table = pa.table(dict(chunk.columns))
+    table = table.replace_schema_metadata({"about": pickle.dumps(chunk.about)})
+    file = io.BytesIO()
+    parquet.write_table(table, file)
+    _chunk_path(folder, number).write_bytes(file.getvalue())
+
+
+def _load_chunk(folder: epath.Path, number: int) -> Chunk:
+    from pyarrow import parquet
+
+    table = parquet.read_table(io.BytesIO(_chunk_path(folder, number).read_bytes()))
+    return Chunk(pickle.loads(table.schema.metadata[b"about"]), table.to_pydict())
+
+
+def _answer_stored(
+    number: int, *, function: Callable[[Chunk], Any], folder: str
+) -> None:
+    """Works on a chunk that is stored, and stores the result: what a Beam worker does.
+
+    What a user has done wrong is a result too; other errors are the engine's, which may
+    try again. A file has a temporary name until it is complete, since some engines do
+    one thing twice at once.
+    """
+    from etils import epath
+
+    path = epath.Path(folder)
+    try:
+        answer = _Answer(function(_load_chunk(path, number)), None)
+    except exceptions.ImageCsvError as error:
+        answer = _Answer(None, error)
+    final = _result_path(path, number)
+    temporary = path / f"{uuid.uuid4().hex}.{final.name}"
+    temporary.write_bytes(pickle.dumps(answer, pickle.HIGHEST_PROTOCOL))
+    temporary.replace(final)
+
+
+def work() -> None:
+    """Answers the questions on the standard input, until it ends.
+
+    That is all that a worker process does.
+    """
+    import signal
+
+    # The process that asks is interrupted as well, and ends this one.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # What a library prints must not get between the answers.
+    questions, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+
+    answer = _Answer(None, None)  # ready
+    # Whoever asked may have died since.
+    with contextlib.suppress(BrokenPipeError):
+        while True:
+            answers.write(_pickled(answer))
+            answers.flush()
+            try:
+                question = pickle.load(questions)
+            except EOFError:
+                return
+            except Exception as error:
+                answer = _Answer(None, error)
+            else:
+                answer = _answer_to(*question)
+
+
+def _answer_to(function: Callable[[Any], Any], item: Any) -> _Answer:
+    try:
+        return _Answer(function(item), None)
+    except Exception as error:
+        return _Answer(None, error)
+
+
+def _pickled(answer: _Answer) -> bytes:
+    try:
+        return pickle.dumps(answer, pickle.HIGHEST_PROTOCOL)
+    except Exception as error:
+        words = f"{type(error).__name__}: {error}: {answer!r:.1000}"
+        return pickle.dumps(_Answer(None, RuntimeError(words)))
+
+
+def cores() -> int:
+    """Returns how many cores this process may use.
+
+    Those that a container or a job scheduler allows count, not all that there are.
     """
     import joblib
 
-    workers = joblib.cpu_count() if workers is None else workers
-    started = time.monotonic()
-    done = 0
-    while done < len(items):
-        is_worthwhile = len(items) - done > 1 and workers > 1
-        if is_worthwhile and time.monotonic() - started >= patience:
-            break
-        yield function(items[done])
-        done += 1
-    if done < len(items):
-        yield from _run_in_processes(function, items[done:], workers)
-
-
-def _run_in_processes(
-    function: Callable[[_Item], _Result], items: Sequence[_Item], workers: int
-) -> Iterator[_Result]:
-    import joblib
-    from joblib.externals import loky
-
-    parallel = joblib.Parallel(
-        n_jobs=min(workers, len(items)),
-        backend="loky",
-        return_as="generator",
-        batch_size=1,
-        # Enough that no process waits, few enough that memory stays small.
-        pre_dispatch="3*n_jobs",
-    )
-    try:
-        yield from parallel(joblib.delayed(function)(item) for item in items)
-    except loky.process_executor.TerminatedWorkerError as error:
-        raise exceptions.WorkerError(
-            "A worker process was killed, most likely because memory ran out. Use fewer"
-            f" workers ({workers} here), or a lower max_pixels."
-        ) from error
-    finally:
-        # They would wait for more work for minutes, with their memory.
-        loky.get_reusable_executor().shutdown(wait=True)
+    count: int = joblib.cpu_count()
+    return count

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
+import functools
 import io
 import re
 import struct
@@ -37,10 +39,23 @@ _PNG_ORIENTATION = (b"eXIf", b"Raw profile type exif", b"tiff:Orientation")
 _JPEG_MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])")
 
 # The chunks of a PNG that decoders know; they refuse others with a capital.
-_PNG_CRITICAL = frozenset({b"IHDR", b"PLTE", b"IDAT"})
+_PNG_CRITICAL = frozenset({b"IHDR", b"PLTE", b"IDAT", b"IEND"})
 
 # Bytes of a PNG's rows that are held at once when they are counted.
 _INFLATED = 1 << 20
+
+# The last of the five filters that a row of a PNG may have.
+_LAST_FILTER = 4
+
+# What usual pictures consist of; anything else may change how they are shown. Of a
+# PNG: its chunks but header, data and end, with their sizes, and the modes by the type
+# of its colours. Of a JPEG: tables, restart intervals, comments and JFIF; the frames of
+# baseline and progressive ones.
+_PNG_START = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR"
+_PNG_PLAIN = {b"pHYs": 9, b"tIME": 7, b"gAMA": 4, b"sRGB": 1, b"cHRM": 32}
+_PNG_PLAIN_MODES = {0: "L", 2: "RGB", 4: "LA", 6: "RGBA"}
+_JPEG_PLAIN_SEGMENTS = frozenset({b"\xdb", b"\xc4", b"\xdd", b"\xfe", b"\xe0"})
+_JPEG_PLAIN_FRAMES = frozenset({b"\xc0", b"\xc1", b"\xc2"})
 
 
 class Facts(NamedTuple):
@@ -59,7 +74,6 @@ class Facts(NamedTuple):
       frames: how many pictures the file has.
       is_plain: whether a BMP is of the one kind that every decoder knows; True for
         other formats.
-      size: bytes.
     """
 
     format: str
@@ -72,7 +86,6 @@ class Facts(NamedTuple):
     orientation: int
     frames: int
     is_plain: bool
-    size: int
 
     @property
     def is_gray(self) -> bool:
@@ -156,6 +169,12 @@ def look_at(content: bytes, *, max_pixels: int, decode: bool) -> Facts:
         that stand for no colours.
     """
     try:
+        plain = _plain_facts(content)
+        if plain and (plain.format == "PNG" or not decode):
+            _check_size(plain.height, plain.width, max_pixels)
+            if decode:
+                _check_png(content)
+            return plain
         with opened(content, max_pixels=max_pixels) as image:
             _check_size(image.height, image.width, max_pixels)
             facts = _facts(image, content)
@@ -203,7 +222,6 @@ def _facts(image: Any, content: bytes) -> Facts:
         orientation=orientation,
         frames=getattr(image, "n_frames", 1),
         is_plain=image_format != "BMP" or _is_plain_bmp(content),
-        size=len(content),
     )
 
 
@@ -255,60 +273,215 @@ def _decode(image: Any, image_format: str, content: bytes) -> None:
         # All of the entropy-coded data are read at any scale, and they are where
         # damage shows; the least scale saves the arithmetic that can't fail.
         image.draft(None, (max(1, image.width // 8), max(1, image.height // 8)))
-    image.load()
+    if image_format != "PNG" or _check_png(content):
+        image.load()
     # Pillow is content when it has got its pixels; TensorFlow reads to the end.
     if image_format == "JPEG" and not _jpeg_has_end(content):
         raise ValueError("the data are damaged, or end too early")
-    if image_format == "PNG" and not _png_is_sound(content):
-        raise ValueError("a checksum is wrong, or the end is missing")
 
 
-def _png_is_sound(content: bytes) -> bool:
-    """Returns whether a PNG's chunks have their checksums, and all rows."""
-    view = memoryview(content)
+def _check_png(content: bytes) -> bool:
+    """Checks that a PNG can be decoded to its end.
+
+    A PNG is decoded by inflating its data, and by undoing the filter that each row
+    names, which can't fail. So its pixels needn't be made to know that they can be.
+
+    Returns:
+      Whether there are chunks behind its data, which Pillow may fail on.
+
+    Raises:
+      Exception: if it is damaged.
+    """
     compression, filtering, interlacing = content[26:29]
     if compression or filtering or interlacing > 1:
-        return False
-    missing = _png_data_size(content)
-    inflater = zlib.decompressobj()
+        raise ValueError("its kind of compression isn't known")
+    rows = _PngRows(content)
+    before = b""
+    others = 0
+    for name, data in _png_chunks(content):
+        if name == b"IDAT":
+            if others and before != name:
+                raise ValueError("its data aren't in one piece")
+            rows.add(data)
+        elif name[0] < ord("a") and name not in _PNG_CRITICAL:
+            raise ValueError(f"it has the chunk {name!r}, which nobody knows")
+        others += before == b"IDAT" and name not in (b"IDAT", b"IEND")
+        before = name
+    rows.check_complete()
+    return others > 0
+
+
+def _png_chunks(content: bytes) -> Iterator[tuple[bytes, memoryview]]:
+    """Yields the names and the data of a PNG's chunks, to the last.
+
+    Raises:
+      ValueError: if a checksum is wrong, or the end is missing.
+    """
+    view = memoryview(content)
     at = 8
     while at + 12 <= len(content):
         end = at + 8 + int.from_bytes(view[at : at + 4], "big")
+        name = content[at + 4 : at + 8]
         checksum = int.from_bytes(view[end : end + 4], "big")
         if end + 4 > len(content) or zlib.crc32(view[at + 4 : end]) != checksum:
-            return False
-        if content.startswith(b"IEND", at + 4):
-            return missing <= 0 and inflater.eof
-        name = content[at + 4 : at + 8]
-        if name[0] < ord("a") and name not in _PNG_CRITICAL:
-            return False
-        if name == b"IDAT":
-            data: bytes | memoryview = view[at + 8 : end]
-            # A little at a time, since little may become much.
-            while len(data) and not inflater.eof:
-                missing -= len(inflater.decompress(data, _INFLATED))
-                data = inflater.unconsumed_tail
+            raise ValueError(f"the checksum of its chunk {name!r} is wrong")
+        yield name, view[at + 8 : end]
+        if name == b"IEND":
+            return
         at = end + 4
-    return False
+    raise ValueError("its end is missing")
 
 
-def _png_data_size(content: bytes) -> int:
-    """Returns how many bytes the rows of a PNG have, with one a row for its filter."""
+class _PngRows:
+    """The rows of a PNG, of which only the filters are looked at."""
+
+    def __init__(self, content: bytes) -> None:
+        self._passes = collections.deque(_png_passes(content))
+        #: Bytes of the pass that is being read which haven't come yet, and those up to
+        #: the next row.
+        self._missing, self._skipped = 0, 0
+        self._stride = 1
+        self._next_pass()
+        self._inflater = zlib.decompressobj()
+
+    def _next_pass(self) -> None:
+        if self._passes:
+            rows, self._stride = self._passes.popleft()
+            self._missing, self._skipped = rows * self._stride, 0
+
+    def add(self, data: bytes | memoryview) -> None:
+        """Takes compressed data.
+
+        Raises:
+          Exception: if they can't be inflated, or a row has an unknown filter.
+        """
+        inflater = self._inflater
+        # A little at a time, since little may become much.
+        while len(data) and not inflater.eof:
+            self._take(inflater.decompress(data, _INFLATED))
+            data = inflater.unconsumed_tail
+
+    def _take(self, rows: bytes) -> None:
+        at = 0
+        while self._missing and at < len(rows):
+            part = rows[at : at + self._missing]
+            filters = part[self._skipped :: self._stride]
+            if filters and max(filters) > _LAST_FILTER:
+                raise ValueError(f"a row has the filter {max(filters)}")
+            self._skipped = (self._skipped - len(part)) % self._stride
+            self._missing -= len(part)
+            at += len(part)
+            if not self._missing:
+                self._next_pass()
+
+    def check_complete(self) -> None:
+        """Raises a `ValueError` unless all rows have come, and the end of the data."""
+        if self._missing or not self._inflater.eof:
+            raise ValueError("its data end too early")
+
+
+def _png_passes(content: bytes) -> list[tuple[int, int]]:
+    """Returns rows, and bytes a row with the one for its filter, of a PNG's passes."""
     width, height, depth, color = struct.unpack_from(">IIBB", content, 16)
     bits = depth * {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[color]
+    if not content[28]:
+        return [(height, 1 + (width * bits + 7) // 8)]
     # Where the pixels of a pass begin, and how far they are apart (x, then y).
-    passes = [(0, 1, 0, 1)]
-    if content[28]:
-        passes = [
-            *((0, 8, 0, 8), (4, 8, 0, 8), (0, 4, 4, 8), (2, 4, 0, 4)),
-            *((0, 2, 2, 4), (1, 2, 0, 2), (0, 1, 1, 2)),
-        ]
-    size = 0
+    passes = [
+        *((0, 8, 0, 8), (4, 8, 0, 8), (0, 4, 4, 8), (2, 4, 0, 4)),
+        *((0, 2, 2, 4), (1, 2, 0, 2), (0, 1, 1, 2)),
+    ]
+    found = []
     for left, dx, top, dy in passes:
         columns = max(0, (width - left + dx - 1) // dx)
         rows = max(0, (height - top + dy - 1) // dy)
-        size += rows * (1 + (columns * bits + 7) // 8) if columns else 0
-    return size
+        if columns and rows:
+            found.append((rows, 1 + (columns * bits + 7) // 8))
+    return found
+
+
+def _plain_facts(content: bytes) -> Facts | None:
+    """Returns what a picture of a usual kind is, without Pillow.
+
+    Most pictures are of these kinds, and Pillow takes twenty times as long to say
+    the same of a small one. Others, those with metadata that may matter, and what
+    looks damaged, are left to it.
+    """
+    if content.startswith(_PNG_START):
+        return _plain_png_facts(content)
+    if content.startswith(b"\xff\xd8"):
+        return _plain_jpeg_facts(content)
+    return None
+
+
+def _plain_png_facts(content: bytes) -> Facts | None:
+    at = len(_PNG_START) + 17  # behind the header, and its checksum
+    while (name := content[at + 4 : at + 8]) != b"IEND":
+        size = int.from_bytes(content[at : at + 4], "big")
+        if name != b"IDAT" and _PNG_PLAIN.get(name) != size:
+            return None
+        at += 12 + size
+    if content[28]:
+        return None
+    return _facts_of_png_header(content[16:26])
+
+
+@functools.lru_cache(maxsize=1024)
+def _facts_of_png_header(header: bytes) -> Facts | None:
+    width, height, depth, color = struct.unpack(">IIBB", header)
+    mode = _PNG_PLAIN_MODES.get(color)
+    if depth != 8 or not mode or not 0 < width < 2**31 or not 0 < height < 2**31:
+        return None
+    return _facts_of_plain("PNG", mode, height, width)
+
+
+def _plain_jpeg_facts(content: bytes) -> Facts | None:
+    at = 2
+    while content[at : at + 1] == b"\xff":
+        marker = content[at + 1 : at + 2]
+        if marker in _JPEG_PLAIN_FRAMES:
+            precision, height, width, components = struct.unpack_from(
+                ">BHHB", content, at + 4
+            )
+            mode = {1: "L", 3: "RGB"}.get(components)
+            if precision != 8 or not mode or not height or not width:
+                return None
+            if not _jpeg_is_plain_up_to_scan(content, at):
+                return None
+            return _facts_of_plain("JPEG", mode, height, width)
+        if marker not in _JPEG_PLAIN_SEGMENTS:
+            return None
+        at += 2 + int.from_bytes(content[at + 2 : at + 4], "big")
+    return None
+
+
+def _jpeg_is_plain_up_to_scan(content: bytes, at: int) -> bool:
+    """Returns whether nothing unusual is between a JPEG's frame header and its scan."""
+    at += 2 + int.from_bytes(content[at + 2 : at + 4], "big")
+    while content[at : at + 1] == b"\xff":
+        marker = content[at + 1 : at + 2]
+        if marker == b"\xda":
+            return True
+        if marker not in _JPEG_PLAIN_SEGMENTS:
+            return False
+        at += 2 + int.from_bytes(content[at + 2 : at + 4], "big")
+    return False
+
+
+@functools.lru_cache(maxsize=1024)
+def _facts_of_plain(image_format: str, mode: str, height: int, width: int) -> Facts:
+    return Facts(
+        format=image_format,
+        mode=mode,
+        channels=len(mode),
+        has_alpha=mode.endswith("A"),
+        depth=8,
+        height=height,
+        width=width,
+        orientation=1,
+        frames=1,
+        is_plain=True,
+    )
 
 
 def _jpeg_has_end(content: bytes) -> bool:

@@ -113,7 +113,7 @@ def make_plan(config: ImageCsvConfig, survey: Survey) -> DatasetPlan:
     )
     return DatasetPlan(
         image_dir=survey.image_dir,
-        rows=rows.assign(split=split_plan.splits),
+        rows=rows.assign(split=pd.Series(split_plan.splits, dtype=object)),
         options=config.image_options,
         rejected=selection.rejected,
         unlisted=survey.unlisted,

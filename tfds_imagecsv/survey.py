@@ -10,6 +10,7 @@ from etils import epath
 
 from tfds_imagecsv import exceptions, images, labels, manifest, tfds_private
 from tfds_imagecsv.config import PATH_FIELDS, ImageCsvConfig
+from tfds_imagecsv.engines import Engine
 from tfds_imagecsv.problems import Kind, Problem
 
 
@@ -82,6 +83,7 @@ def make_survey(
     label_csv: epath.Path,
     image_dir: epath.Path,
     pinned_splits: epath.Path | None = None,
+    engine: Engine,
 ) -> Survey:
     """Reads the CSV, and inspects the images.
 
@@ -90,6 +92,7 @@ def make_survey(
       label_csv: where the config's `label_csv` is.
       image_dir: where the config's `image_dir` is.
       pinned_splits: where the config's `pinned_splits` is, if it has one.
+      engine: where images are inspected.
 
     Returns:
       What there is.
@@ -116,11 +119,12 @@ def make_survey(
             image_dir,
             table.rows,
             config.image_options,
-            workers=config.workers,
+            engine=engine,
             progress=bar.update,
         )
     rows = inspected.rows
-    rows["pinned"] = [earlier.get(key, ("", ""))[0] for key in rows["key"]]
+    pinned = [earlier.get(key, ("", ""))[0] for key in rows["key"]]
+    rows["pinned"] = pd.Series(pinned, dtype=object)
     copies = identical_images(rows)
     found = (*table.problems, *inspected.problems)
     named = {*table.rows["key"], *(problem.key for problem in table.problems)}

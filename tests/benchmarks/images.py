@@ -36,7 +36,7 @@ import pandas as pd
 from etils import epath
 from PIL import Image
 
-from tfds_imagecsv import images
+from tfds_imagecsv import engines, images
 from tfds_imagecsv.conversions import ImageOptions
 
 _CORES = len(os.sched_getaffinity(0))
@@ -160,7 +160,8 @@ def make_rows(folder: Path, count: int | None = None) -> pd.DataFrame:
 def inspect(folder: Path, rows: pd.DataFrame, verify: str) -> None:
     """Inspects images, as a build does; `verify` is `"decode"` or `"header"`."""
     options = ImageOptions(verify=verify)
-    table = images.inspect_images(epath.Path(folder), rows, options)
+    with engines.LocalEngine() as engine:
+        table = images.inspect_images(epath.Path(folder), rows, options, engine=engine)
     if len(table.rows) != len(rows):
         raise ValueError(table.problems)
 
