@@ -21,6 +21,7 @@ from tfds_imagecsv.exceptions import (
     InvalidRowsError,
     SourceError,
     SplitError,
+    StorageError,
     WorkerError,
 )
 from tfds_imagecsv.tfds_imagecsv_dataset_builder import ImageCsv
@@ -34,5 +35,6 @@ __all__ = [
     "InvalidRowsError",
     "SourceError",
     "SplitError",
+    "StorageError",
     "WorkerError",
 ]

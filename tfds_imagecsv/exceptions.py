@@ -29,6 +29,10 @@ class SplitError(ImageCsvError):
     """The rows can't be divided into the splits that the config asks for."""
 
 
+class StorageError(ImageCsvError):
+    """There is no room for the dataset."""
+
+
 class WorkerError(ImageCsvError):
     """A worker process died."""
 

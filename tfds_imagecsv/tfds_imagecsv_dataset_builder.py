@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import importlib.metadata
 import tempfile
+import uuid
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -12,13 +15,14 @@ import numpy as np
 import tensorflow_datasets as tfds
 from etils import epath, epy
 
-from tfds_imagecsv import conversions, exceptions, tfds_private
+from tfds_imagecsv import engines, exceptions, tfds_private
 from tfds_imagecsv.config import ImageCsvConfig
 from tfds_imagecsv.conversions import ImageOptions
 
 with epy.lazy_imports():
-    from tfds_imagecsv import images, manifest, selection
+    from tfds_imagecsv import images, leftovers, manifest, selection
     from tfds_imagecsv import plan as plan_lib
+    from tfds_imagecsv import shards as shards_lib
     from tfds_imagecsv import survey as survey_lib
 
 _INSTRUCTIONS = """\
@@ -79,6 +83,7 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
             self._check_config(config)
         self._has_config = config is not None
         self._plan: plan_lib.DatasetPlan | None = None
+        self._engine: engines.Engine | None = None
         super().__init__(config=config, **kwargs)
 
     @classmethod
@@ -132,50 +137,143 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
         """Builds the dataset, if it isn't there; arguments are those of TFDS.
 
         All of the input is checked first: an error leaves the data directory as it
-        was.
+        was. If the `download_config` has a `beam_runner` or `beam_options`, Apache Beam
+        inspects the images and writes the shards; else all cores of this machine do.
 
         Raises:
-          ConfigError: if the builder was made without a config.
+          ConfigError: if the builder was made without a config, or `num_shards` is more
+            than the examples of a split.
           SourceError: if the CSV or the image directory can't be used.
           InvalidRowsError: if some rows, or their images, can't be used.
           SplitError: if the rows can't be divided as the config says.
+          StorageError: if the disk is full.
+          WorkerError: if a worker process died.
         """
-        download_config = download_config or tfds.download.DownloadConfig()
-        mode = download_config.download_mode
-        if mode != tfds.download.GenerateMode.UPDATE_DATASET_INFO and (
-            mode.overwrite_dataset or not self.data_path.exists()
+        config = download_config or tfds.download.DownloadConfig()
+        kwargs |= {"download_dir": download_dir, "download_config": config}
+        mode = config.download_mode
+        if mode == tfds.download.GenerateMode.UPDATE_DATASET_INFO or (
+            self.data_path.exists() and not mode.overwrite_dataset
         ):
-            download_path = epath.Path(download_dir or self.data_dir_root / "downloads")
-            # A download manager makes its directories at once.
-            with tempfile.TemporaryDirectory() as scratch_dir:
-                dl_manager = tfds.download.DownloadManager(
-                    download_dir=scratch_dir,
-                    manual_dir=download_config.manual_dir or download_path / "manual",
-                    manual_dir_instructions=self.MANUAL_DOWNLOAD_INSTRUCTIONS,
-                    dataset_name=self.name,
-                )
-                self._plan = self._make_plan(dl_manager)
-            if download_config.max_examples_per_split is not None:
-                self._plan = self._plan.first(download_config.max_examples_per_split)
-        super().download_and_prepare(
-            download_dir=download_dir, download_config=download_config, **kwargs
+            super().download_and_prepare(**kwargs)
+            return
+        with contextlib.ExitStack() as stack:
+            is_distributed = bool(config.beam_runner or config.beam_options)
+            if is_distributed:  # its work needs files in the data directory
+                stack.enter_context(leftovers.only_build(self.data_path))
+                self._engine = stack.enter_context(self._beam_engine(config))
+            else:
+                workers = getattr(self.builder_config, "workers", None)
+                self._engine = stack.enter_context(engines.LocalEngine(workers))
+            self._plan = self._checked_plan(config, download_dir)
+            if not is_distributed:
+                stack.enter_context(leftovers.only_build(self.data_path))
+            stack.enter_context(leftovers.kept_unless_replaced(self.data_path))
+            try:
+                super().download_and_prepare(**kwargs)
+            except OSError as error:
+                if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                    raise
+                raise exceptions.StorageError(
+                    f"data_dir {self.data_dir_root}: {error.strerror} while the dataset"
+                    " was written. Nothing of it was kept. Make room, or choose another"
+                    " data_dir."
+                ) from error
+            finally:
+                self._engine = self._plan = None
+
+    def _beam_engine(self, config: tfds.download.DownloadConfig) -> engines.BeamEngine:
+        # A name that tells the next build that it may be removed.
+        name = f"incomplete.{uuid.uuid4().hex[:6]}_{self.data_path.name}"
+        return engines.BeamEngine(
+            self.data_path.parent / name,
+            runner=config.beam_runner,
+            options=config.beam_options,
         )
-        self._plan = None
+
+    def _checked_plan(
+        self,
+        config: tfds.download.DownloadConfig,
+        download_dir: epath.PathLike | None,
+    ) -> plan_lib.DatasetPlan:
+        """Returns the plan, before TFDS makes a directory."""
+        download_path = epath.Path(download_dir or self.data_dir_root / "downloads")
+        # A download manager makes its directories at once.
+        with tempfile.TemporaryDirectory() as scratch_dir:
+            dl_manager = tfds.download.DownloadManager(
+                download_dir=scratch_dir,
+                manual_dir=config.manual_dir or download_path / "manual",
+                manual_dir_instructions=self.MANUAL_DOWNLOAD_INSTRUCTIONS,
+                dataset_name=self.name,
+            )
+            plan = self._make_plan(dl_manager)
+        if config.max_examples_per_split is not None:
+            plan = plan.first(config.max_examples_per_split)
+        return plan
+
+    def _download_and_prepare(
+        self,
+        dl_manager: tfds.download.DownloadManager,
+        download_config: tfds.download.DownloadConfig,
+    ) -> None:
+        """Writes the dataset into the directory that TFDS has made for it.
+
+        This takes the place of TFDS's own way, which asks `_split_generators` for the
+        examples one by one, and writes them to disk twice. Both give the same records
+        in the same order.
+        """
+        if download_config.max_examples_per_split == 0:
+            return  # as TFDS does
+        plan, engine = self._plan, self._engine
+        assert plan is not None
+        assert engine is not None
+        self._describe(plan)
+        shuffle = not (
+            self.info.disable_shuffling or download_config.nondeterministic_order
+        )
+        source = {"image_dir": plan.image_dir, "options": plan.options}
+
+        def measure(rows: Any) -> Any:
+            with tfds_private.progress_bar(len(rows), "Measuring conversions") as bar:
+                return shards_lib.measure_stored(
+                    rows, **source, engine=engine, progress=bar.update
+                )
+
+        shard_plan = shards_lib.plan_shards(
+            plan.rows,
+            plan.class_counts,
+            class_ids=self._class_ids(plan),
+            options=plan.options,
+            rule=tfds_private.shard_rule(download_config),
+            shuffle=shuffle,
+            measure=measure,
+        )
+        with tfds_private.progress_bar(len(plan.rows), "Writing images") as bar:
+            written = 0
+
+            def progress(images_done: int, size: int) -> None:
+                nonlocal written
+                written += size
+                bar.set_postfix_str(f"{written / 1e6:,.0f} MB", refresh=False)
+                bar.update(images_done)
+
+            sizes = shards_lib.write_shards(
+                shard_plan,
+                tfds_private.shard_paths(self, shard_plan.shards),
+                **source,
+                file_format=self.info.file_format.value,
+                engine=engine,
+                progress=progress,
+            )
+        tfds_private.set_splits(self, shard_plan.shards, sizes)
 
     def _split_generators(
         self, dl_manager: tfds.download.DownloadManager
     ) -> dict[str, Iterator[tuple[str, dict[str, Any]]]]:
+        if self._plan is None:
+            self._plan = self._make_plan(dl_manager)
         plan = self._plan
-        if plan is None:
-            plan = self._make_plan(dl_manager)
-        manifest.write_manifest(self.data_path / manifest.FILENAME, plan.rows)
-        if len(plan.rejected):
-            rejected = plan.rejected.to_csv(index=False, lineterminator="\n")
-            path = self.data_path / selection.REJECTED_ROWS_FILENAME
-            path.write_text(rejected, encoding="utf-8")
-        tfds_private.set_class_names(self.info.features["label"], plan.class_names)
-        self.info.metadata.clear()
-        self.info.metadata.update(self._metadata(plan))
+        self._describe(plan)
         return {
             split: self._generate_examples(plan, split) for split in plan.class_counts
         }
@@ -184,22 +282,26 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
         self, plan: plan_lib.DatasetPlan, split: str
     ) -> Iterator[tuple[str, dict[str, Any]]]:
         rows = plan.rows[plan.rows["split"] == split]
-        finder = images.Finder(plan.image_dir)
-        row: Any
-        for row in rows.itertuples():
-            content = images.read_stored(finder, row, plan.options)
-            yield (
-                row.key,
-                {
-                    "image": content,
-                    # -1 is TFDS's id for no label.
-                    "label": row.label or -1,
-                    "image/filename": row.key,
-                    "image/format": conversions.stored_format(content),
-                    "image/height": row.stored_height,
-                    "image/width": row.stored_width,
-                },
-            )
+        rows = rows.assign(class_id=rows["label"].map(self._class_ids(plan)))
+        columns = {str(name): list(values) for name, values in rows.items()}
+        chunk = engines.Chunk((plan.image_dir, plan.options), columns)
+        return zip(rows["key"], shards_lib.examples(chunk), strict=True)
+
+    def _describe(self, plan: plan_lib.DatasetPlan) -> None:
+        """Keeps with the dataset what there is besides the records."""
+        manifest.write_manifest(self.data_path / manifest.FILENAME, plan.rows)
+        if len(plan.rejected):
+            rejected = plan.rejected.to_csv(index=False, lineterminator="\n")
+            path = self.data_path / selection.REJECTED_ROWS_FILENAME
+            path.write_text(rejected, encoding="utf-8")
+        tfds_private.set_class_names(self.info.features["label"], plan.class_names)
+        self.info.metadata.clear()
+        self.info.metadata.update(self._metadata(plan))
+
+    @staticmethod
+    def _class_ids(plan: plan_lib.DatasetPlan) -> dict[str, int]:
+        # -1 is TFDS's id for no label.
+        return {"": -1, **{name: at for at, name in enumerate(plan.class_names)}}
 
     def _make_plan(
         self, dl_manager: tfds.download.DownloadManager
@@ -213,7 +315,9 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
             )
         config = self.builder_config
         paths = self._locate(dl_manager)
-        plan = plan_lib.make_plan(config, survey_lib.make_survey(config, **paths))
+        engine = self._engine or engines.LocalEngine(workers=1)
+        survey = survey_lib.make_survey(config, **paths, engine=engine)
+        plan = plan_lib.make_plan(config, survey)
         for note in plan.notes:
             warnings.warn(note, exceptions.ImageCsvWarning, stacklevel=2)
         return plan

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import Any
 
 import tensorflow_datasets as tfds
+from etils import epath
+from tensorflow_datasets.core import file_adapters
+from tensorflow_datasets.core.utils import shard_utils
 
 from tfds_imagecsv import exceptions
 
@@ -46,6 +50,121 @@ def progress_bar(total: int, description: str) -> Any:
     return tfds.core.utils.tqdm(
         total=total, desc=description, unit=" images", leave=False
     )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ShardRule:
+    """TFDS's rules for how many shards a split has, and where they end.
+
+    Attributes:
+      num_shards: the number that the user wants, or None.
+      min_shard_size: bytes.
+      max_shard_size: bytes.
+    """
+
+    num_shards: int | None
+    min_shard_size: int
+    max_shard_size: int
+
+    def number(self, total_size: int, examples: int) -> int:
+        """Returns how many shards a split has.
+
+        Args:
+          total_size: the bytes of all of its records.
+          examples: how many records it has.
+        """
+        # TFDS looks at the sizes of the class, whatever those of the instance, and
+        # finds no number if the least size isn't well below the most.
+        sizes = {
+            "min_shard_size": min(
+                self.min_shard_size, max(1, self.max_shard_size // 2)
+            ),
+            "max_shard_size": self.max_shard_size,
+        }
+        rule = type("ShardConfig", (shard_utils.ShardConfig,), sizes)
+        number: int = rule(num_shards=self.num_shards).get_number_shards(
+            total_size, examples
+        )
+        return number
+
+    def ends(self, examples: int, shards: int) -> Sequence[int]:
+        """Returns the end of each shard, in records from the beginning of the split.
+
+        Args:
+          examples: how many records the split has.
+          shards: how many shards it has.
+
+        Raises:
+          ConfigError: if there are fewer records than shards.
+        """
+        if examples < shards:
+            raise exceptions.ConfigError(
+                "num_shards must not be larger than the number of examples of a split,"
+                f" {examples}, got {shards}"
+            )
+        ends: Sequence[int] = shard_utils.get_shard_boundaries(examples, shards)
+        return ends
+
+
+def shard_rule(download_config: tfds.download.DownloadConfig) -> ShardRule:
+    """Returns the rules for shards, with what the user asks for."""
+    config = download_config.get_shard_config()
+    return ShardRule(
+        num_shards=config.num_shards,
+        min_shard_size=config.min_shard_size,
+        max_shard_size=config.max_shard_size,
+    )
+
+
+def shard_paths(
+    builder: tfds.core.DatasetBuilder, shards: Iterable[Any]
+) -> list[epath.Path]:
+    """Returns the paths of the files of shards, by `split`, `number` and `of`."""
+    return [
+        builder._get_filename_template(shard.split).sharded_filepath(
+            shard_index=shard.number, num_shards=shard.of
+        )
+        for shard in shards
+    ]
+
+
+def set_splits(
+    builder: tfds.core.DatasetBuilder, shards: Sequence[Any], sizes: Sequence[int]
+) -> None:
+    """Tells TFDS what splits a dataset has.
+
+    Args:
+      builder: of the dataset.
+      shards: its files, with `split`, `start` and `stop`, in order.
+      sizes: the bytes of the records of each.
+    """
+    lengths: dict[str, list[int]] = {}
+    num_bytes: dict[str, int] = {}
+    for shard, size in zip(shards, sizes, strict=True):
+        lengths.setdefault(shard.split, []).append(shard.stop - shard.start)
+        num_bytes[shard.split] = num_bytes.get(shard.split, 0) + size
+    infos = [
+        tfds.core.SplitInfo(
+            name=split,
+            shard_lengths=lengths[split],
+            num_bytes=num_bytes[split],
+            filename_template=builder._get_filename_template(split),
+        )
+        for split in lengths
+    ]
+    builder.info.set_splits(tfds.core.SplitDict(infos))
+
+
+def write_records(path: str, file_format: str, records: Iterable[bytes]) -> None:
+    """Writes a file with TFDS's writer.
+
+    Args:
+      path: the file.
+      file_format: TFDS's name of its format.
+      records: what is written into it, in this order.
+    """
+    adapter = file_adapters.ADAPTER_FOR_FORMAT[file_adapters.FileFormat(file_format)]
+    adapter.write_examples(path, ((b"", record) for record in records))
 
 
 def show_errors_without_traceback() -> None:

@@ -1,0 +1,610 @@
+"""The shards of a dataset: which row is in which, in what order, and their files.
+
+The order of the records is that of hashes of their keys, and the number of shards
+follows from the records' sizes. Both are known before an image is read for writing, so
+that each shard, and each piece of one, can be written by itself, anywhere: its images
+are read in order, and its bytes are written once, where they belong.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import hashlib
+import itertools
+import os
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from tfds_imagecsv import conversions, exceptions, images, records
+from tfds_imagecsv.conversions import ImageOptions
+from tfds_imagecsv.engines import Chunk, Engine
+from tfds_imagecsv.pictures import Facts, UnusableImageError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pandas as pd
+    from etils import epath
+
+    _Ints = npt.NDArray[np.int64]
+
+# Bytes of a shard that are worked on at once, and images if they are converted, which
+# takes much longer: small enough that the last pieces keep all workers busy.
+_PIECE = 4 << 20
+_CONVERTED = 32
+
+# Bytes of a converted image besides its pixels, with room to spare.
+_HEADERS = 1 << 16
+
+# The columns that a row needs in order to be written.
+_NEEDED = (
+    *("row", "key", "class_id", "digest", "format"),
+    *("stored_height", "stored_width", "conversion"),
+)
+
+
+class ShardRule(Protocol):
+    """TFDS's rules for shards; see `tfds_private`."""
+
+    def number(self, total_size: int, examples: int) -> int:
+        """Returns how many shards a split has.
+
+        Args:
+          total_size: the bytes of all of its records.
+          examples: how many records it has.
+        """
+
+    def ends(self, examples: int, shards: int) -> Sequence[int]:
+        """Returns the end of each shard, in records from the beginning of the split.
+
+        Args:
+          examples: how many records the split has.
+          shards: how many shards it has.
+        """
+
+
+class Shard(NamedTuple):
+    """A file of records.
+
+    Attributes:
+      split: the split that it is of.
+      number: its number within the split, from 0.
+      of: how many shards the split has.
+      start: its first row in the plan.
+      stop: the row behind its last one.
+    """
+
+    split: str
+    number: int
+    of: int
+    start: int
+    stop: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ShardPlan:
+    """What the files of a dataset will have.
+
+    Attributes:
+      rows: a row for each record, in the order in which they are written, split by
+        split, with the columns of the rows that the plan was made of, and
+        `record_size` (int64: bytes of the record; -1 where an image is converted, and
+        the number of shards doesn't depend on its size).
+      shards: the files, in the order of the rows.
+    """
+
+    rows: pd.DataFrame
+    shards: tuple[Shard, ...]
+
+
+def plan_shards(
+    rows: pd.DataFrame,
+    splits: Iterable[str],
+    *,
+    class_ids: Mapping[str, int],
+    options: ImageOptions,
+    rule: ShardRule,
+    shuffle: bool = True,
+    measure: Callable[[pd.DataFrame], tuple[_Ints, list[str]]],
+) -> ShardPlan:
+    """Plans the order of the records, and the shards.
+
+    Args:
+      rows: the examples, with the columns of `plan.DatasetPlan`.
+      splits: the names of the splits, in the order in which they are written.
+      class_ids: the id of each label.
+      options: what the images are to be.
+      rule: how many shards there are, and where they end.
+      shuffle: whether the records of a split are in the order of hashes, not in that
+        of the keys.
+      measure: returns how many bytes are stored for images that are converted, and as
+        what format. It is called only if the number of shards may depend on them, since
+        it converts them.
+
+    Returns:
+      The plan.
+    """
+    import numpy as np
+    import pandas as pd
+
+    of_split = {split: rows[rows["split"] == split] for split in splits}
+    parts = [
+        part.iloc[_hashed_order(split, list(part["key"]))] if shuffle else part
+        for split, part in of_split.items()
+    ]
+    ordered = pd.concat(parts, ignore_index=True)
+    ordered["class_id"] = ordered["label"].map(class_ids).astype(np.int64)
+    stops = list(itertools.accumulate(map(len, parts)))
+    bounds = list(zip([0, *stops], stops, strict=False))
+
+    def numbers_of_shards(sizes: _Ints) -> list[int]:
+        return [
+            rule.number(int(sizes[start:stop].sum()), stop - start)
+            for start, stop in bounds
+        ]
+
+    stored = ordered["size"].to_numpy()
+    formats = ordered["format"].to_numpy()
+    is_converted = (ordered["conversion"] != "").to_numpy()
+    record_sizes = functools.partial(_record_sizes, ordered)
+    if is_converted.any():
+        # The least and the most that converted images can take.
+        least, most = (
+            record_sizes(
+                np.where(is_converted, size, stored),
+                np.where(is_converted, image_format, formats),
+            )
+            for size, image_format in (
+                (0, "PNG"),
+                (_most_stored(ordered, options), "JPEG"),
+            )
+        )
+        numbers = numbers_of_shards(least)
+        sizes = np.where(is_converted, -1, least)
+        if numbers != numbers_of_shards(most):
+            stored, formats = stored.copy(), formats.copy()
+            stored[is_converted], formats[is_converted] = measure(ordered[is_converted])
+            sizes = record_sizes(stored, formats)
+            numbers = numbers_of_shards(sizes)
+    else:
+        sizes = record_sizes(stored, formats)
+        numbers = numbers_of_shards(sizes)
+    ordered["record_size"] = sizes
+    shards = []
+    for split, (start, stop), number in zip(of_split, bounds, numbers, strict=True):
+        ends = [start + end for end in rule.ends(stop - start, number)]
+        shards += [
+            Shard(split, index, number, *ends_of_shard)
+            for index, ends_of_shard in enumerate(itertools.pairwise([start, *ends]))
+        ]
+    return ShardPlan(rows=ordered, shards=tuple(shards))
+
+
+def _hashed_order(split: str, keys: Sequence[str]) -> _Ints:
+    """Returns the positions of keys in the order in which TFDS writes them.
+
+    That is the order of their MD5, as a number of 128 bits, salted with the name of the
+    split (`tensorflow_datasets/core/hashing.py`, which is slower).
+    """
+    import numpy as np
+
+    salted = hashlib.md5(split.encode())
+
+    def digest(key: str) -> bytes:
+        of_key = salted.copy()
+        of_key.update(key.replace("\\", "/").encode())
+        return of_key.digest()
+
+    digests = np.frombuffer(b"".join(map(digest, keys)), dtype=">u8").reshape(-1, 2)
+    return np.lexsort((digests[:, 1], digests[:, 0]))
+
+
+def _record_sizes(
+    rows: pd.DataFrame, stored: _Ints, formats: npt.NDArray[np.object_]
+) -> _Ints:
+    """Returns the bytes of records whose images have these sizes and formats."""
+    import numpy as np
+
+    def text_sizes(texts: Iterable[str]) -> _Ints:
+        return np.fromiter((len(text.encode()) for text in texts), np.int64)
+
+    def number_sizes(name: str) -> _Ints:
+        return records.varint_sizes(rows[name].to_numpy())
+
+    return records.serialized_sizes(
+        {
+            "image": stored,
+            "image/filename": text_sizes(rows["key"]),
+            "image/format": text_sizes(formats),
+            "image/height": number_sizes("stored_height"),
+            "image/width": number_sizes("stored_width"),
+            "label": number_sizes("class_id"),
+        }
+    )
+
+
+def _most_stored(rows: pd.DataFrame, options: ImageOptions) -> _Ints:
+    """Returns how many bytes converted images can take at the most.
+
+    A PNG has little more than the pixels' bytes. Of a JPEG, the code of the worst of
+    coefficients takes 27 bits, where a pixel has 8.
+    """
+    pixels = (rows["stored_height"] * rows["stored_width"]).to_numpy()
+    depth = 2 if options.dtype == "uint16" else 1
+    return pixels * (4 * options.channels * depth) + _HEADERS
+
+
+class _Place(NamedTuple):
+    """Where records go, and what their images are to be.
+
+    Attributes:
+      image_dir: the directory that the keys are relative to.
+      options: what the images are to be.
+      path: the file.
+      offset: where in the file the first record goes, in bytes.
+      file_format: TFDS's name of the file's format.
+    """
+
+    image_dir: str
+    options: ImageOptions
+    path: str
+    offset: int
+    file_format: str
+
+
+def write_shards(
+    plan: ShardPlan,
+    paths: Sequence[epath.Path],
+    *,
+    image_dir: epath.Path,
+    options: ImageOptions,
+    file_format: str,
+    engine: Engine,
+    progress: Callable[[int, int], object] = lambda _images, _size: None,
+) -> list[int]:
+    """Writes the files of a dataset.
+
+    Args:
+      plan: what they have.
+      paths: the file of each shard.
+      image_dir: the directory that the keys are relative to.
+      options: what the images are to be.
+      file_format: TFDS's name of the files' format, such as `"tfrecord"`.
+      engine: where it is done.
+      progress: is called with the number of images, and of bytes of their records, that
+        were written since the last call.
+
+    Returns:
+      The bytes of the records of each shard.
+
+    Raises:
+      InvalidRowsError: if an image has changed since it was inspected, or is damaged
+        and was not decoded then.
+      OSError: if the files can't be written, such as where the disk is full.
+    """
+    place = _Place(os.fspath(image_dir), options, "", 0, file_format)
+    jobs = [
+        _Job(shard, place._replace(path=os.fspath(path)))
+        for shard, path in zip(plan.shards, paths, strict=True)
+    ]
+    columns = _needed_columns(plan.rows)
+    is_whole = not engine.is_local or (
+        file_format != "tfrecord" and len(jobs) >= 2 * engine.workers
+    )
+    if is_whole:
+        return _write_whole(jobs, columns, engine, progress)
+    is_placed = (
+        file_format == "tfrecord"
+        and not any("://" in job.place.path for job in jobs)
+        and bool((plan.rows["record_size"] >= 0).all())
+    )
+    sizes = plan.rows["record_size"].tolist()
+    if is_placed:
+        return _write_placed(jobs, columns, sizes, engine, progress)
+    return _write_in_order(jobs, columns, sizes, engine, progress)
+
+
+class _Job(NamedTuple):
+    """A shard, and where it goes."""
+
+    shard: Shard
+    place: _Place
+
+
+def _needed_columns(rows: pd.DataFrame) -> dict[str, list[Any]]:
+    """Returns those columns of a plan's rows that are needed to write them."""
+    names = list(_NEEDED)
+    if (rows["conversion"] != "").any():
+        names += [name for name in Facts._fields if name not in names]
+    return {name: rows[name].tolist() for name in names}
+
+
+def _rows_of(
+    columns: Mapping[str, list[Any]], start: int, stop: int
+) -> dict[str, list[Any]]:
+    return {name: values[start:stop] for name, values in columns.items()}
+
+
+def _write_whole(
+    jobs: Sequence[_Job],
+    columns: Mapping[str, list[Any]],
+    engine: Engine,
+    progress: Callable[[int, int], object],
+) -> list[int]:
+    """Writes each shard as a whole, wherever the engine likes."""
+    chunks = [
+        Chunk(place, _rows_of(columns, shard.start, shard.stop))
+        for shard, place in jobs
+    ]
+    sizes = []
+    for (shard, _), size in zip(jobs, engine.map(write_shard, chunks), strict=True):
+        sizes.append(size)
+        progress(shard.stop - shard.start, size)
+    return sizes
+
+
+def write_shard(chunk: Chunk) -> int:
+    """Writes a shard: its images are read in order, and none is kept.
+
+    The file has a temporary name until it is complete, so that it doesn't matter if
+    this is done twice at once, as some engines do.
+
+    Args:
+      chunk: where it goes, and its rows.
+
+    Returns:
+      The bytes of its records.
+    """
+    place: _Place = chunk.about
+    size = 0
+
+    def counted() -> Iterator[bytes]:
+        nonlocal size
+        for record in serialized(chunk):
+            size += len(record)
+            yield record
+
+    with _renamed_when_complete(place.path) as path:
+        _write_file(path, place.file_format, counted())
+    return size
+
+
+@contextlib.contextmanager
+def _renamed_when_complete(path: str) -> Iterator[str]:
+    """Yields a temporary name for a file."""
+    from etils import epath
+
+    temporary = epath.Path(_temporary(path))
+    try:
+        yield os.fspath(temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _temporary(path: str) -> str:
+    """Returns a name for a file, by which TFDS knows that it is unfinished."""
+    folder, name = os.path.split(path)
+    return os.path.join(folder, f"incomplete.{uuid.uuid4().hex}.{name}")  # noqa: PTH118
+
+
+def _write_file(path: str, file_format: str, found: Iterable[bytes]) -> None:
+    """Writes records to a file."""
+    if file_format == "tfrecord":
+        from etils import epath
+
+        with epath.Path(path).open("wb") as file:
+            for part in _joined(map(records.frame, found)):
+                file.write(part)
+    else:
+        from tfds_imagecsv import tfds_private
+
+        tfds_private.write_records(path, file_format, found)
+
+
+def _joined(parts: Iterable[bytes]) -> Iterator[bytes]:
+    """Joins small pieces of bytes, so that few calls write them."""
+    waiting: list[bytes] = []
+    size = 0
+    for part in parts:
+        waiting.append(part)
+        size += len(part)
+        if size >= _PIECE:
+            yield b"".join(waiting)
+            waiting, size = [], 0
+    yield b"".join(waiting)
+
+
+def _pieces(
+    job: _Job, columns: Mapping[str, list[Any]], sizes: Sequence[int]
+) -> Iterator[tuple[int, int]]:
+    """Yields the first row of each piece of a shard, and the one behind its last."""
+    start, size, converted = job.shard.start, 0, 0
+    conversion = columns["conversion"]
+    for at in range(job.shard.start, job.shard.stop):
+        size += max(0, sizes[at])
+        converted += conversion[at] != ""
+        if size >= _PIECE or converted >= _CONVERTED:
+            yield start, at + 1
+            start, size, converted = at + 1, 0, 0
+    if start < job.shard.stop:
+        yield start, job.shard.stop
+
+
+def _write_placed(
+    jobs: Sequence[_Job],
+    columns: Mapping[str, list[Any]],
+    sizes: Sequence[int],
+    engine: Engine,
+    progress: Callable[[int, int], object],
+) -> list[int]:
+    """Writes TFRecord files in pieces, each of which has its place from the start.
+
+    A file is made in its full size, with a temporary name, and the pieces are written
+    into it in any order by any process. It is renamed when all have come.
+    """
+    temporary = {job: _temporary(job.place.path) for job in jobs}
+    chunks: list[Chunk] = []
+    pieces: list[tuple[_Job, int, int]] = []
+    for job in jobs:
+        offset = 0
+        for start, stop in _pieces(job, columns, sizes):
+            place = job.place._replace(path=temporary[job], offset=offset)
+            chunks.append(Chunk(place, _rows_of(columns, start, stop)))
+            pieces.append((job, start, stop))
+            offset += sum(sizes[start:stop]) + records.FRAME_SIZE * (stop - start)
+        with open(temporary[job], "wb") as file:  # noqa: PTH123 - as `os.open` below
+            file.truncate(offset)
+    for (job, start, stop), size in zip(
+        pieces, engine.map(_write_piece, chunks), strict=True
+    ):
+        progress(stop - start, size)
+        if stop == job.shard.stop:  # pieces come in their order
+            os.replace(temporary[job], job.place.path)  # noqa: PTH105 - as above
+    return [sum(sizes[shard.start : shard.stop]) for shard, _ in jobs]
+
+
+def _write_piece(chunk: Chunk) -> int:
+    """Writes records into a file that is there; returns the bytes of the records."""
+    place: _Place = chunk.about
+    at = place.offset
+    # It isn't made here: a process that outlives its build must not bring it back.
+    file = os.open(place.path, os.O_WRONLY | getattr(os, "O_BINARY", 0))
+    try:
+        for part in _joined(map(records.frame, serialized(chunk))):
+            written = 0
+            while written < len(part):
+                written += os.pwrite(file, part[written:], at + written)
+            at += len(part)
+    finally:
+        os.close(file)
+    return at - place.offset - records.FRAME_SIZE * len(chunk.columns["key"])
+
+
+def _write_in_order(
+    jobs: Sequence[_Job],
+    columns: Mapping[str, list[Any]],
+    sizes: Sequence[int],
+    engine: Engine,
+    progress: Callable[[int, int], object],
+) -> list[int]:
+    """Writes files from front to back here; others read, convert and serialize."""
+    pieces = [list(_pieces(job, columns, sizes)) for job in jobs]
+    chunks = [
+        Chunk(job.place, _rows_of(columns, start, stop))
+        for job, of_job in zip(jobs, pieces, strict=True)
+        for start, stop in of_job
+    ]
+    results = engine.map(_serialized_piece, chunks)
+    written = []
+    for job, of_job in zip(jobs, pieces, strict=True):
+        size = 0
+
+        def in_order(count: int = len(of_job)) -> Iterator[bytes]:
+            nonlocal size
+            for found in itertools.islice(results, count):
+                of_piece = sum(map(len, found))
+                progress(len(found), of_piece)
+                size += of_piece
+                yield from found
+
+        with _renamed_when_complete(job.place.path) as path:
+            _write_file(path, job.place.file_format, in_order())
+        written.append(size)
+    return written
+
+
+def _serialized_piece(chunk: Chunk) -> list[bytes]:
+    return list(serialized(chunk))
+
+
+def serialized(chunk: Chunk) -> Iterator[bytes]:
+    """Yields the records of some rows, in order."""
+    return map(records.serialize, examples(chunk))
+
+
+def examples(chunk: Chunk) -> Iterator[dict[str, Any]]:
+    """Yields the features of some rows, in order: bytes or whole numbers, by name.
+
+    Args:
+      chunk: where the images are and what they are to be, and the rows.
+
+    Raises:
+      InvalidRowsError: if an image isn't any more what was inspected, or if only its
+        header was and it is damaged.
+    """
+    image_dir, options = chunk.about[:2]
+    columns = chunk.columns
+    finder = images.Finder(image_dir)
+    readers = finder.readers(columns["key"], columns["digest"])
+    for at, (key, read) in enumerate(zip(columns["key"], readers, strict=True)):
+        image_format = columns["format"][at]
+        try:
+            content = read()
+            if columns["conversion"][at]:
+                facts = Facts(*(columns[name][at] for name in Facts._fields))
+                content = conversions.convert(content, facts, options)
+                image_format = conversions.stored_format(content)
+        except UnusableImageError as error:
+            raise exceptions.InvalidRowsError(
+                f"{error.kind.heading}: row {columns['row'][at]}:"
+                f" {key!r}{error.detail}. {error.kind.remedy}"
+            ) from error
+        yield {
+            "image": content,
+            "image/filename": key.encode(),
+            "image/format": image_format.encode(),
+            "image/height": columns["stored_height"][at],
+            "image/width": columns["stored_width"][at],
+            "label": columns["class_id"][at],
+        }
+
+
+def measure_stored(
+    rows: pd.DataFrame,
+    *,
+    image_dir: epath.Path,
+    options: ImageOptions,
+    engine: Engine,
+    progress: Callable[[int], object] = lambda _: None,
+) -> tuple[_Ints, list[str]]:
+    """Converts images to see how many bytes they take.
+
+    Args:
+      rows: a plan's rows, whose images are all converted.
+      image_dir: the directory that the keys are relative to.
+      options: what the images are to be.
+      engine: where it is done.
+      progress: is called with the number of images that were done since the last
+        call.
+
+    Returns:
+      The bytes of each (int64, shape [rows]), and their formats.
+
+    Raises:
+      InvalidRowsError: as `examples`.
+    """
+    import numpy as np
+
+    columns = _needed_columns(rows)
+    place = _Place(os.fspath(image_dir), options, "", 0, "")
+    chunks = [
+        Chunk(place, _rows_of(columns, at, at + _CONVERTED))
+        for at in range(0, len(rows), _CONVERTED)
+    ]
+    found: list[tuple[int, str]] = []
+    for results in engine.map(_stored_sizes, chunks):
+        found += results
+        progress(len(results))
+    sizes, formats = zip(*found, strict=True)
+    return np.array(sizes, np.int64), list(formats)
+
+
+def _stored_sizes(chunk: Chunk) -> list[tuple[int, str]]:
+    return [
+        (len(example["image"]), example["image/format"].decode())
+        for example in examples(chunk)
+    ]
