@@ -109,8 +109,8 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
         `rejected_rows.csv`. Default: `"fail"`.
       max_rejected: The largest fraction of the rows that `on_error="skip"` may leave
         out. Default: 0.01.
-      workers: How many processes inspect images at the most; it changes nothing in the
-        result. Default: as many as there are cores.
+      workers: How many processes inspect images and write shards at the most; it
+        changes nothing in the result. Default: as many as there are cores.
 
     Raises:
       ConfigError: if a field is unknown, missing, or has a value that it can't

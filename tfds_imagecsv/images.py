@@ -26,9 +26,10 @@ if TYPE_CHECKING:
     import pandas as pd
     from etils import epath
 
-# A worker gets the names of this many images at once: enough that handing them over
-# costs little, few enough that the last ones keep all workers busy.
-_CHUNK = 128
+# A worker gets the names of this many images at once, by how they are verified: enough
+# that handing them over costs little, few enough that the last ones keep all workers
+# busy.
+_CHUNKS = {"decode": 128, "header": 1024}
 
 # Remote images that are read at once.
 _READ_AHEAD = 16
@@ -91,9 +92,10 @@ def inspect_images(
     """
     import numpy as np
 
-    about = os.fspath(image_dir), options or ImageOptions()
+    options = options or ImageOptions()
+    about = os.fspath(image_dir), options
     keys = rows["key"].tolist()
-    size = max(1, min(_CHUNK, len(keys) // 64))
+    size = max(1, min(_CHUNKS[options.verify], len(keys) // 32))
     chunks = [
         Chunk(about, {"key": keys[at : at + size]}) for at in range(0, len(keys), size)
     ]
