@@ -239,17 +239,34 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
                     rows, **source, engine=engine, progress=bar.update
                 )
 
+        rule = tfds_private.shard_rule(download_config)
         shard_plan = shards_lib.plan_shards(
             plan.rows,
             plan.class_counts,
             class_ids=self._class_ids(plan),
             options=plan.options,
-            rule=tfds_private.shard_rule(download_config),
+            rule=rule,
             shuffle=shuffle,
             measure=measure,
         )
-        with tfds_private.progress_bar(len(plan.rows), "Writing images") as bar:
-            written = 0
+        sizes, paths = self._write_shards(shard_plan, source, engine)
+        while another := shards_lib.corrected(shard_plan, sizes, rule):
+            for path in paths:
+                path.unlink()
+            shard_plan = another
+            sizes, paths = self._write_shards(shard_plan, source, engine)
+        tfds_private.set_splits(self, shard_plan.shards, sizes)
+
+    def _write_shards(
+        self,
+        shard_plan: shards_lib.ShardPlan,
+        source: dict[str, Any],
+        engine: engines.Engine,
+    ) -> tuple[list[int], list[epath.Path]]:
+        """Writes the shards with a progress bar; returns their sizes and paths."""
+        paths = tfds_private.shard_paths(self, shard_plan.shards)
+        written = 0
+        with tfds_private.progress_bar(len(shard_plan.rows), "Writing images") as bar:
 
             def progress(images_done: int, size: int) -> None:
                 nonlocal written
@@ -259,13 +276,13 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
 
             sizes = shards_lib.write_shards(
                 shard_plan,
-                tfds_private.shard_paths(self, shard_plan.shards),
+                paths,
                 **source,
                 file_format=self.info.file_format.value,
                 engine=engine,
                 progress=progress,
             )
-        tfds_private.set_splits(self, shard_plan.shards, sizes)
+        return sizes, paths
 
     def _split_generators(
         self, dl_manager: tfds.download.DownloadManager
