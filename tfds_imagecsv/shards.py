@@ -94,8 +94,7 @@ class ShardPlan:
     Attributes:
       rows: a row for each record, in the order in which they are written, split by
         split, with the columns of the rows that the plan was made of, and
-        `record_size` (int64: bytes of the record; -1 where an image is converted, and
-        the number of shards doesn't depend on its size).
+        `record_size` (int64: bytes of the record; -1 where its image is converted).
       shards: the files, in the order of the rows.
     """
 
@@ -111,7 +110,7 @@ def plan_shards(
     options: ImageOptions,
     rule: ShardRule,
     shuffle: bool = True,
-    measure: Callable[[pd.DataFrame], tuple[_Ints, list[str]]],
+    measure: Callable[[pd.DataFrame], _Ints],
 ) -> ShardPlan:
     """Plans the order of the records, and the shards.
 
@@ -123,13 +122,13 @@ def plan_shards(
       rule: how many shards there are, and where they end.
       shuffle: whether the records of a split are in the order of hashes, not in that
         of the keys.
-      measure: returns how many bytes are stored for images that are converted, and as
-        what format. It converts them, so it is called only if the number of shards may
-        depend on them, and for a sample first.
+      measure: returns how many bytes are stored for images that are converted, int64.
+        It converts them, so it is called for a sample, and only if the number of shards
+        may depend on them.
 
     Returns:
-      The plan. Where a sample told the number of shards, it may be wrong, though hardly
-      ever: see `corrected`.
+      The plan. Where a sample told the number of shards, it may be wrong: see
+      `corrected`.
     """
     import numpy as np
     import pandas as pd
@@ -203,12 +202,13 @@ def _sizes_and_numbers(
     rows: pd.DataFrame,
     numbers_of_shards: Callable[[_Ints], list[int]],
     options: ImageOptions,
-    measure: Callable[[pd.DataFrame], tuple[_Ints, list[str]]],
+    measure: Callable[[pd.DataFrame], _Ints],
 ) -> tuple[_Ints, list[int]]:
     """Returns the sizes of records, -1 for unknown ones, and the numbers of shards.
 
     Only a conversion tells how many bytes an image takes then. But a number of shards
-    holds for a range of sizes, and it mostly takes no more than a sample to be in it.
+    holds for a wide range of sizes, and a sample mostly tells which; where it doesn't,
+    `corrected` costs no more than to have converted all images before.
     """
     import numpy as np
 
@@ -226,14 +226,7 @@ def _sizes_and_numbers(
     most = _most_stored(rows.iloc[converted], options)
     if numbers != numbers_if(most, "JPEG"):
         sample = converted[:: max(1, len(converted) // _SAMPLE)]
-        in_sample, _ = measure(rows.iloc[sample])
-        # The mean of all is next to certainly within four standard errors.
-        error = 4 * in_sample.std() / len(sample) ** 0.5
-        numbers = numbers_if(max(0, in_sample.mean() - error), "PNG")
-        if numbers != numbers_if(in_sample.mean() + error, "JPEG"):
-            stored[converted], formats[converted] = measure(rows.iloc[converted])
-            sizes = _record_sizes(rows, stored, formats)
-            return sizes, numbers_of_shards(sizes)
+        numbers = numbers_if(measure(rows.iloc[sample]).mean(), "PNG")
     sizes = _record_sizes(rows, stored, formats)
     sizes[converted] = -1
     return sizes, numbers
@@ -626,7 +619,7 @@ def measure_stored(
     options: ImageOptions,
     engine: Engine,
     progress: Callable[[int], object] = lambda _: None,
-) -> tuple[_Ints, list[str]]:
+) -> _Ints:
     """Converts images to see how many bytes they take.
 
     Args:
@@ -638,7 +631,7 @@ def measure_stored(
         call.
 
     Returns:
-      The bytes of each (int64, shape [rows]), and their formats.
+      The bytes of each, int64, shape [rows].
 
     Raises:
       InvalidRowsError: as `examples`.
@@ -651,16 +644,12 @@ def measure_stored(
         Chunk(place, _rows_of(columns, at, at + _CONVERTED))
         for at in range(0, len(rows), _CONVERTED)
     ]
-    found: list[tuple[int, str]] = []
+    found: list[int] = []
     for results in engine.map(_stored_sizes, chunks):
         found += results
         progress(len(results))
-    sizes, formats = zip(*found, strict=True)
-    return np.array(sizes, np.int64), list(formats)
+    return np.array(found, np.int64)
 
 
-def _stored_sizes(chunk: Chunk) -> list[tuple[int, str]]:
-    return [
-        (len(example["image"]), example["image/format"].decode())
-        for example in examples(chunk)
-    ]
+def _stored_sizes(chunk: Chunk) -> list[int]:
+    return [len(example["image"]) for example in examples(chunk)]
