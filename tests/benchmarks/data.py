@@ -1,0 +1,62 @@
+"""The images that the benchmarks work on: parts of scikit-learn's two photographs."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+CLASSES = tuple(f"class{at}" for at in range(10))
+
+# Where a dataset has its images and its CSV.
+IMAGES, LABELS = "images", "labels.csv"
+
+
+def make_photographs(folder: Path, count: int) -> None:
+    """Writes JPEGs of 384 x 480 pixels, about 40 KB."""
+    _make_parts(folder, count, (384, 480), "JPEG", ".jpg")
+
+
+def make_thumbnails(folder: Path, count: int) -> None:
+    """Writes PNGs of 32 x 32 pixels, about 2 KB."""
+    _make_parts(folder, count, (32, 32), "PNG", ".png")
+
+
+def _make_parts(
+    folder: Path, count: int, size: tuple[int, int], image_format: str, extension: str
+) -> None:
+    from sklearn.datasets import load_sample_images
+
+    photographs = load_sample_images().images
+    rng = np.random.default_rng(0)
+    for at in range(count):
+        photograph = photographs[at % len(photographs)]
+        top, left = rng.integers(np.subtract(photograph.shape[:2], size) + 1)
+        part = photograph[top : top + size[0], left : left + size[1]].copy()
+        # All differ, also if they are of the same place.
+        part[0, :4] = rng.integers(256, size=(4, 3))
+        file = io.BytesIO()
+        Image.fromarray(part).save(file, image_format, quality=82)
+        (folder / f"{at:06}{extension}").write_bytes(file.getvalue())
+
+
+def make_dataset(folder: Path, make: Callable[[Path, int], None], count: int) -> None:
+    """Writes images, and the CSV of their labels.
+
+    Args:
+      folder: a directory that isn't there yet.
+      make: writes images into a directory.
+      count: how many.
+    """
+    (folder / IMAGES).mkdir(parents=True)
+    make(folder / IMAGES, count)
+    names = sorted(path.name for path in (folder / IMAGES).iterdir())
+    with (folder / LABELS).open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["filename", "label"])
+        for at, name in enumerate(names):
+            writer.writerow([name, CLASSES[at % len(CLASSES)]])

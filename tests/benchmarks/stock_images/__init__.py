@@ -1,0 +1,1 @@
+"""The dataset of `stock_images_dataset_builder.py`."""
