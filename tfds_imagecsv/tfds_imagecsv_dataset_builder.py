@@ -219,8 +219,8 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
         """Writes the dataset into the directory that TFDS has made for it.
 
         This takes the place of TFDS's own way, which asks `_split_generators` for the
-        examples one by one, and writes them to disk twice. Both give the same records
-        in the same order.
+        examples one by one, keeps a split in memory up to 1 GB, and writes a larger one
+        to disk twice. Both give the same records in the same order.
         """
         if download_config.max_examples_per_split == 0:
             return  # as TFDS does
