@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tfds_imagecsv
-from tfds_imagecsv import manifest, survey
+from tfds_imagecsv import engines, manifest, survey
 from tfds_imagecsv import plan as plan_lib
 
 ONE_SPLIT = {"val_size": 0, "test_size": 0}
@@ -80,6 +80,7 @@ def make(tmp_path_factory, write_png, write_csv):
                 label_csv=epath.Path(label_csv),
                 image_dir=epath.Path(image_dir),
                 pinned_splits=manifest_csv,
+                engine=engines.LocalEngine(workers=1),
             )
             return Planned(plan_lib.make_plan(config, found))
         except tfds_imagecsv.ImageCsvError as error:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import tfds_imagecsv
-from tfds_imagecsv import plan, survey
+from tfds_imagecsv import engines, plan, survey
 
 ALL_COLUMNS = ("filename", "label", "group", "split")
 ONE_SPLIT = {"val_size": 0, "test_size": 0}
@@ -32,7 +32,9 @@ class Dataset:
         if self.config.pinned_splits is not None:
             paths["pinned_splits"] = epath.Path(self.config.pinned_splits)
         try:
-            return plan.make_plan(self.config, survey.make_survey(self.config, **paths))
+            engine = engines.LocalEngine(workers=1)
+            found = survey.make_survey(self.config, **paths, engine=engine)
+            return plan.make_plan(self.config, found)
         except tfds_imagecsv.ImageCsvError as error:
             message = str(error).replace(str(self.root), "{root}")
             raise type(error)(message) from None
