@@ -304,7 +304,7 @@ def _check_png(content: bytes) -> bool:
                 raise ValueError("its data aren't in one piece")
             rows.add(data)
         elif name[0] < ord("a") and name not in _PNG_CRITICAL:
-            raise ValueError(f"it has the chunk {name!r}, which nobody knows")
+            raise ValueError(f"it has the chunk {_shown(name)}, which nobody knows")
         others += before == b"IDAT" and name not in (b"IDAT", b"IEND")
         before = name
     rows.check_complete()
@@ -321,15 +321,22 @@ def _png_chunks(content: bytes) -> Iterator[tuple[bytes, memoryview]]:
     at = 8
     while at + 12 <= len(content):
         end = at + 8 + int.from_bytes(view[at : at + 4], "big")
+        if end + 4 > len(content):
+            break
         name = content[at + 4 : at + 8]
         checksum = int.from_bytes(view[end : end + 4], "big")
-        if end + 4 > len(content) or zlib.crc32(view[at + 4 : end]) != checksum:
-            raise ValueError(f"the checksum of its chunk {name!r} is wrong")
+        if zlib.crc32(view[at + 4 : end]) != checksum:
+            raise ValueError(f"the checksum of its chunk {_shown(name)} is wrong")
         yield name, view[at + 8 : end]
         if name == b"IEND":
             return
         at = end + 4
     raise ValueError("its end is missing")
+
+
+def _shown(name: bytes) -> str:
+    """Returns the name of a chunk for a message."""
+    return repr(name.decode("latin-1"))
 
 
 class _PngRows:
