@@ -1,9 +1,8 @@
 """What the image files are, by their headers."""
 
-import functools
-import hashlib
 import os
 import struct
+import threading
 import zlib
 
 import pandas as pd
@@ -15,7 +14,7 @@ from etils.epath import backend
 from PIL import Image, ImageFile
 
 import tfds_imagecsv
-from tfds_imagecsv import engines, images
+from tfds_imagecsv import engines, images, shards
 from tfds_imagecsv.conversions import ImageOptions
 from tfds_imagecsv.problems import Kind
 
@@ -28,15 +27,24 @@ def image_dir(tmp_path):
     return path
 
 
-def inspect(image_dir, *keys):
+def inspect(image_dir, *keys, engine=None, **options):
     """Inspects the images of a table whose rows are numbered 2, 3, 4, ..."""
     rows = pd.DataFrame({"row": range(2, 2 + len(keys)), "key": keys, "label": "cat"})
-    return images.inspect_images(epath.Path(image_dir), rows)
+    return images.inspect_images(
+        epath.Path(image_dir),
+        rows,
+        ImageOptions(**options),
+        engine=engine or engines.LocalEngine(workers=1),
+    )
 
 
-def read_stored(image_dir, row, options):
-    """Returns the bytes that are stored for an image."""
-    return images.read_stored(images.Finder(epath.Path(image_dir)), row, options)
+def read_stored(image_dir, rows, **options):
+    """Returns the bytes that are stored for inspected images."""
+    columns = rows.assign(class_id=0).to_dict("list")
+    about = os.fspath(image_dir), ImageOptions(**options)
+    return [
+        example["image"] for example in shards.examples(engines.Chunk(about, columns))
+    ]
 
 
 def problem_of(image_dir, key):
@@ -73,10 +81,7 @@ def test_facts_from_the_headers(image_dir):
         "format": ["PNG", "JPEG", "BMP", "PNG", "JPEG", "JPEG"],
         "height": [5, 1000, 2, 5, 5, 5],
         "width": [7, 3, 1, 7, 7, 7],
-        "digest": [
-            hashlib.sha256((image_dir / file).read_bytes()).hexdigest()
-            for file in files
-        ],
+        "digest": [images.digest_of((image_dir / file).read_bytes()) for file in files],
         "channels": [3, 3, 3, 1, 1, 3],
         "depth": [8] * 6,
         "orientation": [1] * 6,
@@ -94,23 +99,20 @@ def test_pixels_are_read_unless_the_header_is_enough(image_dir):
     """An image that ends behind its header has its facts, and no picture."""
     data = encoded("PNG", size=(7, 5))
     (image_dir / "a.png").write_bytes(data[: data.index(b"IDAT") + 4])
-    header = ImageOptions(verify="header")
-    rows = pd.DataFrame({"row": [2], "key": ["a.png"], "label": ["cat"]})
-    table = images.inspect_images(epath.Path(image_dir), rows, header)
+    table = inspect(image_dir, "a.png", verify="header")
     assert table.rows["width"].tolist() == [7]
     assert problem_of(image_dir, "a.png")[0] is Kind.UNREADABLE
 
 
-def test_workers_change_nothing(image_dir, write_png, monkeypatch):
+def test_workers_change_nothing(image_dir, write_png):
     """The table is the same from this process and from others."""
     keys = [f"{at:03}.png" for at in range(150)]
     for key in keys:
         write_png(image_dir / key)
     (image_dir / "077.png").write_bytes(b"")
     alone = inspect(image_dir, *keys)
-    run = functools.partial(engines.run, patience=0)
-    monkeypatch.setattr(engines, "run", run)
-    together = inspect(image_dir, *keys)
+    with engines.LocalEngine(workers=3, patience=0) as engine:
+        together = inspect(image_dir, *keys, engine=engine)
     pd.testing.assert_frame_equal(alone.rows, together.rows)
     assert alone.problems == together.problems
     assert len(alone.rows) == 149
@@ -259,27 +261,25 @@ def test_formats_that_tensorflow_cannot_decode_are_converted(image_dir, image_fo
     (row,) = table.rows.itertuples()
     assert row.format == image_format
     assert f"format {image_format}" in row.conversion
-    assert images.has_other_extension(row)
-    stored = images.read_stored(
-        images.Finder(epath.Path(image_dir)), row, ImageOptions()
-    )
+    assert images.count_other_extensions(table.rows) == 1
+    (stored,) = read_stored(image_dir, table.rows)
     assert tf.image.decode_image(stored, channels=3).shape == (5, 7, 3)
 
 
 def test_a_file_that_changes_during_the_build(image_dir, write_png):
     """It isn't what was inspected any more."""
     write_png(image_dir / "x.png")
-    (row,) = inspect(image_dir, "x.png").rows.itertuples()
+    rows = inspect(image_dir, "x.png").rows
     write_png(image_dir / "x.png", seed=1)  # as large as before
     with pytest.raises(tfds_imagecsv.InvalidRowsError) as raised:
-        read_stored(image_dir, row, ImageOptions())
+        read_stored(image_dir, rows)
     assert str(raised.value) == (
         "Image that can't be read: row 2: 'x.png' has changed during the build. Replace"
         " or remove the image."
     )
     (image_dir / "x.png").unlink()
     with pytest.raises(tfds_imagecsv.InvalidRowsError) as raised:
-        read_stored(image_dir, row, ImageOptions())
+        read_stored(image_dir, rows)
     assert str(raised.value) == (
         "Image not found: row 2: 'x.png'. Check image_dir, filename_column and"
         " filename_suffix, or remove the rows."
@@ -290,12 +290,9 @@ def test_a_damaged_image_of_which_only_the_header_was_read(image_dir):
     """It stops the build with its place, when it is converted."""
     data = encoded("PNG", mode="RGBA")
     (image_dir / "x.png").write_bytes(data[: data.index(b"IDAT") + 4])
-    options = ImageOptions(verify="header")
-    rows = pd.DataFrame({"row": [2], "key": ["x.png"], "label": ["cat"]})
-    table = images.inspect_images(epath.Path(image_dir), rows, options)
-    (row,) = table.rows.itertuples()
+    rows = inspect(image_dir, "x.png", verify="header").rows
     with pytest.raises(tfds_imagecsv.InvalidRowsError) as raised:
-        read_stored(image_dir, row, options)
+        read_stored(image_dir, rows)
     assert str(raised.value).startswith("Image that can't be read: row 2: 'x.png': ")
     assert str(raised.value).endswith(". Replace or remove the image.")
 
@@ -304,8 +301,7 @@ def test_what_needs_no_conversion_is_stored_byte_for_byte(image_dir):
     """Metadata and bytes behind the end included."""
     data = encoded("JPEG", comment=b"hello") + b"more"
     (image_dir / "x.jpg").write_bytes(data)
-    (row,) = inspect(image_dir, "x.jpg").rows.itertuples()
-    assert read_stored(image_dir, row, ImageOptions()) == data
+    assert read_stored(image_dir, inspect(image_dir, "x.jpg").rows) == [data]
 
 
 def test_conversions_are_counted_by_reason(image_dir):
@@ -344,8 +340,8 @@ def test_a_name_that_ends_as_if_it_had_another_format(
     """Extensions that no format has say nothing."""
     (image_dir / name).parent.mkdir(exist_ok=True)
     (image_dir / name).write_bytes(encoded(image_format))
-    (row,) = inspect(image_dir, name).rows.itertuples()
-    assert images.has_other_extension(row) == is_other
+    rows = inspect(image_dir, name).rows
+    assert images.count_other_extensions(rows) == is_other
 
 
 @pytest.fixture
@@ -435,6 +431,7 @@ def test_an_image_directory_that_is_a_link(tmp_path, image_dir, outside, write_p
     assert problem_of(link, "b.png")[0] is Kind.OUTSIDE
 
 
+@epath.register_path_cls("ram://")
 class RemotePath:
     """What etils makes of a remote path, for TensorFlow's file system in memory."""
 
@@ -444,12 +441,23 @@ class RemotePath:
     def __fspath__(self):
         return self._path
 
-    def __truediv__(self, key):
-        return RemotePath(f"{self._path}/{key}")
+    def joinpath(self, *keys):
+        return RemotePath("/".join([self._path, *keys]))
+
+    __truediv__ = joinpath
 
     def read_bytes(self):
         with backend.tf_backend.open(self._path, "rb") as file:
             return file.read()
+
+
+def write_remote(path, content):
+    """Writes a file of TensorFlow's file system in memory."""
+    tf.io.gfile.makedirs(path.rpartition("/")[0])
+    if tf.io.gfile.exists(path):  # what is written would come behind it
+        tf.io.gfile.remove(path)
+    with tf.io.gfile.GFile(path, "wb") as file:
+        file.write(content)
 
 
 def test_a_remote_image_directory(tmp_path, image_dir, outside, monkeypatch):
@@ -459,14 +467,81 @@ def test_a_remote_image_directory(tmp_path, image_dir, outside, monkeypatch):
     (tmp_path / "ram:" / "pets" / "images").symlink_to(image_dir)
     (image_dir / "a.png").symlink_to(outside / "x.png")
     monkeypatch.chdir(tmp_path)
-    tf.io.gfile.makedirs("ram://pets/images")
-    with tf.io.gfile.GFile("ram://pets/images/a.png", "wb") as file:
-        file.write(encoded("PNG", size=(7, 5)))
-    rows = pd.DataFrame({"row": [2, 3], "key": ["a.png", "b.png"], "label": "cat"})
-    table = images.inspect_images(RemotePath("ram://pets/images"), rows)
+    write_remote("ram://pets/images/a.png", encoded("PNG", size=(7, 5)))
+    table = inspect("ram://pets/images", "a.png", "b.png")
     assert table.rows["key"].tolist() == ["a.png"]
     assert table.rows["width"].tolist() == [7]
     assert [(p.kind, p.detail) for p in table.problems] == [(Kind.MISSING, "'b.png'")]
+
+
+@pytest.fixture
+def remote_keys():
+    """The keys of 50 different images in `ram://many`, of which the tenth is lost."""
+    keys = [f"{at:02}.png" for at in range(50)]
+    for at, key in enumerate(keys):
+        if at != 10:
+            write_remote(f"ram://many/{key}", encoded("PNG", size=(at + 1, 1)))
+    return keys
+
+
+def test_remote_images_come_in_order(remote_keys):
+    """Though they are read ahead; one that is lost doesn't move the others."""
+    table = inspect("ram://many", *remote_keys)
+    expected = [at + 1 for at in range(50) if at != 10]
+    assert table.rows["width"].tolist() == expected
+    assert [(p.row, p.detail) for p in table.problems] == [(12, "'10.png'")]
+    stored = read_stored("ram://many", table.rows)
+    assert stored == [encoded("PNG", size=(width, 1)) for width in expected]
+
+
+def test_a_remote_image_that_changes_during_the_build(remote_keys):
+    """The error is its own, though others were read before it."""
+    rows = inspect("ram://many", *remote_keys).rows
+    write_remote("ram://many/05.png", encoded("PNG", size=(5, 5)))
+    with pytest.raises(tfds_imagecsv.InvalidRowsError, match=r"row 7: '05\.png' has"):
+        read_stored("ram://many", rows)
+
+
+def read_at_once(count, monkeypatch):
+    """Lets no remote image come before `count` of them are asked for."""
+    barrier = threading.Barrier(count)
+    read_bytes = RemotePath.read_bytes
+
+    def read_together(path):
+        barrier.wait(timeout=10)
+        return read_bytes(path)
+
+    monkeypatch.setattr(RemotePath, "read_bytes", read_together)
+
+
+def test_remote_images_are_read_16_at_once(remote_keys, monkeypatch):
+    """Each takes its time to come; both times that they are read."""
+    keys = remote_keys[16:48]
+    expected = [encoded("PNG", size=(at + 1, 1)) for at in range(16, 48)]
+    read_at_once(16, monkeypatch)
+    table = inspect("ram://many", *keys)
+    assert table.problems == ()
+    assert read_stored("ram://many", table.rows) == expected
+
+
+def test_remote_images_are_not_all_read_ahead(remote_keys, monkeypatch):
+    """Memory holds 16 of them, and none is read for nothing after an error."""
+    read = []
+    read_bytes = RemotePath.read_bytes
+
+    def noted(path):
+        read.append(path)
+        return read_bytes(path)
+
+    monkeypatch.setattr(RemotePath, "read_bytes", noted)
+    readers = images.Finder("ram://many").readers(remote_keys, [None] * 50)
+    for at in range(3):
+        next(readers)()
+        assert len(read) <= 16 + at
+    before = threading.active_count()
+    readers.close()
+    assert len(read) <= 18
+    assert threading.active_count() < before
 
 
 def test_a_relative_image_directory(tmp_path, image_dir, write_png, monkeypatch):

@@ -95,7 +95,9 @@ def inspect_images(
     options = options or ImageOptions()
     about = os.fspath(image_dir), options
     keys = rows["key"].tolist()
-    size = max(1, min(_CHUNKS[options.verify], len(keys) // 32))
+    # Remote images are only read ahead within a chunk.
+    least = 2 * _READ_AHEAD if _is_remote(image_dir) else 1
+    size = max(least, min(_CHUNKS[options.verify], len(keys) // 32))
     chunks = [
         Chunk(about, {"key": keys[at : at + size]}) for at in range(0, len(keys), size)
     ]
@@ -146,6 +148,10 @@ def _columns(found: Sequence[_Found]) -> dict[str, pd.Series[Any]]:
     }
 
 
+def _is_remote(path: str | os.PathLike[str]) -> bool:
+    return "://" in os.fspath(path)
+
+
 def count_conversions(rows: pd.DataFrame) -> dict[str, int]:
     """Returns for how many images of a table each reason to convert them holds."""
     found: collections.Counter[str] = collections.Counter()
@@ -184,8 +190,7 @@ def unlisted_images(image_dir: epath.Path, keys: Collection[str]) -> tuple[str, 
 def _image_keys(image_dir: epath.Path) -> Iterator[str]:
     extensions = _formats_by_extension()
     # Local directories are listed faster without a path object for each file.
-    is_local = "://" not in os.fspath(image_dir)
-    walk = os.walk(image_dir) if is_local else image_dir.walk()
+    walk = image_dir.walk() if _is_remote(image_dir) else os.walk(image_dir)
     for folder, folders, names in walk:
         folders[:] = [name for name in folders if not name.startswith(".")]
         inside = os.fspath(folder).removeprefix(os.fspath(image_dir))
@@ -276,7 +281,7 @@ class Finder:
     def __init__(self, image_dir: str | os.PathLike[str]) -> None:
         self._image_dir = os.fspath(image_dir)
         # Only local file systems have links.
-        self._is_local = "://" not in self._image_dir
+        self._is_local = not _is_remote(image_dir)
         self._root = os.path.realpath(self._image_dir) if self._is_local else ""
         # Most images share few folders; each is resolved once.
         self._real_folder = functools.lru_cache(maxsize=4096)(self._resolved_folder)
@@ -322,15 +327,12 @@ class Finder:
         waiting: collections.deque[concurrent.futures.Future[bytes]]
         waiting = collections.deque()
         with concurrent.futures.ThreadPoolExecutor(_READ_AHEAD) as pool:
-            try:
-                for read in reads:
-                    waiting.append(pool.submit(read))
-                    if len(waiting) == _READ_AHEAD:
-                        yield waiting.popleft().result
-                while waiting:
+            for read in reads:
+                waiting.append(pool.submit(read))
+                if len(waiting) == _READ_AHEAD:
                     yield waiting.popleft().result
-            finally:
-                pool.shutdown(wait=False, cancel_futures=True)
+            while waiting:
+                yield waiting.popleft().result
 
     def _read(self, key: str) -> bytes:
         from etils import epath
