@@ -12,10 +12,11 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from tfds_imagecsv import exceptions
 
@@ -36,9 +37,15 @@ _TRIAL = 0.02
 # process: enough that none waits, few enough that memory stays small.
 _WINDOW = 4
 
+# Bytes of the length of a message between processes.
+_LENGTH = 8
+
 # What a worker process runs. It imports our modules, but not the package itself,
 # which imports TFDS and registers with it: 0.5 s and 50 MB that workers don't need.
+# The process that asks is interrupted as well, and ends this one.
 _PROGRAM = """\
+import signal
+signal.signal(signal.SIGINT, signal.SIG_IGN)
 import pickle, sys, types
 sys.path[:], package_path = pickle.load(sys.stdin.buffer)
 package = types.ModuleType("tfds_imagecsv")
@@ -106,6 +113,8 @@ class LocalEngine:
         for helper in self._helpers:
             helper.stop(at_once=error is not None)
         self._pool.shutdown()
+        for helper in self._helpers:
+            helper.wait()
         self._pool, self._helpers = None, []
 
     def map(
@@ -119,6 +128,7 @@ class LocalEngine:
 
         Raises:
           WorkerError: if a process died.
+          Exception: what the function raised; for the first such item.
         """
         started = time.monotonic()
         done = 0
@@ -179,7 +189,7 @@ class LocalEngine:
     def _ask(self, function: Callable[[_Item], _Result], item: _Item) -> _Result:
         try:
             answer = self._of_thread.helper.ask(function, item)
-        except (EOFError, OSError, pickle.UnpicklingError) as error:
+        except (EOFError, OSError) as error:
             raise exceptions.WorkerError(
                 "A worker process was killed, most likely because memory ran out. Use"
                 f" fewer workers ({self.workers} here), or a lower max_pixels."
@@ -194,11 +204,17 @@ def _take_over(
     function: Callable[[_Item], _Result],
     waiting: collections.deque[tuple[concurrent.futures.Future[_Result], _Item]],
 ) -> bool:
-    """Does the first work here that no other process has begun, if there is any."""
+    """Does the first work here that no other process has begun, if there is any.
+
+    An error waits for its turn, so that it doesn't depend on who was quicker.
+    """
     for at, (future, item) in enumerate(waiting):
         if future.cancel():
             mine: concurrent.futures.Future[_Result] = concurrent.futures.Future()
-            mine.set_result(function(item))
+            try:
+                mine.set_result(function(item))
+            except Exception as error:
+                mine.set_exception(error)
             waiting[at] = mine, item
             return True
     return False
@@ -230,43 +246,68 @@ class _Helper:
         import tfds_imagecsv
 
         self._process = subprocess.Popen(
-            [sys.executable, "-c", _PROGRAM],
+            # Without the current folder, where a module may be named as one of ours.
+            [sys.executable, "-P", "-c", _PROGRAM],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
-        self._send((sys.path, list(tfds_imagecsv.__path__)))
-
-    def _send(self, value: Any) -> None:
         assert self._process.stdin is not None
-        pickle.dump(value, self._process.stdin, pickle.HIGHEST_PROTOCOL)
-        self._process.stdin.flush()
-
-    def _receive(self) -> Any:
         assert self._process.stdout is not None
-        return pickle.load(self._process.stdout)
+        self._questions, self._answers = self._process.stdin, self._process.stdout
+        pickle.dump((sys.path, list(tfds_imagecsv.__path__)), self._questions)
+        self._questions.flush()
 
     def wait_until_ready(self) -> None:
         """Waits until it has started; raises an `EOFError` if it can't."""
-        self._receive()
+        _read_message(self._answers)
 
     def ask(self, function: Callable[[Any], Any], item: Any) -> _Answer:
         """Lets it call a function, and waits for the answer.
 
         Raises:
           EOFError or OSError: if it has died.
+          Exception: if the function or the item can't be pickled.
         """
-        self._send((function, item))
-        answer: _Answer = self._receive()
+        question = pickle.dumps((function, item), pickle.HIGHEST_PROTOCOL)
+        _write_message(self._questions, question)
+        answer: _Answer = pickle.loads(_read_message(self._answers))
         return answer
 
     def stop(self, *, at_once: bool) -> None:
-        """Ends it: after what it does now, or at once."""
+        """Lets it end: after what it does now, or at once."""
         if at_once:
             self._process.kill()
-        assert self._process.stdin is not None
         with contextlib.suppress(OSError):
-            self._process.stdin.close()
+            self._questions.close()
+
+    def wait(self) -> None:
+        """Waits until it has ended; nobody may ask any more."""
+        self._answers.close()
         self._process.wait()
+
+
+def _write_message(file: IO[bytes], content: bytes) -> None:
+    """Writes bytes behind their number.
+
+    What can't be pickled, or made of a pickle, then doesn't touch the next message.
+    """
+    file.write(len(content).to_bytes(_LENGTH, "little"))
+    file.write(content)
+    file.flush()
+
+
+def _read_message(file: IO[bytes]) -> bytes:
+    """Returns what `_write_message` wrote.
+
+    Raises:
+      EOFError: if it isn't all there.
+    """
+    head = file.read(_LENGTH)
+    length = int.from_bytes(head, "little")
+    content = file.read(length)
+    if len(head) < _LENGTH or len(content) < length:
+        raise EOFError
+    return content
 
 
 class BeamEngine:
@@ -386,10 +427,6 @@ def work() -> None:
 
     That is all that a worker process does.
     """
-    import signal
-
-    # The process that asks is interrupted as well, and ends this one.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     # What a library prints must not get between the answers.
     questions, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
@@ -398,31 +435,36 @@ def work() -> None:
     # Whoever asked may have died since.
     with contextlib.suppress(BrokenPipeError):
         while True:
-            answers.write(_pickled(answer))
-            answers.flush()
+            _write_message(answers, _pickled(answer))
             try:
-                question = pickle.load(questions)
+                question = _read_message(questions)
             except EOFError:
                 return
-            except Exception as error:
-                answer = _Answer(None, error)
-            else:
-                answer = _answer_to(*question)
+            answer = _answer_to(question)
 
 
-def _answer_to(function: Callable[[Any], Any], item: Any) -> _Answer:
+def _answer_to(question: bytes) -> _Answer:
     try:
+        function, item = pickle.loads(question)
         return _Answer(function(item), None)
+    except exceptions.ImageCsvError as error:
+        return _Answer(None, error)
     except Exception as error:
+        # The stack trace isn't pickled.
+        error.add_note("".join(traceback.format_exception(error)))
         return _Answer(None, error)
 
 
 def _pickled(answer: _Answer) -> bytes:
     try:
-        return pickle.dumps(answer, pickle.HIGHEST_PROTOCOL)
+        pickled = pickle.dumps(answer, pickle.HIGHEST_PROTOCOL)
+        if answer.error is not None:
+            # Some errors are made of other arguments than they keep.
+            pickle.loads(pickled)
     except Exception as error:
         words = f"{type(error).__name__}: {error}: {answer!r:.1000}"
         return pickle.dumps(_Answer(None, RuntimeError(words)))
+    return pickled
 
 
 def cores() -> int:
