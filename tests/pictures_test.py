@@ -1,13 +1,18 @@
 """What the bytes of an image file are found to be, and why some are refused."""
 
 import io
+import random
 import struct
 import tracemalloc
 import zlib
+from unittest import mock
 
+import cv2
 import numpy as np
 import pytest
 import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image, ImageFile
 from samples import encoded, exif, noise
 
@@ -428,12 +433,296 @@ def test_a_png_whose_data_have_all_rows_but_no_end(cut):
     assert kind is Kind.UNREADABLE
 
 
-def test_a_png_with_a_chunk_that_must_be_known():
-    """A capital at the beginning of its name says so; Pillow passes over it."""
-    content = png(chunk(b"RXIf", b"hello"))
+@pytest.mark.parametrize(
+    ("more", "detail"),
+    [
+        (chunk(b"RXIf", b"hello"), "it has the chunk 'RXIf', which nobody knows"),
+        (chunk(b"a1b2", b"hello"), "it has the chunk 'a1b2', which is no name"),
+        (png()[8:33], "it has a second header"),
+    ],
+    ids=["capital", "no letters", "header"],
+)
+def test_a_png_with_a_chunk_that_decoders_refuse(more, detail):
+    """Pillow passes over it; a capital at the beginning says that it must be known."""
+    content = png(more)
     assert not tensorflow_reads(content)
-    kind, _ = refusal(content)
-    assert kind is Kind.UNREADABLE
+    assert refusal(content) == (Kind.UNREADABLE, f": {detail}")
+
+
+def test_an_animation_of_no_pictures():
+    """TensorFlow and Pillow read the one before it, but OpenCV doesn't."""
+    content = png(chunk(b"acTL", bytes(8)))
+    assert tensorflow_reads(content)
+    assert cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) is None
+    detail = ": it is an animation of no pictures"
+    assert refusal(content) == (Kind.UNREADABLE, detail)
+
+
+def test_a_png_whose_header_is_not_the_first_chunk():
+    """Pillow reads on until there is one."""
+    content = png()
+    content = content[:8] + chunk(b"tEXt", b"a\0b") + content[8:]
+    assert not tensorflow_reads(content)
+    detail = ": its header isn't its first chunk"
+    assert refusal(content) == (Kind.UNREADABLE, detail)
+
+
+# A PNG's rows
+
+
+KINDS = [
+    *((0, depth) for depth in (1, 2, 4, 8, 16)),
+    *((color, depth) for color in (2, 4, 6) for depth in (8, 16)),
+]
+
+
+def passes_of(height, width, interlace):
+    """Returns how many rows and columns each pass of a PNG has, counted one by one."""
+    if not interlace:
+        return [(height, width)]
+    # The pass of each pixel, as the specification shows it.
+    adam7 = ["16462646", "77777777", "56565656", "77777777"]
+    adam7 += ["36463646", "77777777", "56565656", "77777777"]
+    found = []
+    for number in "1234567":
+        pixels = [
+            (y, x)
+            for y in range(height)
+            for x in range(width)
+            if adam7[y % 8][x % 8] == number
+        ]
+        rows, columns = ({pixel[axis] for pixel in pixels} for axis in (0, 1))
+        found.append((len(rows), len(columns)))
+    return [one for one in found if all(one)]
+
+
+def rows_of(height, width, color, depth, interlace, *, seed=0):
+    """Returns the bytes of a PNG's rows, and where their filters are."""
+    bits = depth * {0: 1, 2: 3, 4: 2, 6: 4}[color]
+    draw = random.Random(seed)
+    rows, filters = bytearray(), []
+    for count, columns in passes_of(height, width, interlace):
+        for _ in range(count):
+            filters.append(len(rows))
+            rows.append(draw.randrange(5))
+            rows += draw.randbytes((columns * bits + 7) // 8)
+    return rows, filters
+
+
+def is_refused(content):
+    """Returns whether a picture is refused as one that can't be read."""
+    try:
+        look_at(content, max_pixels=10**7)
+    except pictures.UnusableImageError as error:
+        return error.kind is Kind.UNREADABLE
+    return False
+
+
+@settings(max_examples=150)
+@given(
+    height=st.integers(1, 20),
+    width=st.integers(1, 20),
+    kind=st.sampled_from(KINDS),
+    interlace=st.booleans(),
+    step=st.sampled_from([1, 2, 7, 64, 1 << 20]),
+    seed=st.integers(0, 2**32),
+)
+def test_rows_of_a_png(height, width, kind, interlace, step, seed):
+    """What TensorFlow reads passes, however much is looked at once, and no other."""
+    rows, filters = rows_of(height, width, *kind, interlace, seed=seed)
+    draw = random.Random(seed)
+    wrong = bytearray(rows)
+    wrong[draw.choice(filters)] = draw.randrange(5, 256)
+    with mock.patch.object(pictures, "_INFLATED", step):
+        for data, is_sound in (
+            (rows, True),
+            (rows + b"more", True),
+            (wrong, False),
+            (rows[:-1], False),
+            (rows[: filters[-1]], False),
+        ):
+            content = png(
+                height=height,
+                width=width,
+                color=kind[0],
+                depth=kind[1],
+                interlace=int(interlace),
+                rows=bytes(data),
+            )
+            assert tensorflow_reads(content) == is_sound
+            assert is_refused(content) != is_sound
+
+
+@pytest.mark.parametrize(
+    ("width", "color", "at"),
+    [
+        # Rows of 3001 bytes, of which the one that begins at 1,047,349 is looked at
+        # in two parts; rows of 1024 bytes, of which one begins where a part does.
+        *((1000, 2, row) for row in (0, 348, 349, 350, 399)),
+        *((1023, 0, row) for row in (0, 1023, 1024, 1025, 1099)),
+    ],
+)
+def test_rows_that_are_looked_at_in_parts(width, color, at):
+    """A wrong filter is found in the last row of a part, and in the first."""
+    height, stride = (400, 3001) if color == 2 else (1100, 1024)
+    rows = bytearray(height * stride)
+    for row in range(height):
+        rows[row * stride + 1 : (row + 1) * stride] = b"\xff" * (stride - 1)
+    kwargs = {"height": height, "width": width, "color": color}
+    assert not is_refused(png(rows=bytes(rows), **kwargs))
+    assert is_refused(png(rows=bytes(rows[:-1]), **kwargs))
+    rows[at * stride] = 5
+    content = png(rows=bytes(rows), **kwargs)
+    assert refusal(content, max_pixels=10**7) == (
+        Kind.UNREADABLE,
+        ": a row has the filter 5",
+    )
+    assert not tensorflow_reads(content)
+
+
+def test_data_in_many_chunks():
+    """Wherever they are divided, and some may be empty."""
+    content = encoded(rgb())
+    at = content.index(b"IDAT") - 4
+    data = content[at + 8 : -16]
+    for cut in range(len(data) + 1):
+        parts = b"".join(chunk(b"IDAT", part) for part in (data[:cut], b"", data[cut:]))
+        divided = content[:at] + parts + content[-12:]
+        assert look_at(divided) == look_at(content)
+        assert tensorflow_reads(divided)
+
+
+def test_data_in_two_pieces():
+    """Another chunk between them ends the first."""
+    content = encoded(rgb())
+    at = content.index(b"IDAT") - 4
+    data = content[at + 8 : -16]
+    parts = chunk(b"IDAT", data[:9]), chunk(b"tEXt", b"a\0b"), chunk(b"IDAT", data[9:])
+    divided = content[:at] + b"".join(parts) + content[-12:]
+    assert not tensorflow_reads(divided)
+    detail = ": its data aren't in one piece"
+    assert refusal(divided) == (Kind.UNREADABLE, detail)
+
+
+def test_data_that_become_much_more_than_the_rows():
+    """They take time, as all do, but no memory."""
+    content = png(rows=bytes(100_000_000))
+    tracemalloc.start()
+    try:
+        assert look_at(content).width == 2
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 10_000_000
+
+
+# Without Pillow
+
+
+def by_pillow(content):
+    """Returns what a picture is as Pillow says, or None if it refuses it."""
+    try:
+        with pictures.opened(content, max_pixels=LIMIT) as image:
+            return pictures._facts(image, content)
+    except Exception:
+        return None
+
+
+PNG_CHUNKS = {
+    "pHYs": chunk(b"pHYs", bytes(9)),
+    "tIME": chunk(b"tIME", b"\x07\xe8\1\1\0\0\0"),
+    "gAMA": chunk(b"gAMA", struct.pack(">I", 45455)),
+    "sRGB": chunk(b"sRGB", b"\0"),
+    "cHRM": chunk(b"cHRM", struct.pack(">8I", *range(1, 9))),
+    # Not usual.
+    "tEXt": chunk(b"tEXt", b"a\0b"),
+    "iTXt": chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + xmp(3)),
+    "eXIf": chunk(b"eXIf", exif(6).tobytes().removeprefix(b"Exif\0\0")),
+    "tRNS": chunk(b"tRNS", bytes(6)),
+    "abCD": chunk(b"abCD", b"?"),
+    "IDAT": chunk(b"IDAT"),
+}
+USUAL_CHUNKS = ("pHYs", "tIME", "gAMA", "sRGB", "cHRM", "IDAT")
+
+
+@settings(max_examples=300)
+@given(
+    mode=st.sampled_from(["1", "L", "LA", "P", "RGB", "RGBA", "I;16"]),
+    height=st.integers(1, 40),
+    width=st.integers(1, 40),
+    before=st.lists(st.sampled_from(sorted(PNG_CHUNKS)), max_size=3),
+    behind=st.lists(st.sampled_from(sorted(PNG_CHUNKS)), max_size=2),
+    optimize=st.booleans(),
+)
+def test_a_usual_png_needs_no_pillow(mode, height, width, before, behind, optimize):
+    """It is what Pillow says; what may matter is left to it."""
+    image = Image.new(mode.replace("P", "L"), (width, height))
+    if mode == "P":
+        image = image.quantize(4)
+    content = encoded(image, optimize=optimize)
+    content = content[:33] + b"".join(map(PNG_CHUNKS.get, before)) + content[33:]
+    content = content[:-12] + b"".join(map(PNG_CHUNKS.get, behind)) + content[-12:]
+    found = pictures._plain_facts(content)
+    is_usual = mode in ("L", "LA", "RGB", "RGBA")
+    is_usual &= {*before, *behind} <= {*USUAL_CHUNKS}
+    assert (found is not None) == is_usual
+    assert found in (None, by_pillow(content))
+
+
+JPEG_WAYS = {
+    "progressive": True,
+    "optimize": True,
+    "quality": 3,
+    "restart_marker_blocks": 1,
+    "restart_marker_rows": 1,
+    "comment": b"\xff\xc0 and \xff\xda",
+    "dpi": (300, 300),
+    "subsampling": 0,
+    # Not usual.
+    "exif": exif(6),
+    "xmp": xmp(3),
+    "icc_profile": b"a profile",
+    "keep_rgb": True,
+}
+UNUSUAL_WAYS = {"exif", "xmp", "icc_profile", "keep_rgb"}
+
+
+@settings(max_examples=300)
+@given(
+    mode=st.sampled_from(["L", "RGB", "CMYK"]),
+    height=st.integers(1, 40),
+    width=st.integers(1, 40),
+    ways=st.sets(st.sampled_from(sorted(JPEG_WAYS)), max_size=4),
+)
+def test_a_usual_jpeg_needs_no_pillow(mode, height, width, ways):
+    """It is what Pillow says; what may matter is left to it."""
+    if mode != "RGB":
+        ways = ways - {"keep_rgb", "subsampling"}
+    image = Image.new(mode, (width, height))
+    content = encoded(image, "JPEG", **{way: JPEG_WAYS[way] for way in ways})
+    found = pictures._plain_facts(content)
+    assert (found is not None) == (mode != "CMYK" and not ways & UNUSUAL_WAYS)
+    assert found in (None, by_pillow(content))
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+def test_metadata_behind_the_size_of_a_jpeg(progressive):
+    """They count there as well, so that Pillow has to look at them."""
+    content = encoded(rgb(), "JPEG", progressive=progressive)
+    turned = encoded(rgb(), "JPEG", exif=exif(6), progressive=progressive)
+    start = turned.index(b"\xff\xe1")
+    end = start + 2 + int.from_bytes(turned[start + 2 : start + 4], "big")
+    scan = content.index(b"\xff\xda")
+    moved = content[:scan] + turned[start:end] + content[scan:]
+    assert look_at(content, decode=False).orientation == 1
+    assert look_at(moved, decode=False).orientation == 6
+
+
+def test_no_other_format_is_taken_for_a_usual_one():
+    """Only PNGs and JPEGs are looked at without Pillow."""
+    for image_format in ("BMP", "GIF", "WEBP", "TIFF", "PPM", "MPO", "TGA"):
+        content = encoded(rgb(), image_format, save_all=image_format == "MPO")
+        assert pictures._plain_facts(content) in (None, by_pillow(content))
 
 
 @pytest.mark.parametrize("place", [26, 27, 28])

@@ -292,23 +292,32 @@ def _check_png(content: bytes) -> bool:
     Raises:
       Exception: if it is damaged.
     """
+    if not content.startswith(_PNG_START):
+        raise ValueError("its header isn't its first chunk")
     compression, filtering, interlacing = content[26:29]
     if compression or filtering or interlacing > 1:
         raise ValueError("its kind of compression isn't known")
     rows = _PngRows(content)
     before = b""
-    others = 0
+    has_others = is_behind = False
     for name, data in _png_chunks(content):
         if name == b"IDAT":
-            if others and before != name:
+            if is_behind:
                 raise ValueError("its data aren't in one piece")
             rows.add(data)
         elif name[0] < ord("a") and name not in _PNG_CRITICAL:
             raise ValueError(f"it has the chunk {_shown(name)}, which nobody knows")
-        others += before == b"IDAT" and name not in (b"IDAT", b"IEND")
+        elif not name.isalpha():
+            raise ValueError(f"it has the chunk {_shown(name)}, which is no name")
+        elif name == b"IHDR" and before:
+            raise ValueError("it has a second header")
+        elif name == b"acTL" and not any(data[:4]):
+            raise ValueError("it is an animation of no pictures")
+        is_behind |= before == b"IDAT" != name
+        has_others |= is_behind and name != b"IEND"
         before = name
     rows.check_complete()
-    return others > 0
+    return has_others
 
 
 def _png_chunks(content: bytes) -> Iterator[tuple[bytes, memoryview]]:
@@ -428,8 +437,6 @@ def _plain_png_facts(content: bytes) -> Facts | None:
         if name != b"IDAT" and _PNG_PLAIN.get(name) != size:
             return None
         at += 12 + size
-    if content[28]:
-        return None
     return _facts_of_png_header(content[16:26])
 
 
