@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import importlib.metadata
+import pathlib
 import tempfile
 import uuid
 import warnings
@@ -40,6 +41,12 @@ To build a dataset of your own images, give its config:
     tfds build image_csv --imports=tfds_imagecsv \\
         --config='{"name": "pets", "image_dir": "DIR", "label_csv": "FILE"}'
 """
+
+
+def _absolute(path: epath.Path) -> epath.Path:
+    """Returns a path that means the same in a process with another directory."""
+    # An absolute or remote path stays as it is.
+    return epath.Path(pathlib.Path.cwd()) / path
 
 
 class ImageCsv(tfds.core.GeneratorBasedBuilder):
@@ -186,7 +193,7 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
         # A name that tells the next build that it may be removed.
         name = f"incomplete.{uuid.uuid4().hex[:6]}_{self.data_path.name}"
         return engines.BeamEngine(
-            self.data_path.parent / name,
+            _absolute(self.data_path.parent) / name,
             runner=config.beam_runner,
             options=config.beam_options,
         )
@@ -264,7 +271,10 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
         engine: engines.Engine,
     ) -> tuple[list[int], list[epath.Path]]:
         """Writes the shards with a progress bar; returns their sizes and paths."""
-        paths = tfds_private.shard_paths(self, shard_plan.shards)
+        paths = [
+            _absolute(path)
+            for path in tfds_private.shard_paths(self, shard_plan.shards)
+        ]
         written = 0
         with tfds_private.progress_bar(len(shard_plan.rows), "Writing images") as bar:
 
@@ -353,7 +363,7 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
             nonlocal used_manual_dir
             used_manual_dir = True
             try:
-                return dl_manager.manual_dir
+                return _absolute(dl_manager.manual_dir)
             except AssertionError as error:
                 # TFDS's own words: it doesn't exist or is empty.
                 words = str(error).partition(" Create")[0]
