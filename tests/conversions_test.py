@@ -8,6 +8,7 @@ import sys
 import textwrap
 import tracemalloc
 
+import cv2
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -660,9 +661,75 @@ def test_16_bits_that_cannot_be_read():
     content = tiff_16_bit_rgb()
     assert refusal(content, dtype="uint16") == (
         Kind.FORMAT,
-        " is TIFF of 3 channels with 16 bits, of which 8 can be read",
+        " is TIFF of 3 channels with more than 8 bits, of which 8 can be read",
     )
     assert (read(content) == 0).all()
+
+
+@pytest.mark.parametrize("name", ["P6", "P3", "SGI", "SGI, gray", "JPEG2000", "AVIF"])
+def test_more_than_8_bits_that_pillow_cuts(name):
+    """They are refused for 16 bits, and scaled to 8, as near as the format allows."""
+    content = deep()[name]
+    assert look_at(content).depth == 16
+    kind, detail = refusal(content, dtype="uint16")
+    assert kind is Kind.FORMAT
+    assert detail.endswith(" with more than 8 bits, of which 8 can be read")
+    assert "depth 16" in plan(content).conversion
+    wanted = DEEP_GRADIENT[..., :1] if name == "SGI, gray" else DEEP_GRADIENT
+    off = read(content) - wanted / 257
+    assert np.abs(off).max() <= (12 if name == "AVIF" else 1)
+
+
+@pytest.mark.parametrize("name", ["P6", "P3", "SGI", "SGI, gray", "JPEG2000", "AVIF"])
+def test_8_bits_of_formats_that_may_have_more(name):
+    """They are what they seem to be."""
+    content = deep(bits=8)[name]
+    assert look_at(content).depth == 8
+    assert plan(content, dtype="uint16").conversion
+    conversions.check(look_at(content), ImageOptions(dtype="uint16"))
+
+
+def test_few_levels_of_ppm():
+    """White is as white as of 255, and 8 bits are enough for fewer."""
+    content = b"P6 2 1 100\n" + bytes([0, 50, 100, 100, 0, 50])
+    assert look_at(content).depth == 8
+    assert read(content).tolist() == [[[0, 128, 255], [255, 0, 128]]]
+
+
+DEEP_GRADIENT = np.ascontiguousarray(smooth(64, 64).astype(np.uint16) * 257)
+
+
+@functools.cache
+def deep(bits=16):
+    """Returns pictures of formats of which Pillow only shows 8 bits, by name."""
+    pixels = DEEP_GRADIENT if bits == 16 else (DEEP_GRADIENT >> 8).astype(np.uint8)
+    top = np.iinfo(pixels.dtype).max
+    size = b"%d %d %d\n" % (pixels.shape[1], pixels.shape[0], top)
+    samples = pixels.astype(pixels.dtype.newbyteorder(">"))
+    levels = " ".join(map(str, pixels.ravel())).encode()
+    bgr = pixels[..., ::-1]
+    # OpenCV has AVIF of 8, 10 and 12 bits.
+    avif = (bgr >> 6, 10) if bits == 16 else (bgr, 8)
+    return {
+        "P6": b"P6 " + size + samples.tobytes(),
+        "P3": b"P3 " + size + levels,
+        "SGI": sgi(samples),
+        "SGI, gray": sgi(samples[..., :1]),
+        "JPEG2000": cv2.imencode(".jp2", bgr)[1].tobytes(),
+        "AVIF": cv2.imencode(".avif", avif[0], [cv2.IMWRITE_AVIF_DEPTH, avif[1]])[
+            1
+        ].tobytes(),
+    }
+
+
+def sgi(samples):
+    """Returns big-endian pixels (height x width x channels) as an SGI, from below."""
+    height, width, channels = samples.shape
+    axes = 2 if channels == 1 else 3
+    header = struct.pack(
+        ">HBBHHHHII", 474, 0, samples.itemsize, axes, width, height, channels, 0, 255
+    )
+    return header.ljust(512, b"\0") + samples[::-1].transpose(2, 0, 1).tobytes()
 
 
 # A law

@@ -151,8 +151,8 @@ def check(facts: Facts, options: ImageOptions) -> None:
         if options.dtype == "uint16" and facts.format != "PNG":
             raise pictures.UnusableImageError(
                 Kind.FORMAT,
-                f" is {facts.format} of {facts.channels} channels with 16 bits, of"
-                " which 8 can be read",
+                f" is {facts.format} of {facts.channels} channels with more than 8"
+                " bits, of which 8 can be read",
             )
         if facts.has_alpha and facts.mode == "RGB":
             raise pictures.UnusableImageError(

@@ -67,7 +67,7 @@ class Facts(NamedTuple):
       mode: Pillow's mode, such as `"RGB"`.
       channels: how many channels the mode has; 1 for a palette.
       has_alpha: whether it has transparency, as a channel or as a colour.
-      depth: bits a channel (a palette's index).
+      depth: bits a channel (a palette's index); 16 for 9 to 15 that Pillow scales.
       height: pixels, before the orientation is applied.
       width: pixels, before the orientation is applied.
       orientation: 1 to 8, as in EXIF; 1 is upright.
@@ -233,7 +233,34 @@ def _depth(image: Any, content: bytes) -> int:
         return max(bits)
     if image.mode == "1":
         return 1
-    return 16 if image.mode in _GRAY_16_BIT_MODES or image.mode == "I" else 8
+    is_deep = image.mode in _GRAY_16_BIT_MODES or image.mode == "I"
+    return 16 if is_deep or _is_cut_by_pillow(image, content) else 8
+
+
+def _is_cut_by_pillow(image: Any, content: bytes) -> bool:
+    """Returns whether channels have more than 8 bits, which Pillow makes 8 of.
+
+    Its mode doesn't tell it; PNG and TIFF apart, these are the formats that have them.
+    """
+    if image.format == "PPM":
+        codec, _, _, arguments = image.tile[0]
+        is_cut = codec != "raw" and int(arguments[1]) > 255  # the level of white
+    elif image.format == "SGI":
+        is_cut = content[3] == 2  # bytes a channel
+    elif image.format == "JPEG2000":
+        # The first marker, SIZ: the number of components, and 3 bytes of each, of which
+        # the first has the bits, less one, and above them whether there is a sign.
+        at = content.index(b"\xff\x4f\xff\x51") + 40
+        (components,) = struct.unpack_from(">H", content, at)
+        bits = content[at + 2 : at + 2 + 3 * components : 3]
+        is_cut = any(one & 127 >= 8 for one in bits)
+    elif image.format == "AVIF":
+        # The AV1 configuration: its third byte has the bit `high_bitdepth`.
+        at = content.find(b"av1C")
+        is_cut = at >= 0 and content[at + 6] & 0x40 != 0
+    else:
+        is_cut = False
+    return is_cut
 
 
 def _orientation(image: Any, image_format: str, content: bytes) -> int:
