@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 import tracemalloc
+import zlib
 
 import cv2
 import numpy as np
@@ -694,6 +695,41 @@ def test_few_levels_of_ppm():
     content = b"P6 2 1 100\n" + bytes([0, 50, 100, 100, 0, 50])
     assert look_at(content).depth == 8
     assert read(content).tolist() == [[[0, 128, 255], [255, 0, 128]]]
+
+
+def tiff_12_bit_gray():
+    """Returns a TIFF of two white pixels of 12 bits, which Pillow can't write."""
+    tags = {256: 2, 257: 1, 258: 12, 259: 1, 262: 1, 273: 0, 277: 1, 278: 1, 279: 3}
+    tags[273] = 8 + 2 + 12 * len(tags) + 4
+    entries = [struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items()]
+    header = b"II*\0" + struct.pack("<I", 8) + struct.pack("<H", len(tags))
+    return header + b"".join(entries) + bytes(4) + b"\xff" * 3
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_12_bits_of_gray(dtype):
+    """Pillow reads white as 4095 of 65535, which is nearly black."""
+    with Image.open(io.BytesIO(tiff_12_bit_gray())) as image:
+        assert (image.mode, image.getpixel((0, 0))) == ("I;16", 4095)
+    assert refusal(tiff_12_bit_gray(), dtype=dtype) == (
+        Kind.FORMAT,
+        " is TIFF of 12 bits a channel, which would be read as 16",
+    )
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_16_bits_with_one_transparent_color(channels, dtype):
+    """Neither Pillow nor TensorFlow knows where a picture of 16 bits has it."""
+    content = png_16_bit(DEEP[..., :channels])
+    conversions.check(look_at(content), ImageOptions(dtype=dtype))
+    color = b"tRNS" + bytes(2 * channels)
+    length, checksum = (struct.pack(">I", n) for n in (2 * channels, zlib.crc32(color)))
+    content = content[:33] + length + color + checksum + content[33:]
+    assert refusal(content, dtype=dtype) == (
+        Kind.FORMAT,
+        " has 16 bits a channel, and one transparent colour",
+    )
 
 
 DEEP_GRADIENT = np.ascontiguousarray(smooth(64, 64).astype(np.uint16) * 257)

@@ -147,17 +147,23 @@ def check(facts: Facts, options: ImageOptions) -> None:
     Raises:
       UnusableImageError: if it can't.
     """
-    if facts.depth == 16 and not facts.is_gray_16_bit:
-        if options.dtype == "uint16" and facts.format != "PNG":
-            raise pictures.UnusableImageError(
-                Kind.FORMAT,
-                f" is {facts.format} of {facts.channels} channels with more than 8"
-                " bits, of which 8 can be read",
-            )
-        if facts.has_alpha and facts.mode == "RGB":
-            raise pictures.UnusableImageError(
-                Kind.FORMAT, " has 16 bits a channel, and one transparent colour"
-            )
+    is_cut = facts.depth == 16 and not facts.is_gray_16_bit and facts.format != "PNG"
+    if is_cut and options.dtype == "uint16":
+        raise pictures.UnusableImageError(
+            Kind.FORMAT,
+            f" is {facts.format} of {facts.channels} channels with more than 8 bits, of"
+            " which 8 can be read",
+        )
+    if facts.is_gray_16_bit and facts.depth != 16:
+        raise pictures.UnusableImageError(
+            Kind.FORMAT,
+            f" is {facts.format} of {facts.depth} bits a channel, which would be read"
+            " as 16",
+        )
+    if facts.depth == 16 and facts.has_alpha and facts.channels in (1, 3):
+        raise pictures.UnusableImageError(
+            Kind.FORMAT, " has 16 bits a channel, and one transparent colour"
+        )
     if options.image_shape:
         stored = stored_as(facts, options)
         shape = (stored.stored_height, stored.stored_width, options.channels)

@@ -215,7 +215,7 @@ def _facts(image: Any, content: bytes) -> Facts:
         format=image_format,
         mode=mode,
         channels=len(image.getbands()),
-        has_alpha=image.has_transparency_data and mode not in _GRAY_16_BIT_MODES,
+        has_alpha=image.has_transparency_data,
         depth=_depth(image, content),
         height=height,
         width=width,
