@@ -35,8 +35,9 @@ _FIELD_1 = b"\x0a"
 _VALUE_OF_MAP = b"\x12"
 _INT64_LIST = b"\x1a"
 
-# What a length takes more than one byte for: as many bytes as it has 7 bits.
-_VARINT_LIMITS = [1 << bits for bits in range(7, 64, 7)]
+# At each of these a number takes one byte more: it has 7 bits in each. The largest of 63
+# bits takes 9.
+_VARINT_LIMITS = [1 << bits for bits in range(7, 63, 7)]
 
 
 def serialize(features: Mapping[str, bytes | int]) -> bytes:
