@@ -554,6 +554,7 @@ def test_defaults_of_what_images_are():
         ("apply_exif", False),
         ("resize", (1, 1)),
         ("resize", (480, 640)),
+        ("resize", (1, 1_000_000)),
         ("resize", (256999, 2089)),  # 2**29 - 1 pixels
         ("max_side", 1),
         ("max_side", np.int32(640)),
@@ -607,6 +608,10 @@ RESIZE_RULE = "resize must be a list of height, width, ints of 1 or more, got "
 MAX_SIDE_RULE = "max_side must be an int of 1 or more, got "
 IMAGE_SHAPE_RULE = (
     "image_shape must be a list of height, width, channels, ints of 1 or more, got "
+)
+SIDE_RULE = (
+    "resize must have no side of more than {} pixels, the most that decoders of {}"
+    " read, got {}"
 )
 PIXELS_RULE = "{} must be of 536870911 pixels at the most, got {!r}, which is {}"
 ENCODING_RULE = "encoding must be one of None, 'jpeg', 'png', got "
@@ -671,6 +676,8 @@ WORKERS_RULE = "workers must be an int of 1 or more, got "
             PIXELS_RULE.format("resize", [10**6, 10**6], 10**12),
         ),
         ("resize", (2, 2**28), PIXELS_RULE.format("resize", (2, 2**28), 2**29)),
+        ("resize", [1, 1_000_001], SIDE_RULE.format(1_000_000, "PNG", [1, 1_000_001])),
+        ("resize", [1_000_001, 1], SIDE_RULE.format(1_000_000, "PNG", [1_000_001, 1])),
         ("max_side", 0, MAX_SIDE_RULE + "0"),
         ("max_side", -5, MAX_SIDE_RULE + "-5"),
         ("max_side", 5.0, MAX_SIDE_RULE + "5.0"),
@@ -758,6 +765,10 @@ NO_JPEG = (
                 "image_shape must agree with resize and channels=3, got [4, 5, 3], not"
                 " [5, 4, 3]"
             ),
+        ),
+        (
+            {"encoding": "jpeg", "resize": [65_501, 1]},
+            SIDE_RULE.format(65_500, "JPEG", [65_501, 1]),
         ),
         ({"encoding": "jpeg", "channels": 4}, NO_JPEG),
         ({"encoding": "jpeg", "dtype": "uint16"}, NO_JPEG),

@@ -44,7 +44,7 @@ def png_16_bit(pixels, orientation=1):
 
 def look_at(content):
     """Returns what a picture is."""
-    return pictures.look_at(content, max_pixels=1_000_000, decode=True)
+    return pictures.look_at(content, max_pixels=2_000_000, decode=True)
 
 
 def plan(content, **options):
@@ -406,6 +406,72 @@ def test_the_declared_shape():
     assert ImageOptions(max_side=9, channels=1).shape == (None, None, 1)
     assert ImageOptions(resize=(2, 3), channels=4).shape == (2, 3, 4)
     assert ImageOptions(image_shape=(2, 3, 3)).shape == (2, 3, 3)
+
+
+# The longest side
+
+
+def wide(image_format, width, height=1):
+    """Returns a white picture."""
+    return encoded(Image.new("L", (width, height), 255), image_format)
+
+
+@pytest.mark.parametrize("size", [(1_000_001, 1), (1, 1_000_001)])
+def test_the_longest_side_of_a_png(size):
+    """TensorFlow reads no longer one, whether it is converted or not."""
+    width, height = size
+    shown = f"{height:,} x {width:,} pixels, of which a side can have 1,000,000"
+    for content in (wide("PNG", *size), wide("TIFF", *size)):
+        kind, detail = refusal(content)
+        assert (kind, detail) == (Kind.TOO_LONG, f" would be a PNG of {shown}")
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        decoded(wide("PNG", *size))
+    longest = wide("TIFF", min(width, 1_000_000), min(height, 1_000_000))
+    assert read(longest).max() == 255
+    # Reduced, they are like any other, and BMPs have no such limit.
+    for content in (wide("PNG", *size), wide("TIFF", *size)):
+        assert read(content, max_side=1000).size == 3000
+    bmp = encoded(Image.new("RGB", size), "BMP")
+    assert plan(bmp).conversion == ""
+    conversions.check(look_at(bmp), ImageOptions())
+    assert decoded(bmp).shape == (height, width, 3)
+
+
+def test_the_longest_side_of_a_png_of_16_bits():
+    """TensorFlow reads it before it is reduced."""
+    content = encoded(Image.new("I;16", (1_000_001, 1)))
+    facts = look_at(content)
+    conversions.check(facts, ImageOptions(max_side=9))
+    assert refusal(content, dtype="uint16", max_side=9) == (
+        Kind.TOO_LONG,
+        " is a PNG of 1 x 1,000,001 pixels, of which a side can have 1,000,000",
+    )
+
+
+def test_the_longest_side_of_a_jpeg():
+    """Neither TensorFlow nor Pillow reads or writes a longer one."""
+    png, jpeg = wide("PNG", 65_501), wide("JPEG", 65_500)
+    assert refusal(png, encoding="jpeg") == (
+        Kind.TOO_LONG,
+        " would be a JPEG of 1 x 65,501 pixels, of which a side can have 65,500",
+    )
+    with pytest.raises(OSError, match="broken data stream"):
+        wide("JPEG", 65_501)
+    assert read(jpeg, encoding="jpeg", channels=1).shape == (1, 65_500, 1)
+    at = jpeg.index(b"\xff\xc0") + 7
+    longer = jpeg[:at] + struct.pack(">H", 65_501) + jpeg[at + 2 :]
+    facts = pictures.look_at(longer, max_pixels=100_000, decode=False)
+    with pytest.raises(pictures.UnusableImageError) as caught:
+        conversions.check(facts, ImageOptions())
+    assert caught.value.kind is Kind.TOO_LONG
+
+
+@pytest.mark.parametrize("quality", [None, 80])
+def test_a_jpeg_that_is_made_longer_than_one_can_be(quality):
+    """It becomes a PNG."""
+    longer = convert(encoded(PHOTO, "JPEG"), resize=(1, 65_501), quality=quality)
+    assert decoded(longer).shape == (1, 65_501, 3)
+    assert conversions.stored_format(longer) == "PNG"
 
 
 # Encoding

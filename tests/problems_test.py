@@ -70,7 +70,7 @@ Image whose pixels can't be read as colours (1):
   -> Convert the image to a PNG of 8 or 16 bits a channel."""
 
 ONE_OF_EACH = """\
-18 problems in l.csv with the images in i:
+19 problems in l.csv with the images in i:
 
 Wrong number of cells (1):
   row 2: x
@@ -115,6 +115,10 @@ Image that can't be read (1):
 Image with more pixels than max_pixels (1):
   row 2: x
   -> Reduce or remove the image, or raise max_pixels.
+
+Image with a side that is too long for its format (1):
+  row 2: x
+  -> Reduce or remove the image, or set max_side.
 
 Image whose pixels can't be read as colours (1):
   row 2: x

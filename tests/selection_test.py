@@ -216,6 +216,14 @@ def test_a_row_with_a_problem_is_left_out(make, row, fields, key, label, reason)
             "Image with more pixels than max_pixels: 'x.png' has 20 x 10 = 200 pixels",
         ),
         (
+            Image.new("L", (65_501, 1)),
+            {"encoding": "jpeg"},
+            (
+                "Image with a side that is too long for its format: 'x.png' would be a"
+                " JPEG of 1 x 65,501 pixels, of which a side can have 65,500"
+            ),
+        ),
+        (
             Image.new("F", (5, 4)),
             {},
             ("Image whose pixels can't be read as colours: 'x.png' is TIFF of mode F"),
@@ -229,7 +237,7 @@ def test_a_row_with_a_problem_is_left_out(make, row, fields, key, label, reason)
             ),
         ),
     ],
-    ids=["TOO_LARGE", "FORMAT", "SHAPE"],
+    ids=["TOO_LARGE", "TOO_LONG", "FORMAT", "SHAPE"],
 )
 def test_a_row_whose_image_cannot_be_used_is_left_out(make, image, fields, reason):
     """An image that is sound may still be too large, or of no use."""

@@ -16,7 +16,7 @@ import tensorflow_datasets as tfds
 from PIL import ImageColor
 
 from tfds_imagecsv import exceptions
-from tfds_imagecsv.conversions import ImageOptions
+from tfds_imagecsv.conversions import MAX_SIDES, ImageOptions
 
 # What TFDS can parse in `tfds.load("image_csv/NAME")` (its `core/naming.py`), and
 # that neither hides its folder nor looks like the folder of a version.
@@ -88,7 +88,8 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
       apply_exif: Whether images are turned upright as their EXIF orientation says.
         Default: true.
       resize: The height and width, in pixels, of all images, whatever their
-        proportions; at most 2**29 - 1 pixels in all. Default: as they are.
+        proportions; at most 2**29 - 1 pixels in all, and 1,000,000 a side (65,500 if
+        `encoding` is `"jpeg"`), which decoders read. Default: as they are.
       max_side: The most pixels of the longer side: larger images are reduced, smaller
         ones aren't enlarged. Default: any.
       image_shape: The height, width and channels that all images are declared to have;
@@ -257,6 +258,13 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
             raise exceptions.ConfigError(
                 "encoding must be 'png' or none where channels is 4 or dtype is"
                 " 'uint16', which JPEG can't keep, got 'jpeg'"
+            )
+        image_format = "JPEG" if self.encoding == "jpeg" else "PNG"
+        if self.resize is not None and max(self.resize) > MAX_SIDES[image_format]:
+            raise exceptions.ConfigError(
+                f"resize must have no side of more than {MAX_SIDES[image_format]}"
+                f" pixels, the most that decoders of {image_format} read, got"
+                f" {list(self.resize)}"
             )
         if self.quality is not None:
             self.quality = _int("quality", self.quality, at_least=1, at_most=100)

@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 # WebP a dimension for frames, and can't decode others.
 _DECODABLE = frozenset({"BMP", "JPEG", "PNG"})
 
+# The most pixels that a side may have for libpng and libjpeg, by which TensorFlow and
+# OpenCV decode; a BMP may have any (libpng's `PNG_USER_WIDTH_MAX`, and libjpeg's
+# `JPEG_MAX_DIMENSION`).
+MAX_SIDES = {"PNG": 1_000_000, "JPEG": 65_500}
+
 _PALETTE_MODES = frozenset({"P", "PA"})
 _USUAL_MODES = frozenset({"1", "L", "LA", "RGB", "RGBA"})
 
@@ -164,6 +169,7 @@ def check(facts: Facts, options: ImageOptions) -> None:
         raise pictures.UnusableImageError(
             Kind.FORMAT, " has 16 bits a channel, and one transparent colour"
         )
+    _check_sides(facts, options)
     if options.image_shape:
         stored = stored_as(facts, options)
         shape = (stored.stored_height, stored.stored_width, options.channels)
@@ -173,6 +179,26 @@ def check(facts: Facts, options: ImageOptions) -> None:
                 " is {} x {} x {}, not {} x {} x {}".format(
                     *shape, *options.image_shape
                 ),
+            )
+
+
+def _check_sides(facts: Facts, options: ImageOptions) -> None:
+    """Raises an `UnusableImageError` if a picture's sides are too long for decoders."""
+    height, width, conversion = stored_as(facts, options)
+    image_format = facts.format
+    if conversion:
+        image_format = "JPEG" if options.encoding == "jpeg" else "PNG"
+    sides = [("would be", image_format, height, width)]
+    if facts.format == "PNG" and facts.depth == 16 and options.dtype == "uint16":
+        # TensorFlow reads it, not Pillow.
+        sides.append(("is", "PNG", facts.height, facts.width))
+    for verb, name, height, width in sides:
+        limit = MAX_SIDES.get(name)
+        if limit is not None and max(height, width) > limit:
+            raise pictures.UnusableImageError(
+                Kind.TOO_LONG,
+                f" {verb} a {name} of {height:,} x {width:,} pixels, of which a side"
+                f" can have {limit:,}",
             )
 
 
@@ -253,9 +279,10 @@ def _converted(content: bytes, facts: Facts, options: ImageOptions) -> bytes:
     picture.info = {}  # nothing but the picture, such as a profile of other colours
     if options.encoding == "png" or options.channels == 4:
         return _png(picture)
-    if options.encoding == "jpeg" or (facts.format == "JPEG" and options.quality):
+    is_jpeg = facts.format == "JPEG" and max(size) <= MAX_SIDES["JPEG"]
+    if options.encoding == "jpeg" or (is_jpeg and options.quality):
         return _jpeg(picture, options.quality or _QUALITY)
-    if facts.format == "JPEG" and size[0] * size[1] >= _MIN_JPEG_PIXELS:
+    if is_jpeg and size[0] * size[1] >= _MIN_JPEG_PIXELS:
         encoded = _jpeg(picture, _QUALITY)
         if _mean_difference(encoded, picture, options) <= _MAX_LOSS:
             return encoded

@@ -63,6 +63,10 @@ class Kind(enum.Enum):
         "Image with more pixels than max_pixels",
         "Reduce or remove the image, or raise max_pixels.",
     )
+    TOO_LONG = (
+        "Image with a side that is too long for its format",
+        "Reduce or remove the image, or set max_side.",
+    )
     FORMAT = (
         "Image whose pixels can't be read as colours",
         "Convert the image to a PNG of 8 or 16 bits a channel.",
