@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import importlib.metadata
+import os
 import pathlib
 import tempfile
 import uuid
@@ -25,6 +26,9 @@ with epy.lazy_imports():
     from tfds_imagecsv import plan as plan_lib
     from tfds_imagecsv import shards as shards_lib
     from tfds_imagecsv import survey as survey_lib
+
+# What systems say where a file can't grow any more.
+_LACK_OF_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 _INSTRUCTIONS = """\
 A relative image_dir or label_csv is looked up in the manual directory
@@ -162,32 +166,59 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
         if mode == tfds.download.GenerateMode.UPDATE_DATASET_INFO or (
             self.data_path.exists() and not mode.overwrite_dataset
         ):
+            leftovers.remove_if_unused(self.data_path)
             super().download_and_prepare(**kwargs)
             return
         with contextlib.ExitStack() as stack:
-            is_distributed = bool(config.beam_runner or config.beam_options)
-            if is_distributed:  # its work needs files in the data directory
-                stack.enter_context(leftovers.only_build(self.data_path))
+            stack.enter_context(self._lack_of_room_explained())
+            stack.callback(self._forget_plan)
+            only_build = leftovers.only_build(self.data_path)
+            if config.beam_runner or config.beam_options:
+                # Its work needs files in the data directory.
+                stack.enter_context(only_build)
+                if self._takes_over(mode):
+                    return
                 self._engine = stack.enter_context(self._beam_engine(config))
+                self._plan = self._checked_plan(config, download_dir)
             else:
                 workers = getattr(self.builder_config, "workers", None)
                 self._engine = stack.enter_context(engines.LocalEngine(workers))
-            self._plan = self._checked_plan(config, download_dir)
-            if not is_distributed:
-                stack.enter_context(leftovers.only_build(self.data_path))
+                self._plan = self._checked_plan(config, download_dir)
+                stack.enter_context(only_build)
+                if self._takes_over(mode):
+                    return
             stack.enter_context(leftovers.kept_unless_replaced(self.data_path))
-            try:
-                super().download_and_prepare(**kwargs)
-            except OSError as error:
-                if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                    raise
-                raise exceptions.StorageError(
-                    f"data_dir {self.data_dir_root}: {error.strerror} while the dataset"
-                    " was written. Nothing of it was kept. Make room, or choose another"
-                    " data_dir."
-                ) from error
-            finally:
-                self._engine = self._plan = None
+            super().download_and_prepare(**kwargs)
+
+    def _takes_over(self, mode: tfds.download.GenerateMode) -> bool:
+        """Returns whether another build has made the dataset while this one waited."""
+        if mode.overwrite_dataset or not self.is_prepared():
+            return False
+        self.info.read_from_directory(self.data_path)
+        return True
+
+    def _forget_plan(self) -> None:
+        self._engine = self._plan = None
+
+    @contextlib.contextmanager
+    def _lack_of_room_explained(self) -> Iterator[None]:
+        """Raises a `StorageError` for what libraries raise where a disk is full."""
+        try:
+            yield
+        except (OSError, RuntimeError) as error:
+            # Some have no number: those of TFDS, of ArrayRecord and of Apache Beam.
+            words = str(error)
+            if isinstance(error, OSError) and error.errno in _LACK_OF_ROOM:
+                words = os.strerror(error.errno)
+            known = ["Not enough disk space", *map(os.strerror, _LACK_OF_ROOM)]
+            reason = next((one for one in known if one in words), None)
+            if reason is None:
+                raise
+            raise exceptions.StorageError(
+                f"data_dir {self.data_dir_root}: {reason} while the dataset was"
+                " written. Nothing of it was kept. Make room, or choose another"
+                " data_dir."
+            ) from error
 
     def _beam_engine(self, config: tfds.download.DownloadConfig) -> engines.BeamEngine:
         # A name that tells the next build that it may be removed.
