@@ -35,8 +35,8 @@ _FIELD_1 = b"\x0a"
 _VALUE_OF_MAP = b"\x12"
 _INT64_LIST = b"\x1a"
 
-# At each of these a number takes one byte more, since it has 7 bits in each. The largest
-# of 63 bits takes 9.
+# At each of these a number takes one byte more, since each has 7 bits of it. The
+# largest numbers have 63 bits, and take 9.
 _VARINT_LIMITS = [1 << bits for bits in range(7, 63, 7)]
 
 
