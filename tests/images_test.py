@@ -95,6 +95,18 @@ def test_facts_from_the_headers(image_dir):
     assert table.rows["height"].dtype == table.rows["width"].dtype == "int64"
 
 
+@pytest.mark.parametrize(
+    ("content", "digest"),
+    [
+        (b"", "99aa06d3014798d86001c324468d497f"),
+        (b"a", "a96faf705af16834e6c632b61e964e1f"),
+    ],
+)
+def test_the_digest_is_that_of_xxhsum(content, digest):
+    """Manifests of all builds have the same; these are what `xxhsum -H128` prints."""
+    assert images.digest_of(content) == digest
+
+
 def test_pixels_are_read_unless_the_header_is_enough(image_dir):
     """An image that ends behind its header has its facts, and no picture."""
     data = encoded("PNG", size=(7, 5))

@@ -27,7 +27,7 @@ def write_manifest(path: epath.Path, rows: pd.DataFrame) -> None:
       path: the file.
       rows: the examples, with the columns `COLUMNS`, all str: the file name relative
         to the image directory, the split, the class name, the group (empty for
-        none) and the SHA-256 of the image file in hexadecimal digits.
+        none) and the digest of the image file, see `images.digest_of`.
     """
     table = rows[list(COLUMNS)].sort_values("key")
     path.write_text(table.to_csv(index=False, lineterminator="\n"), encoding="utf-8")
