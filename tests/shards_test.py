@@ -607,6 +607,64 @@ def test_tfds_knows_unfinished_files_by_their_names():
     assert shards._temporary("gs://b/c").startswith("gs://b/incomplete.")
 
 
+# Memory
+
+
+class Noting:
+    """Stands for an engine, and notes how many rows are worked on at once."""
+
+    is_local = True
+
+    def __init__(self, workers):
+        self.workers = workers
+        self.rows = []
+
+    def map(self, function, items):
+        """Yields records without content."""
+        for item in items:
+            self.rows.append(len(item.columns["key"]))
+            yield [b""] * self.rows[-1]
+
+
+LARGE = {"conversion": "alpha", "stored_height": 1000, "stored_width": 1000}
+
+
+@pytest.mark.parametrize(
+    ("columns", "options", "most"),
+    [
+        ({"size": 100_000}, {}, 42),
+        ({"size": 3 * MIB}, {}, 2),
+        ({"size": 5 * MIB}, {}, 1),
+        ({"conversion": "alpha"}, {}, 32),
+        (LARGE, {}, 2),
+        (LARGE, {"channels": 1}, 5),
+        (LARGE, {"channels": 4, "dtype": "uint16"}, 1),
+    ],
+    ids=["small", "large", "huge", "converted", "large converted", "gray", "16 bits"],
+)
+def test_few_bytes_are_held_at_once(tmp_path, columns, options, most):
+    """A worker's answer has 4 MiB, and what the last record is above that."""
+    options = ImageOptions(**options)
+    plan = plan_of(
+        table([f"{at}" for at in range(600)], **columns),
+        options=options,
+        measure=Measure(lambda _: 1000),
+    )
+    engine = Noting(workers=len(plan.shards))  # so many that none has a whole shard
+    shards.write_shards(
+        plan,
+        [epath.Path(tmp_path) / f"{at}" for at in range(len(plan.shards))],
+        image_dir=epath.Path(tmp_path),
+        options=options,
+        file_format="array_record",
+        engine=engine,
+    )
+    assert max(engine.rows) == most
+    assert sum(engine.rows) == 600
+    # All have so many, but the last of each shard.
+    assert len(engine.rows) - engine.rows.count(most) <= len(plan.shards)
+
+
 # Measuring
 
 

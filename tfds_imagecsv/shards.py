@@ -282,8 +282,12 @@ def _most_stored(rows: pd.DataFrame, options: ImageOptions) -> _Ints:
     coefficients takes 27 bits, where a pixel has 8.
     """
     pixels = (rows["stored_height"] * rows["stored_width"]).to_numpy()
-    depth = 2 if options.dtype == "uint16" else 1
-    return pixels * (4 * options.channels * depth) + _HEADERS
+    return pixels * (4 * _pixel_size(options)) + _HEADERS
+
+
+def _pixel_size(options: ImageOptions) -> int:
+    """Returns how many bytes a pixel takes that isn't compressed."""
+    return options.channels * (2 if options.dtype == "uint16" else 1)
 
 
 class _Place(NamedTuple):
@@ -473,8 +477,12 @@ def _pieces(
     """Yields the first row of each piece of a shard, and the one behind its last."""
     start, size, converted = job.shard.start, 0, 0
     conversion = columns["conversion"]
+    heights, widths = columns["stored_height"], columns["stored_width"]
+    of_pixel = _pixel_size(job.place.options)
     for at in range(job.shard.start, job.shard.stop):
-        size += max(0, sizes[at])
+        # A picture that doesn't compress takes as much as its pixels.
+        is_known = sizes[at] >= 0
+        size += sizes[at] if is_known else heights[at] * widths[at] * of_pixel
         converted += conversion[at] != ""
         if size >= _PIECE or converted >= _CONVERTED:
             yield start, at + 1
