@@ -579,6 +579,63 @@ def test_progress_is_told_of_all_images_and_bytes(tmp_path, image_dir, piece):
 # Errors
 
 
+@pytest.mark.parametrize("file_format", ["tfrecord", "array_record"])
+@pytest.mark.parametrize(
+    "way", [*LOCAL_WAYS, Way(knows_sizes=True, workers=0)], ids=str
+)
+@pytest.mark.parametrize(
+    ("spoil", "error"),
+    [
+        (
+            lambda path: path.write_bytes(path.read_bytes() + b"\0"),
+            (
+                "Image that can't be read: row 19: '17.png' has changed during the"
+                " build. Replace or remove the image."
+            ),
+        ),
+        (
+            lambda path: path.unlink(),
+            (
+                "Image not found: row 19: '17.png'. Check image_dir, filename_column"
+                " and filename_suffix, or remove the rows."
+            ),
+        ),
+    ],
+    ids=["changed", "gone"],
+)
+def test_an_image_that_changes_during_the_build(
+    tmp_path, image_dir, way, file_format, spoil, error
+):
+    """It is named, and no file is left."""
+    rows = inspected(image_dir, are_converted=False)
+    plan = plan_of(rows, splits=["train", "test"], shards_by=rule(way.shards))
+    spoil(image_dir / "17.png")
+    with pytest.raises(exceptions.InvalidRowsError) as raised:
+        write(tmp_path / "out", plan, image_dir, way, file_format=file_format)
+    assert str(raised.value) == error
+    left = [path.name for path in (tmp_path / "out").iterdir()]
+    # Shards that were complete may be there.
+    assert not [name for name in left if name.startswith("incomplete")]
+    of_row = next(
+        f"{shard.split}-{shard.number}"
+        for shard, rows in zip(plan.shards, tables_of(plan), strict=True)
+        if "17.png" in list(rows["key"])
+    )
+    assert of_row not in left
+
+
+def test_a_piece_of_another_size_is_an_error(tmp_path, image_dir):
+    """It would be written over its neighbours."""
+    rows = inspected(image_dir, are_converted=False)
+    plan = plan_of(rows, splits=["train", "test"])
+    sizes = plan.rows["record_size"].copy()
+    sizes[30] += 1
+    plan = dataclasses.replace(plan, rows=plan.rows.assign(record_size=sizes))
+    with pytest.raises(RuntimeError, match=r"^a piece has \d+ bytes, and not \d+$"):
+        write(tmp_path / "out", plan, image_dir, Way(knows_sizes=True, workers=1))
+    assert list((tmp_path / "out").iterdir()) == []
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_folder_that_cannot_be_written(tmp_path, image_dir, workers):
     """The error is the system's own."""

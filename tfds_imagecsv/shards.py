@@ -501,44 +501,40 @@ def _write_placed(
     """Writes TFRecord files in pieces, each of which has its place from the start.
 
     A file is made in its full size, with a temporary name, and the pieces are written
-    into it in any order by any process. It is renamed when all have come.
+    into it in any order by any process.
     """
-    temporary = {job: _temporary(job.place.path) for job in jobs}
-    chunks: list[Chunk] = []
-    pieces: list[tuple[_Job, int, int]] = []
-    for job in jobs:
-        offset = 0
-        for start, stop in _pieces(job, columns, sizes):
-            place = job.place._replace(path=temporary[job], offset=offset)
-            chunks.append(Chunk(place, _rows_of(columns, start, stop)))
-            pieces.append((job, start, stop))
-            offset += sum(sizes[start:stop]) + records.FRAME_SIZE * (stop - start)
-        with open(temporary[job], "wb") as file:  # noqa: PTH123 - as `os.open` below
-            file.truncate(offset)
-    for (job, start, stop), size in zip(
-        pieces, engine.map(_write_piece, chunks), strict=True
-    ):
-        progress(stop - start, size)
-        if stop == job.shard.stop:  # pieces come in their order
-            os.replace(temporary[job], job.place.path)  # noqa: PTH105 - as above
+    with contextlib.ExitStack() as stack:
+        chunks: list[Chunk] = []
+        planned: list[int] = []
+        for job in jobs:
+            path = stack.enter_context(_renamed_when_complete(job.place.path))
+            offset = 0
+            for start, stop in _pieces(job, columns, sizes):
+                place = job.place._replace(path=path, offset=offset)
+                chunks.append(Chunk(place, _rows_of(columns, start, stop)))
+                planned.append(sum(sizes[start:stop]))
+                offset += planned[-1] + records.FRAME_SIZE * (stop - start)
+            with open(path, "wb") as file:  # noqa: PTH123 - local, so half the time
+                file.truncate(offset)
+        written = engine.map(_write_piece, chunks)
+        for chunk, size, of_plan in zip(chunks, written, planned, strict=True):
+            if size != of_plan:  # it is in the place of its neighbours
+                raise RuntimeError(f"a piece has {size} bytes, and not {of_plan}")
+            progress(len(chunk.columns["key"]), size)
     return [sum(sizes[shard.start : shard.stop]) for shard, _ in jobs]
 
 
 def _write_piece(chunk: Chunk) -> int:
     """Writes records into a file that is there; returns the bytes of the records."""
     place: _Place = chunk.about
-    at = place.offset
+    size = 0
     # It isn't made here: a process that outlives its build must not bring it back.
-    file = os.open(place.path, os.O_WRONLY | getattr(os, "O_BINARY", 0))
-    try:
+    with open(place.path, "r+b") as file:  # noqa: PTH123 - as above
+        file.seek(place.offset)
         for part in _joined(map(records.frame, serialized(chunk))):
-            written = 0
-            while written < len(part):
-                written += os.pwrite(file, part[written:], at + written)
-            at += len(part)
-    finally:
-        os.close(file)
-    return at - place.offset - records.FRAME_SIZE * len(chunk.columns["key"])
+            file.write(part)
+            size += len(part)
+    return size - records.FRAME_SIZE * len(chunk.columns["key"])
 
 
 def _write_in_order(
