@@ -194,6 +194,18 @@ def test_sizes_are_known_before(drawn):
         assert found[key] == len(record)
 
 
+def test_a_record_that_could_not_be_read():
+    """Law 5: TensorFlow dies where it reads one of 2 GiB, so none is written."""
+    rows = table(["a", "b.png"], size=[2**31 - 500, 2**31 - 100])
+    with pytest.raises(exceptions.InvalidRowsError) as raised:
+        plan_of(rows)
+    assert str(raised.value) == (
+        "Image that can't be read: row 3: 'b.png' takes 2,147,483,700 bytes, and a"
+        " record has 2,147,483,647 at most. Replace or remove the image."
+    )
+    assert len(plan_of(rows[:1]).rows) == 1
+
+
 # The number of shards
 
 
@@ -622,6 +634,22 @@ def test_an_image_that_changes_during_the_build(
         if "17.png" in list(rows["key"])
     )
     assert of_row not in left
+
+
+def test_a_converted_image_that_could_not_be_read(tmp_path, image_dir, monkeypatch):
+    """Law 5: its size is known when it is converted."""
+    rows = inspected(image_dir)
+    plan = plan_of(rows, splits=["train", "test"])
+    sizes = [len(record) for record in contents_of([plan.rows], image_dir)[0]]
+    monkeypatch.setattr(records, "MAX_SIZE", max(sizes) - 1)
+    with pytest.raises(exceptions.InvalidRowsError) as raised:
+        write(tmp_path / "out", plan, image_dir, Way(knows_sizes=False, workers=1))
+    key = plan.rows["key"][int(np.argmax(sizes))]
+    row = plan.rows["row"][int(np.argmax(sizes))]
+    assert str(raised.value) == (
+        f"Image that can't be read: row {row}: '{key}' takes {max(sizes):,} bytes, and"
+        f" a record has {max(sizes) - 1:,} at most. Replace or remove the image."
+    )
 
 
 def test_a_piece_of_another_size_is_an_error(tmp_path, image_dir):

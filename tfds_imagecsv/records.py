@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 #: and 4 for the checksums of both (`tensorflow/core/lib/io/record_writer.h`).
 FRAME_SIZE = 16
 
+#: How many bytes a record may have: a protocol buffer's length has 31 bits, and
+#: TensorFlow's process dies when it reads a longer one.
+MAX_SIZE = (1 << 31) - 1
+
 # The tags of a protocol buffer's fields: (number of the field << 3) | 2, where 2 stands
 # for a length and as many bytes. The numbers are those of TensorFlow's
 # `example.proto` and `feature.proto`: all are 1 but these.

@@ -22,6 +22,7 @@ from tfds_imagecsv import conversions, exceptions, images, records
 from tfds_imagecsv.conversions import ImageOptions
 from tfds_imagecsv.engines import Chunk, Engine
 from tfds_imagecsv.pictures import Facts, UnusableImageError
+from tfds_imagecsv.problems import Kind
 
 if TYPE_CHECKING:
     import numpy as np
@@ -129,6 +130,10 @@ def plan_shards(
     Returns:
       The plan. Where a sample told the number of shards, it may be wrong: see
       `corrected`.
+
+    Raises:
+      ConfigError: if a split has fewer examples than `num_shards`.
+      InvalidRowsError: if an image is too large for a record.
     """
     import numpy as np
     import pandas as pd
@@ -150,6 +155,8 @@ def plan_shards(
         ]
 
     sizes, numbers = _sizes_and_numbers(ordered, numbers_of_shards, options, measure)
+    for at in np.flatnonzero(sizes > records.MAX_SIZE):
+        _check_size(ordered["row"][at], ordered["key"][at], sizes[at])
     ordered["record_size"] = sizes
     return ShardPlan(
         rows=ordered,
@@ -334,8 +341,8 @@ def write_shards(
       The bytes of the records of each shard.
 
     Raises:
-      InvalidRowsError: if an image has changed since it was inspected, or is damaged
-        and was not decoded then.
+      InvalidRowsError: if an image has changed since it was inspected, is damaged and
+        was not decoded then, or is too large for a record when it is converted.
       OSError: if the files can't be written, such as where the disk is full.
     """
     place = _Place(os.fspath(image_dir), options, "", 0, file_format)
@@ -575,8 +582,34 @@ def _serialized_piece(chunk: Chunk) -> list[bytes]:
 
 
 def serialized(chunk: Chunk) -> Iterator[bytes]:
-    """Yields the records of some rows, in order."""
-    return map(records.serialize, examples(chunk))
+    """Yields the records of some rows, in order.
+
+    Args:
+      chunk: as for `examples`.
+
+    Raises:
+      InvalidRowsError: as `examples`, and if an image got too large for a record.
+    """
+    rows, keys = chunk.columns["row"], chunk.columns["key"]
+    for row, key, example in zip(rows, keys, examples(chunk), strict=True):
+        record = records.serialize(example)
+        _check_size(row, key, len(record))
+        yield record
+
+
+def _check_size(row: int, key: str, size: int) -> None:
+    """Checks that a record isn't too large."""
+    if size > records.MAX_SIZE:
+        detail = f" takes {size:,} bytes, and a record has {records.MAX_SIZE:,} at most"
+        raise _refusal(Kind.UNREADABLE, row, key, detail)
+
+
+def _refusal(
+    kind: Kind, row: int, key: str, detail: str
+) -> exceptions.InvalidRowsError:
+    return exceptions.InvalidRowsError(
+        f"{kind.heading}: row {row}: {key!r}{detail}. {kind.remedy}"
+    )
 
 
 def examples(chunk: Chunk) -> Iterator[dict[str, Any]]:
@@ -602,10 +635,8 @@ def examples(chunk: Chunk) -> Iterator[dict[str, Any]]:
                 content = conversions.convert(content, facts, options)
                 image_format = conversions.stored_format(content)
         except UnusableImageError as error:
-            raise exceptions.InvalidRowsError(
-                f"{error.kind.heading}: row {columns['row'][at]}:"
-                f" {key!r}{error.detail}. {error.kind.remedy}"
-            ) from error
+            row = columns["row"][at]
+            raise _refusal(error.kind, row, key, error.detail) from error
         yield {
             "image": content,
             "image/filename": key.encode(),
