@@ -57,22 +57,44 @@ class ShardRule:
     """TFDS's rules for how many shards a split has, and where they end.
 
     Attributes:
-      num_shards: the number that the user wants, or None.
-      min_shard_size: bytes.
-      max_shard_size: bytes.
+      num_shards: the number that the user wants; None or 0 for none.
+      min_shard_size: bytes, 1 or more.
+      max_shard_size: bytes, 1 or more.
+
+    Raises:
+      ConfigError: if one is less.
     """
 
     num_shards: int | None
     min_shard_size: int
     max_shard_size: int
 
+    def __post_init__(self) -> None:
+        """Checks the values."""
+        for name, least in (
+            ("num_shards", 0),
+            ("min_shard_size", 1),
+            ("max_shard_size", 1),
+        ):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise exceptions.ConfigError(
+                    f"{name} must be at least {least}, got {value}"
+                )
+
     def number(self, total_size: int, examples: int) -> int:
         """Returns how many shards a split has.
+
+        It is TFDS's number. Where TFDS finds none, since the records are so large that
+        a power of two is more than there are, it is the least that keeps to
+        `max_shard_size`, or a shard for each record.
 
         Args:
           total_size: the bytes of all of its records.
           examples: how many records it has.
         """
+        if self.num_shards:
+            return self.num_shards
         # TFDS looks at the sizes of the class, whatever those of the instance, and
         # finds no number if the least size isn't well below the most.
         sizes = {
@@ -81,11 +103,16 @@ class ShardRule:
             ),
             "max_shard_size": self.max_shard_size,
         }
-        rule = type("ShardConfig", (shard_utils.ShardConfig,), sizes)
-        number: int = rule(num_shards=self.num_shards).get_number_shards(
-            total_size, examples
-        )
-        return number
+        config = type("ShardConfig", (shard_utils.ShardConfig,), sizes)()
+        in_files = total_size + examples * config.overhead
+        wanted = int(in_files // self.max_shard_size)
+        least = min(wanted, examples)
+        # Above 1024, TFDS tries multiples of it, and forever if there are too few
+        # examples; below, it falls back to one shard.
+        if wanted > 1024 and -(-wanted // 1024) * 1024 > examples:
+            return least
+        number: int = config.get_number_shards(total_size, examples)
+        return max(number, least)
 
     def ends(self, examples: int, shards: int) -> Sequence[int]:
         """Returns the end of each shard, in records from the beginning of the split.
@@ -107,12 +134,17 @@ class ShardRule:
 
 
 def shard_rule(download_config: tfds.download.DownloadConfig) -> ShardRule:
-    """Returns the rules for shards, with what the user asks for."""
+    """Returns the rules for shards, with what the user asks for.
+
+    Raises:
+      ConfigError: if that can't be.
+    """
     config = download_config.get_shard_config()
+    # TFDS's documentation of `DownloadConfig` has None for the defaults.
     return ShardRule(
         num_shards=config.num_shards,
-        min_shard_size=config.min_shard_size,
-        max_shard_size=config.max_shard_size,
+        min_shard_size=config.min_shard_size or shard_utils.DEFAULT_MIN_SHARD_SIZE,
+        max_shard_size=config.max_shard_size or shard_utils.DEFAULT_MAX_SHARD_SIZE,
     )
 
 
