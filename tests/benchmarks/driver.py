@@ -1,0 +1,168 @@
+"""Measures what the process needs that plans a build for Apache Beam's workers.
+
+Run as `python tests/benchmarks/driver.py`. It is all that a build does besides reading
+images and writing records: reading the CSV, handing out and taking back the work by
+file, planning splits and shards, writing the manifest. The workers are played by
+functions that answer at once, outside of the time. A figure is the slope between two
+tables, so that what each process needs at least doesn't count.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from etils import epath
+
+import tfds_imagecsv
+from tfds_imagecsv import engines, images, manifest, shards, survey, tfds_private
+from tfds_imagecsv import plan as plan_lib
+from tfds_imagecsv.conversions import Stored
+from tfds_imagecsv.pictures import Facts
+
+CLASSES = 1000
+STEPS = ("survey", "splits", "manifest", "shards", "work")
+
+
+def inspect(chunk: engines.Chunk) -> list[images._Found]:
+    """Finds a photograph for each key."""
+    return [
+        images._Found(
+            (
+                Facts("JPEG", "RGB", 3, False, 8, 400 + at % 9, 500, 1, 1, True),
+                Stored(400 + at % 9, 500, ""),
+            ),
+            100_000 + at,
+            images.digest_of(key.encode()),
+        )
+        for at, key in enumerate(chunk.columns["key"])
+    ]
+
+
+def write(chunk: engines.Chunk) -> int:
+    """Writes nothing."""
+    return len(chunk.columns["key"])
+
+
+class Engine(engines.BeamEngine):
+    """Works here, on the files that Beam's workers would read and write."""
+
+    seconds = 0.0
+
+    def _run(self, function: functools.partial[None], numbers: range) -> None:
+        start = time.process_time()
+        if function.keywords["function"] is images._inspect_chunk:
+            function.keywords["function"] = inspect
+        else:
+            function.keywords["function"] = write
+        for number in numbers:
+            function(number)
+        self.seconds += time.process_time() - start
+
+
+def peak() -> int:
+    """Returns the most memory that this process has had, in bytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def measure(label_csv: str, folder: str) -> Iterator[float]:
+    """Yields the seconds of each step, and at last the peak of the memory."""
+    image_dir = epath.Path(folder) / "images"
+    image_dir.mkdir()
+    config = tfds_imagecsv.ImageCsvConfig(
+        name="driver", image_dir=str(image_dir), label_csv=label_csv
+    )
+    with Engine(epath.Path(folder) / "work", runner=None, options=None) as engine:
+        start = time.process_time()
+
+        def step() -> float:
+            nonlocal start
+            now = time.process_time()
+            seconds = now - start - engine.seconds
+            start, engine.seconds = now, 0.0
+            return seconds
+
+        found = survey.make_survey(
+            config, label_csv=epath.Path(label_csv), image_dir=image_dir, engine=engine
+        )
+        yield step()
+        plan = plan_lib.make_plan(config, found)
+        del found
+        yield step()
+        manifest.write_manifest(epath.Path(folder) / manifest.FILENAME, plan.rows)
+        yield step()
+        shard_plan = shards.plan_shards(
+            plan.rows,
+            plan.class_counts,
+            class_ids={name: at for at, name in enumerate(plan.class_names)},
+            options=plan.options,
+            rule=tfds_private.ShardRule(
+                num_shards=None, min_shard_size=64 << 20, max_shard_size=1 << 30
+            ),
+            measure=None,
+        )
+        yield step()
+        shards.write_shards(
+            shard_plan,
+            [image_dir / str(at) for at in range(len(shard_plan.shards))],
+            image_dir=image_dir,
+            options=plan.options,
+            file_format="tfrecord",
+            engine=engine,
+        )
+        yield step()
+    yield peak()
+
+
+def in_new_process(rows: int) -> list[float]:
+    """Returns what `measure` yields for a table of so many rows."""
+    rng = np.random.default_rng(0)
+    weights = 1 / np.arange(1, CLASSES + 1)
+    classes = rng.choice(CLASSES, rows, p=weights / weights.sum())
+    with tempfile.TemporaryDirectory() as folder:
+        label_csv = str(Path(folder) / "labels.csv")
+        pd.DataFrame(
+            {
+                "filename": [
+                    f"{at % 1000:03}/{at:010}.jpg" for at in rng.permutation(rows)
+                ],
+                "label": [f"class{c:04}" for c in classes],
+            }
+        ).to_csv(label_csv, index=False)
+        done = subprocess.run(
+            [sys.executable, __file__, "--measure", label_csv, folder],
+            check=True,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+    return [float(number) for number in done.stdout.split()]
+
+
+def main() -> None:
+    """Prints the seconds and the memory of a million rows."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--measure", nargs=2)
+    args = parser.parse_args()
+    if args.measure:
+        print(*measure(*args.measure))
+        return
+    small, large = in_new_process(args.rows // 4), in_new_process(args.rows)
+    slopes = (np.array(large) - small) / (args.rows - args.rows // 4)
+    print(f"Each million rows, by tables of {args.rows // 4:,} and {args.rows:,}:")
+    for name, slope in zip(STEPS, slopes, strict=False):
+        print(f"  {name}: {slope * 1e6:.1f} s")
+    print(f"  all: {slopes[:-1].sum() * 1e6:.1f} s, {slopes[-1] / 1e3:.2f} GB")
+
+
+if __name__ == "__main__":
+    main()
