@@ -82,6 +82,9 @@ class Engine(Protocol):
     ) -> Iterator[_Result]:
         """Yields a function's results, in the order of the chunks."""
 
+    def expect_work(self) -> None:
+        """Gets ready for much work."""
+
 
 class LocalEngine:
     """This process, and others on the same machine once there is enough work.
@@ -147,6 +150,11 @@ class LocalEngine:
             done += 1
         if done < len(items):
             yield from self._map_together(function, items[done:])
+
+    def expect_work(self) -> None:
+        """Starts the other processes, which then needn't be waited for."""
+        if self.workers > 1:
+            self._started_pool()
 
     def _is_worthwhile(self, done: int, total: int, started: float) -> bool:
         """Returns whether other processes would finish the rest much sooner."""
@@ -352,6 +360,9 @@ class BeamEngine:
         # make a build fail that is done; the next one removes what it leaves.
         with contextlib.suppress(OSError):
             self._folder.rmtree(missing_ok=True)
+
+    def expect_work(self) -> None:
+        """Does nothing: runners have their workers."""
 
     def map(
         self, function: Callable[[Chunk], _Result], items: Sequence[Chunk]

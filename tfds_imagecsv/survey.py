@@ -13,6 +13,9 @@ from tfds_imagecsv.config import PATH_FIELDS, ImageCsvConfig
 from tfds_imagecsv.engines import Engine
 from tfds_imagecsv.problems import Kind, Problem
 
+# Bytes of a CSV that names so many images that all workers will be needed: thousands.
+_MANY = 1 << 17
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Survey:
@@ -103,6 +106,8 @@ def make_survey(
     """
     if not image_dir.is_dir():
         raise exceptions.SourceError(f"image_dir {image_dir}: not a directory.")
+    if label_csv.is_file() and label_csv.stat().length >= _MANY:
+        engine.expect_work()
     table = labels.read_labels(
         label_csv,
         filename_column=config.filename_column,
