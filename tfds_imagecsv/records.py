@@ -50,11 +50,14 @@ def serialize(features: Mapping[str, bytes | int]) -> bytes:
     Args:
       features: bytes, or whole numbers of 64 bits with a sign, by name.
     """
-    entries = [
-        _int_entry(name, value) if isinstance(value, int) else _bytes_entry(name, value)
-        for name, value in sorted(features.items())
-    ]
-    return _field(_FIELD_1, b"".join(entries))
+    # Joined once, since an image takes longer to copy than all else.
+    parts: list[bytes] = []
+    for name, value in sorted(features.items()):
+        if isinstance(value, int):
+            parts.append(_int_entry(name, value))
+        else:
+            parts += (_start_of_bytes_entry(name, len(value)), value)
+    return b"".join((_FIELD_1, _varint(sum(map(len, parts))), *parts))
 
 
 def serialized_sizes(features: Mapping[str, _Ints | int]) -> _Ints:
@@ -96,10 +99,17 @@ def frame(record: bytes) -> bytes:
     Args:
       record: its bytes.
     """
+    return b"".join(frame_parts(record))
+
+
+def frame_parts(record: bytes) -> tuple[bytes, bytes, bytes, bytes]:
+    """Returns what `frame` does in parts, so that the record isn't copied.
+
+    Args:
+      record: its bytes.
+    """
     length = struct.pack("<Q", len(record))
-    return b"".join(
-        (length, _masked_checksum(length), record, _masked_checksum(record))
-    )
+    return length, _masked_checksum(length), record, _masked_checksum(record)
 
 
 def _masked_checksum(data: bytes) -> bytes:
@@ -137,18 +147,16 @@ def _field_sizes(sizes: _Ints | int) -> _Ints:
     return 1 + varint_sizes(data) + data
 
 
-def _bytes_entry(name: str, value: bytes) -> bytes:
+def _start_of_bytes_entry(name: str, size: int) -> bytes:
+    """Returns what comes before the value of an entry, which has some bytes."""
     key = _key(name)
-    size = len(value)
     of_list = _FIELD_1 + _varint(size)
     size += len(of_list)
     of_feature = _FIELD_1 + _varint(size)
     size += len(of_feature)
     of_value = _VALUE_OF_MAP + _varint(size)
     size += len(of_value) + len(key)
-    return b"".join(
-        (_FIELD_1, _varint(size), key, of_value, of_feature, of_list, value)
-    )
+    return b"".join((_FIELD_1, _varint(size), key, of_value, of_feature, of_list))
 
 
 @functools.lru_cache(maxsize=4096)
