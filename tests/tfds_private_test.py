@@ -1,11 +1,256 @@
-"""How errors look where the `tfds` command runs, and elsewhere."""
+"""What is private to TFDS: that it is still there, and does what it did."""
 
+import inspect
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+import tensorflow as tf
+import tensorflow_datasets as tfds
+from array_record.python import array_record_module
+from hypothesis import example, given
+from hypothesis import strategies as st
+from pyarrow import parquet
+from tensorflow_datasets.core.utils import shard_utils
 
-from tfds_imagecsv import exceptions, tfds_private
+from tfds_imagecsv import exceptions, shards, tfds_private
+
+MIB = 1 << 20
+GIB = 1 << 30
+
+# Shards
+
+
+def rule(num_shards=None, *, least=64 * MIB, most=GIB):
+    """Returns the rule for shards; by default with TFDS's own sizes."""
+    return tfds_private.ShardRule(
+        num_shards=num_shards, min_shard_size=least, max_shard_size=most
+    )
+
+
+@given(st.integers(1, 10**8), st.integers(0, 10 * MIB), st.integers(0, 10**9))
+@example(1024, 65 * MIB, 0)
+@example(2**21, MIB, 0)
+def test_the_number_of_shards_is_that_of_tfds(examples, mean, more):
+    """For images of any size, and any number of them."""
+    total = examples * mean + more
+    expected = shard_utils.ShardConfig().get_number_shards(total, examples)
+    assert rule().number(total, examples) == expected
+
+
+@given(st.integers(1, 10**6), st.integers(0, 10**12), st.integers(1, 50))
+def test_the_number_of_shards_that_the_user_wants(examples, total, wanted):
+    """It is taken as it is; 0 stands for none, as in TFDS."""
+    assert rule(wanted).number(total, examples) == wanted
+    assert rule(0).number(total, examples) == rule().number(total, examples)
+
+
+@given(
+    st.integers(1, 10**6),
+    st.integers(0, 10 * MIB),
+    st.integers(1, 2 * GIB),
+    st.integers(1, 2 * GIB),
+)
+# TFDS makes one shard, since 8 are more than the examples, and fewer are too few.
+@example(6, 5 * MIB // 6 + 1, 1, MIB)
+# TFDS makes one of 1,000, since there are no 1,024 examples.
+@example(1000, MIB, 1, MIB)
+# TFDS looks for a multiple of 1,024 that is at most 1,500, and never ends.
+@example(1500, MIB, 1, MIB)
+@example(1500, 5 * MIB, 1, MIB)
+@example(2048, 5 * MIB, 1, MIB)
+def test_shards_are_no_larger_than_the_user_wants(examples, mean, least, most):
+    """There is a number for any sizes: so many that the mean shard isn't too large."""
+    in_files = examples * (mean + 16)
+    number = rule(least=least, most=most).number(examples * mean, examples)
+    assert 1 <= number <= examples
+    # TFDS rounds down what is needed, and up to a multiple of 1,024 where that is much.
+    wanted = in_files // most
+    assert number >= min(wanted, examples)
+    least = min(least, max(1, most // 2))
+    assert number <= max(1, wanted + 1024, in_files // least)
+
+
+@pytest.mark.parametrize(
+    ("total", "least", "most", "number"),
+    [
+        (100 * MIB, 64 * MIB, GIB, 1),
+        (1000 * MIB, 64 * MIB, GIB, 8),
+        (100 * MIB, 64 * MIB, MIB, 128),
+        (100 * MIB, 64 * MIB, 10 * MIB, 16),
+        (100 * MIB, MIB, GIB, 64),
+        (2047 * MIB, 64 * MIB, 2 * MIB, 1024),
+        (2049 * MIB, 64 * MIB, MIB, 3072),
+    ],
+)
+def test_sizes_of_shards(total, least, most, number):
+    """A least size that isn't well below the most doesn't count."""
+    total -= 16 * 5000
+    assert rule(least=least, most=most).number(total, 5000) == number
+
+
+def test_tfds_still_ignores_the_sizes():
+    """Else `ShardRule.number` can go: the sizes of the class are those that count."""
+    config = shard_utils.ShardConfig(min_shard_size=MIB, max_shard_size=2 * MIB)
+    assert config.get_number_shards(50 * MIB, 1000) == 1
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "expected"),
+    [
+        ({}, (None, 64 * MIB, GIB)),
+        (
+            {"num_shards": 3, "min_shard_size": 1, "max_shard_size": 2},
+            (3, 1, 2),
+        ),
+        ({"min_shard_size": None, "max_shard_size": None}, (None, 64 * MIB, GIB)),
+        ({"num_shards": 0, "max_shard_size": 0}, (0, 64 * MIB, GIB)),
+    ],
+    ids=str,
+)
+def test_what_the_user_asks_for(kwargs, expected):
+    """Nothing stands for TFDS's own sizes, as its documentation says."""
+    found = tfds_private.shard_rule(tfds.download.DownloadConfig(**kwargs))
+    values = (found.num_shards, found.min_shard_size, found.max_shard_size)
+    assert values == expected
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "message"),
+    [
+        ({"num_shards": -1}, "num_shards must be at least 0, got -1"),
+        ({"min_shard_size": -5}, "min_shard_size must be at least 1, got -5"),
+        ({"max_shard_size": -6}, "max_shard_size must be at least 1, got -6"),
+    ],
+    ids=str,
+)
+def test_what_nobody_can_ask_for(kwargs, message):
+    """TFDS would write no shard, and no record."""
+    with pytest.raises(exceptions.ConfigError) as raised:
+        tfds_private.shard_rule(tfds.download.DownloadConfig(**kwargs))
+    assert str(raised.value) == message
+
+
+@given(st.integers(1, 10**7), st.integers(1, 3000))
+def test_the_ends_of_shards_are_those_of_tfds(examples, number):
+    """The last one is the end, and none is empty."""
+    number = min(number, examples)
+    ends = list(rule().ends(examples, number))
+    assert ends == list(shard_utils.get_shard_boundaries(examples, number))
+    assert len(ends) == number
+    assert ends[-1] == examples
+    assert np.diff([0, *ends]).min() >= 1
+
+
+def test_more_shards_than_examples():
+    """The message has both numbers."""
+    with pytest.raises(exceptions.ConfigError) as raised:
+        rule().ends(4, 5)
+    assert str(raised.value) == (
+        "num_shards must not be larger than the number of examples of a split, 4, got 5"
+    )
+
+
+# The hooks of a builder
+
+
+@pytest.fixture
+def builder(tmp_path):
+    """A builder of TFDS's own, without a dataset."""
+    return tfds.testing.DummyDataset(data_dir=tmp_path)
+
+
+def test_the_hook_that_builds():
+    """TFDS calls it with these arguments, within the directory that it has made."""
+    calls = []
+
+    class Hooked(tfds.testing.DummyDataset):
+        def _download_and_prepare(self, **kwargs):
+            calls.append((self.data_path.name, self.data_path.exists(), kwargs))
+
+    # TFDS's own has the same arguments, so that it can be put in its place.
+    stock = tfds.core.GeneratorBasedBuilder._download_and_prepare
+    names = ["self", "dl_manager", "download_config"]
+    assert list(inspect.signature(stock).parameters) == names
+    with tfds.testing.tmp_dir() as data_dir:
+        config = tfds.download.DownloadConfig(num_shards=3)
+        hooked = Hooked(data_dir=data_dir)
+        hooked.download_and_prepare(download_config=config)
+        ((name, exists, kwargs),) = calls
+        assert exists
+        assert name.startswith("incomplete.")
+        assert name.endswith(f"_{hooked.data_path.name}")
+        assert hooked.data_path.name == "1.0.0"
+        assert list(kwargs) == ["dl_manager", "download_config"]
+        assert kwargs["download_config"] is config
+
+
+SHARDS = [
+    shards.Shard("train", 0, 2, 0, 5),
+    shards.Shard("train", 1, 2, 5, 9),
+    shards.Shard("test", 0, 1, 9, 10),
+]
+
+
+@pytest.mark.parametrize("file_format", ["tfrecord", "array_record", "parquet"])
+def test_the_paths_of_shards(tmp_path, file_format):
+    """They are TFDS's, in the directory of the builder."""
+    builder = tfds.testing.DummyDataset(data_dir=tmp_path, file_format=file_format)
+    assert tfds_private.shard_paths(builder, SHARDS) == [
+        builder.data_path / f"dummy_dataset-{name}"
+        for name in (
+            f"train.{file_format}-00000-of-00002",
+            f"train.{file_format}-00001-of-00002",
+            f"test.{file_format}-00000-of-00001",
+        )
+    ]
+
+
+def test_the_splits_are_told_to_tfds(builder):
+    """Their order, and of each the lengths, the bytes and the files of its shards."""
+    tfds_private.set_splits(builder, SHARDS, [50, 41, 7])
+    splits = builder.info.splits
+    assert list(splits) == ["train", "test"]
+    assert splits["train"].shard_lengths == [5, 4]
+    assert splits["train"].num_examples == 9
+    assert splits["train"].num_bytes == 91
+    assert splits["test"].shard_lengths == [1]
+    assert splits["test"].num_bytes == 7
+    assert builder.info.dataset_size == 98
+    assert sorted(splits["train"].filepaths) == tfds_private.shard_paths(
+        builder, SHARDS[:2]
+    )
+
+
+def test_names_of_classes_are_set_again():
+    """TFDS would refuse others."""
+    label = tfds.features.ClassLabel(names=["a", "b", "c"])
+    tfds_private.set_class_names(label, ["dog", "cat"])
+    assert label.names == ["dog", "cat"]
+    assert label.num_classes == 2
+    assert label.str2int("cat") == 1
+    assert label.int2str(0) == "dog"
+
+
+READERS = {
+    "tfrecord": lambda path: list(tf.data.TFRecordDataset(path).as_numpy_iterator()),
+    "array_record": lambda path: array_record_module.ArrayRecordReader(path).read_all(),
+    "parquet": lambda path: parquet.read_table(path)["data"].to_pylist(),
+}
+
+
+@pytest.mark.parametrize("file_format", READERS)
+def test_records_are_written_by_tfds(tmp_path, file_format):
+    """In each format that can be read here, also to a file of a temporary name."""
+    path = str(tmp_path / "incomplete.x.file")
+    content = [b"", b"a" * 5000, b"\0\xff" * 70_000]
+    tfds_private.write_records(path, file_format, iter(content))
+    assert READERS[file_format](path) == content
+    assert [file.name for file in tmp_path.iterdir()] == ["incomplete.x.file"]
+
+
+# How errors look where the `tfds` command runs, and elsewhere
 
 # The command's process is known by the command's package among its modules.
 IN_COMMAND = "import sys; sys.modules['tensorflow_datasets.scripts.cli'] = sys; "
