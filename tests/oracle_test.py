@@ -59,11 +59,32 @@ def random_config(tmp_path, write_csv):
     return make
 
 
-def built(config, data_dir, *, file_format="tfrecord", stock=False, **download_config):
+class UnshuffledImageCsv(tfds_imagecsv.ImageCsv):
+    """A dataset of somebody's own, whose records are in the order of their keys."""
+
+    BUILDER_CONFIGS = ()
+
+    def _info(self):
+        info = super()._info()
+        return self.dataset_info_from_configs(
+            features=info.features,
+            supervised_keys=info.supervised_keys,
+            metadata=info.metadata,
+            disable_shuffling=True,
+        )
+
+
+def built(
+    config,
+    data_dir,
+    *,
+    file_format="tfrecord",
+    stock=False,
+    builder_class=tfds_imagecsv.ImageCsv,
+    **download_config,
+):
     """Builds a dataset, in TFDS's own way if `stock`; returns its builder."""
-    builder = tfds_imagecsv.ImageCsv(
-        config=config, data_dir=data_dir, file_format=file_format
-    )
+    builder = builder_class(config=config, data_dir=data_dir, file_format=file_format)
     if stock:
         way = tfds.core.GeneratorBasedBuilder._download_and_prepare
         builder._download_and_prepare = functools.partial(way, builder)
@@ -95,6 +116,30 @@ def examples_of(split, file_format):
     ]
 
 
+def described(builder):
+    """Returns what a dataset has besides its records, by the files' names."""
+    return {
+        path.name: path.read_text("utf-8")
+        for path in builder.data_path.iterdir()
+        if path.suffix in (".json", ".txt", ".csv")
+    }
+
+
+def assert_same(ours, theirs, file_format):
+    """Checks that two datasets have the same records and the same description."""
+    assert list(ours.info.splits) == list(theirs.info.splits)
+    for name, split in ours.info.splits.items():
+        other = theirs.info.splits[name]
+        assert split.shard_lengths == other.shard_lengths
+        assert split.num_bytes == other.num_bytes
+        assert examples_of(split, file_format) == examples_of(other, file_format)
+    assert sorted(path.name for path in ours.data_path.iterdir()) == sorted(
+        path.name for path in theirs.data_path.iterdir()
+    )
+    assert "dataset_info.json" in described(ours)
+    assert described(ours) == described(theirs)
+
+
 @pytest.mark.parametrize("file_format", ["tfrecord", "array_record"])
 @pytest.mark.parametrize(
     ("fields", "download_config"),
@@ -104,6 +149,8 @@ def examples_of(split, file_format):
         ({"resize": (20, 30), "encoding": "jpeg"}, {"num_shards": 2}),
         ({"channels": 4, "verify": "header"}, {}),
         ({"folds": 3}, {"max_examples_per_split": 7}),
+        ({"channels": 1, "dtype": "uint16"}, {"num_shards": 4}),
+        ({}, {"max_examples_per_split": 0}),
         ({}, {"nondeterministic_order": True}),
     ],
 )
@@ -113,19 +160,35 @@ def test_the_records_are_those_of_tfds(
     """Law 3: the same examples in the same order, in shards of the same lengths."""
     config = random_config(len(fields) + 10 * len(download_config), **fields)
     kwargs = {"file_format": file_format, **download_config}
-    theirs = built(config, tmp_path / "theirs", stock=True, **kwargs).info
-    ours = built(config, tmp_path / "ours", **kwargs).info
-    assert list(ours.splits) == list(theirs.splits)
-    for name, split in ours.splits.items():
-        other = theirs.splits[name]
-        assert split.shard_lengths == other.shard_lengths
-        assert split.num_bytes == other.num_bytes
-        assert [path.name for path in split.filepaths] == [
-            path.name for path in other.filepaths
+    theirs = built(config, tmp_path / "theirs", stock=True, **kwargs)
+    ours = built(config, tmp_path / "ours", **kwargs)
+    assert_same(ours, theirs, file_format)
+    number = download_config.get("num_shards", 1)
+    for split in ours.info.splits.values():
+        assert len(split.shard_lengths) == number
+
+
+@pytest.mark.parametrize("file_format", ["tfrecord", "array_record"])
+def test_records_that_are_not_shuffled_are_those_of_tfds(
+    random_config, tmp_path, file_format
+):
+    """A subclass may say so in its info: they are in the order of their keys."""
+    config = random_config(5)
+    kwargs = {
+        "builder_class": UnshuffledImageCsv,
+        "file_format": file_format,
+        "num_shards": 2,
+    }
+    theirs = built(config, tmp_path / "theirs", stock=True, **kwargs)
+    ours = built(config, tmp_path / "ours", **kwargs)
+    assert_same(ours, theirs, file_format)
+    assert ours.info.disable_shuffling
+    for split in ours.info.splits.values():
+        names = [
+            example.features.feature["image/filename"].bytes_list.value[0]
+            for example in examples_of(split, file_format)
         ]
-        assert examples_of(split, file_format) == examples_of(other, file_format)
-    assert ours.metadata == theirs.metadata
-    assert ours.features["label"].names == theirs.features["label"].names
+        assert names == sorted(names)
 
 
 def digests_of(builder):
