@@ -189,7 +189,7 @@ def test_frames_are_those_of_tensorflow(tmp_path_factory, contents):
     with tf.io.TFRecordWriter(str(path)) as writer:
         for content in contents:
             writer.write(content)
-    framed = [records.frame(content) for content in contents]
+    framed = [b"".join(records.frame(content)) for content in contents]
     assert b"".join(framed) == path.read_bytes()
     assert [len(frame) for frame in framed] == [
         records.FRAME_SIZE + len(content) for content in contents

@@ -96,7 +96,7 @@ def inspect_images(
     about = os.fspath(image_dir), options
     keys = rows["key"].tolist()
     # Remote images are only read ahead within a chunk.
-    least = 2 * _READ_AHEAD if _is_remote(image_dir) else 1
+    least = 2 * _READ_AHEAD if is_remote(image_dir) else 1
     size = max(least, min(_CHUNKS[options.verify], len(keys) // 32))
     chunks = [
         Chunk(about, {"key": keys[at : at + size]}) for at in range(0, len(keys), size)
@@ -148,7 +148,8 @@ def _columns(found: Sequence[_Found]) -> dict[str, pd.Series[Any]]:
     }
 
 
-def _is_remote(path: str | os.PathLike[str]) -> bool:
+def is_remote(path: str | os.PathLike[str]) -> bool:
+    """Returns whether a path isn't one of this machine's file systems."""
     return "://" in os.fspath(path)
 
 
@@ -190,7 +191,7 @@ def unlisted_images(image_dir: epath.Path, keys: Collection[str]) -> tuple[str, 
 def _image_keys(image_dir: epath.Path) -> Iterator[str]:
     extensions = _formats_by_extension()
     # Local directories are listed faster without a path object for each file.
-    walk = image_dir.walk() if _is_remote(image_dir) else os.walk(image_dir)
+    walk = image_dir.walk() if is_remote(image_dir) else os.walk(image_dir)
     for folder, folders, names in walk:
         folders[:] = [name for name in folders if not name.startswith(".")]
         inside = os.fspath(folder).removeprefix(os.fspath(image_dir))
@@ -281,7 +282,7 @@ class Finder:
     def __init__(self, image_dir: str | os.PathLike[str]) -> None:
         self._image_dir = os.fspath(image_dir)
         # Only local file systems have links.
-        self._is_local = not _is_remote(image_dir)
+        self._is_local = not is_remote(image_dir)
         self._root = os.path.realpath(self._image_dir) if self._is_local else ""
         # Most images share few folders; each is resolved once.
         self._real_folder = functools.lru_cache(maxsize=4096)(self._resolved_folder)

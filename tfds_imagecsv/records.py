@@ -93,17 +93,8 @@ def varint_sizes(values: _Ints) -> _Ints:
     return np.where(values < 0, 10, sizes)
 
 
-def frame(record: bytes) -> bytes:
-    """Returns a record as a TFRecord file has it.
-
-    Args:
-      record: its bytes.
-    """
-    return b"".join(frame_parts(record))
-
-
-def frame_parts(record: bytes) -> tuple[bytes, bytes, bytes, bytes]:
-    """Returns what `frame` does in parts, so that the record isn't copied.
+def frame(record: bytes) -> tuple[bytes, bytes, bytes, bytes]:
+    """Returns what a TFRecord file has for a record, in parts, so that it isn't copied.
 
     Args:
       record: its bytes.

@@ -16,7 +16,7 @@ import itertools
 import os
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from tfds_imagecsv import conversions, exceptions, images, records
 from tfds_imagecsv.conversions import ImageOptions
@@ -361,7 +361,7 @@ def write_shards(
         return _write_whole(jobs, columns, engine, progress)
     is_placed = (
         file_format == "tfrecord"
-        and not any("://" in job.place.path for job in jobs)
+        and not any(images.is_remote(job.place.path) for job in jobs)
         and bool((plan.rows["record_size"] >= 0).all())
     )
     sizes = plan.rows["record_size"].tolist()
@@ -422,17 +422,8 @@ def write_shard(chunk: Chunk) -> int:
       The bytes of its records.
     """
     place: _Place = chunk.about
-    size = 0
-
-    def counted() -> Iterator[bytes]:
-        nonlocal size
-        for record in serialized(chunk):
-            size += len(record)
-            yield record
-
     with _renamed_when_complete(place.path) as path:
-        _write_file(path, place.file_format, counted())
-    return size
+        return _write_file(path, place.file_format, serialized(chunk))
 
 
 @contextlib.contextmanager
@@ -454,31 +445,42 @@ def _temporary(path: str) -> str:
     return os.path.join(folder, f"incomplete.{uuid.uuid4().hex}.{name}")  # noqa: PTH118
 
 
-def _write_file(path: str, file_format: str, found: Iterable[bytes]) -> None:
-    """Writes records to a file."""
+def _write_file(path: str, file_format: str, found: Iterable[bytes]) -> int:
+    """Writes records to a file; returns their bytes."""
     if file_format == "tfrecord":
         from etils import epath
 
         with epath.Path(path).open("wb") as file:
-            for part in _joined(map(records.frame, found)):
-                file.write(part)
-    else:
-        from tfds_imagecsv import tfds_private
+            return _write_frames(file, found)
 
-        tfds_private.write_records(path, file_format, found)
+    from tfds_imagecsv import tfds_private
 
-
-def _joined(parts: Iterable[bytes]) -> Iterator[bytes]:
-    """Joins small pieces of bytes, so that few calls write them."""
-    waiting: list[bytes] = []
     size = 0
-    for part in parts:
-        waiting.append(part)
-        size += len(part)
-        if size >= _PIECE:
-            yield b"".join(waiting)
-            waiting, size = [], 0
-    yield b"".join(waiting)
+
+    def counted() -> Iterator[bytes]:
+        nonlocal size
+        for record in found:
+            size += len(record)
+            yield record
+
+    tfds_private.write_records(path, file_format, counted())
+    return size
+
+
+def _write_frames(file: IO[bytes], found: Iterable[bytes]) -> int:
+    """Writes records to an open TFRecord file; returns their bytes."""
+    size = 0
+    waiting: list[bytes] = []
+    waiting_size = 0
+    for record in found:
+        size += len(record)
+        waiting += records.frame(record)
+        waiting_size += len(record)
+        if waiting_size >= _BUFFER:
+            file.write(b"".join(waiting))
+            waiting, waiting_size = [], 0
+    file.write(b"".join(waiting))
+    return size
 
 
 def _pieces(
@@ -537,14 +539,10 @@ def _write_placed(
 def _write_piece(chunk: Chunk) -> int:
     """Writes records into a file that is there; returns the bytes of the records."""
     place: _Place = chunk.about
-    size = 0
     # It isn't made here: a process that outlives its build must not bring it back.
-    with open(place.path, "r+b", buffering=_BUFFER) as file:  # noqa: PTH123 - as above
+    with open(place.path, "r+b") as file:  # noqa: PTH123 - as above
         file.seek(place.offset)
-        for record in serialized(chunk):
-            file.writelines(records.frame_parts(record))
-            size += len(record)
-    return size
+        return _write_frames(file, serialized(chunk))
 
 
 def _write_in_order(
@@ -564,19 +562,14 @@ def _write_in_order(
     results = engine.map(_serialized_piece, chunks)
     written = []
     for job, of_job in zip(jobs, pieces, strict=True):
-        size = 0
 
         def in_order(count: int = len(of_job)) -> Iterator[bytes]:
-            nonlocal size
             for found in itertools.islice(results, count):
-                of_piece = sum(map(len, found))
-                progress(len(found), of_piece)
-                size += of_piece
+                progress(len(found), sum(map(len, found)))
                 yield from found
 
         with _renamed_when_complete(job.place.path) as path:
-            _write_file(path, job.place.file_format, in_order())
-        written.append(size)
+            written.append(_write_file(path, job.place.file_format, in_order()))
     return written
 
 
