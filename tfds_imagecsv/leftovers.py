@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from absl import logging
 from etils import epath
 
+from tfds_imagecsv import images
+
 try:
     import fcntl
 except ImportError:  # Windows
@@ -77,11 +79,10 @@ def kept_unless_replaced(data_path: epath.Path) -> Iterator[None]:
     Args:
       data_path: where the dataset is, if it is there.
     """
-    if "://" in os.fspath(data_path) or not data_path.exists():
+    if images.is_remote(data_path) or not data_path.exists():
         yield
         return
-    # A name that tells the next build that it may be removed, should this one die.
-    aside = data_path.parent / f"incomplete.{uuid.uuid4().hex[:6]}_{data_path.name}"
+    aside = new_unfinished(data_path)
     data_path.rename(aside)
     try:
         yield
@@ -90,6 +91,15 @@ def kept_unless_replaced(data_path: epath.Path) -> Iterator[None]:
             aside.rmtree()
         else:
             aside.rename(data_path)
+
+
+def new_unfinished(data_path: epath.Path) -> epath.Path:
+    """Returns a path whose name tells the next build that it may be removed.
+
+    Args:
+      data_path: where the dataset will be.
+    """
+    return data_path.parent / f"incomplete.{uuid.uuid4().hex[:6]}_{data_path.name}"
 
 
 def unfinished(data_path: epath.Path) -> list[epath.Path]:
@@ -113,7 +123,7 @@ def _remove_unfinished(data_path: epath.Path) -> None:
 
 
 def _can_be_locked(data_path: epath.Path) -> bool:
-    return fcntl is not None and "://" not in os.fspath(data_path)
+    return fcntl is not None and not images.is_remote(data_path)
 
 
 def _lock_path(data_path: epath.Path) -> epath.Path:

@@ -8,7 +8,6 @@ import importlib.metadata
 import os
 import pathlib
 import tempfile
-import uuid
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -221,10 +220,8 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
             ) from error
 
     def _beam_engine(self, config: tfds.download.DownloadConfig) -> engines.BeamEngine:
-        # A name that tells the next build that it may be removed.
-        name = f"incomplete.{uuid.uuid4().hex[:6]}_{self.data_path.name}"
         return engines.BeamEngine(
-            _absolute(self.data_path.parent) / name,
+            leftovers.new_unfinished(_absolute(self.data_path)),
             runner=config.beam_runner,
             options=config.beam_options,
         )
