@@ -445,3 +445,16 @@ def test_a_script_that_is_interrupted(ends, tmp_path):
     _, errors = script.communicate()
     assert errors.count("Traceback") == 1
     assert errors.endswith("KeyboardInterrupt\n")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("items", [0, 1, 9])
+def test_what_is_to_be_done_meanwhile_is_done_once(workers, items):
+    """Whether or not others work, and however many results are asked for."""
+    calls = []
+    with engines.LocalEngine(workers, patience=0) as engine:
+        results = engine.map(abs, range(items), lambda: calls.append("called"))
+        # No more results are asked for than there are.
+        found = [next(results) for _ in range(items)] if items else list(results)
+    assert found == list(range(items))
+    assert calls == ["called"]

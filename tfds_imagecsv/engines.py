@@ -66,8 +66,15 @@ engines.work()
 """
 
 
+def _nothing() -> None:
+    """Does nothing."""
+
+
 class Engine(Protocol):
     """What applies a function to many chunks.
+
+    The caller may have something else to do `meanwhile`: it is called once, in this
+    process, if possible while others work.
 
     Attributes:
       workers: how many processes work at the most; 0 if nobody knows.
@@ -78,7 +85,10 @@ class Engine(Protocol):
     is_local: bool
 
     def map(
-        self, function: Callable[[Chunk], _Result], items: Sequence[Chunk]
+        self,
+        function: Callable[[Chunk], _Result],
+        items: Sequence[Chunk],
+        meanwhile: Callable[[], object] = _nothing,
     ) -> Iterator[_Result]:
         """Yields a function's results, in the order of the chunks."""
 
@@ -131,13 +141,17 @@ class LocalEngine:
         self._pool, self._helpers = None, []
 
     def map(
-        self, function: Callable[[_Item], _Result], items: Sequence[_Item]
+        self,
+        function: Callable[[_Item], _Result],
+        items: Sequence[_Item],
+        meanwhile: Callable[[], object] = _nothing,
     ) -> Iterator[_Result]:
         """Yields a function's results, in the order of the items.
 
         Args:
           function: a function of a module, which depends on its argument alone.
           items: its arguments. They are pickled, as the results are.
+          meanwhile: see `Engine`.
 
         Raises:
           WorkerError: if a process died.
@@ -146,10 +160,15 @@ class LocalEngine:
         started = time.monotonic()
         done = 0
         while done < len(items) and not self._is_worthwhile(done, len(items), started):
-            yield function(items[done])
+            result = function(items[done])
             done += 1
+            if done == len(items):  # before the last result: nobody may ask for more
+                meanwhile()
+            yield result
         if done < len(items):
-            yield from self._map_together(function, items[done:])
+            yield from self._map_together(function, items[done:], meanwhile)
+        elif not items:
+            meanwhile()
 
     def expect_work(self) -> None:
         """Starts the other processes, which then needn't be waited for."""
@@ -167,7 +186,10 @@ class LocalEngine:
         return elapsed >= _TRIAL and left >= self._patience
 
     def _map_together(
-        self, function: Callable[[_Item], _Result], items: Sequence[_Item]
+        self,
+        function: Callable[[_Item], _Result],
+        items: Sequence[_Item],
+        meanwhile: Callable[[], object],
     ) -> Iterator[_Result]:
         pool = self._started_pool()
         # A future, and the item, which this process takes over if no other has.
@@ -181,6 +203,8 @@ class LocalEngine:
                     item = items[handed_out]
                     waiting.append((pool.submit(self._ask, function, item), item))
                     handed_out += 1
+                meanwhile()
+                meanwhile = _nothing
                 if waiting[0][0].done() or not _take_over(function, waiting):
                     first, _ = waiting.popleft()
                     yield first.result()
@@ -365,18 +389,23 @@ class BeamEngine:
         """Does nothing: runners have their workers."""
 
     def map(
-        self, function: Callable[[Chunk], _Result], items: Sequence[Chunk]
+        self,
+        function: Callable[[Chunk], _Result],
+        items: Sequence[Chunk],
+        meanwhile: Callable[[], object] = _nothing,
     ) -> Iterator[_Result]:
         """Yields a function's results, in the order of the chunks.
 
         Args:
           function: a function of a module, which depends on its argument alone.
           items: its arguments, all with the same columns.
+          meanwhile: see `Engine`.
 
         Raises:
           ImageCsvError: if a chunk has one; the first of them.
           WorkerError: if a result is missing.
         """
+        meanwhile()
         folder = self._folder / f"{self._maps}"
         self._maps += 1
         folder.mkdir(parents=True)

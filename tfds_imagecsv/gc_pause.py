@@ -1,4 +1,4 @@
-"""A pause of Python's garbage collector, for loops over millions of rows."""
+"""Python's garbage collector, kept from looking at what can't be garbage."""
 
 import contextlib
 import gc
@@ -19,3 +19,21 @@ def paused_gc() -> Iterator[None]:
     finally:
         if was_enabled:
             gc.enable()
+
+
+@contextlib.contextmanager
+def frozen_gc() -> Iterator[None]:
+    """Keeps the collector from looking at objects that are there already.
+
+    TensorFlow has a million of them, and one look at all takes 0.2 s, a tenth of the
+    time of a build of 50,000 small images. New objects are looked at as usual. Who has
+    frozen some before, keeps them so.
+    """
+    if gc.get_freeze_count():
+        yield
+        return
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()

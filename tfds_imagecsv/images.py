@@ -74,6 +74,7 @@ def inspect_images(
     *,
     engine: Engine,
     progress: Callable[[int], object] = lambda _: None,
+    meanwhile: Callable[[], object] = lambda: None,
 ) -> ImageTable:
     """Reads each image file once, and looks at what it is.
 
@@ -85,6 +86,7 @@ def inspect_images(
       engine: where it is done.
       progress: is called with the number of images that were done since the last
         call.
+      meanwhile: see `engines.Engine`.
 
     Returns:
       The table of the rows whose images can be used, and the problems of the
@@ -104,7 +106,7 @@ def inspect_images(
     good: list[_Found] = []
     refused: dict[int, _Refused] = {}
     done = 0
-    for results in engine.map(_inspect_chunk, chunks):
+    for results in engine.map(_inspect_chunk, chunks, meanwhile):
         for at, result in enumerate(results, done):
             if isinstance(result, _Refused):
                 refused[at] = result
@@ -185,11 +187,18 @@ def unlisted_images(image_dir: epath.Path, keys: Collection[str]) -> tuple[str, 
       keys: relative to it, with `/` between folders.
     """
     known = frozenset(keys)
-    return tuple(sorted(key for key in _image_keys(image_dir) if key not in known))
-
-
-def _image_keys(image_dir: epath.Path) -> Iterator[str]:
     extensions = _formats_by_extension()
+    # The extensions of the few that aren't known are looked at, for speed.
+    return tuple(
+        sorted(
+            key
+            for key in _visible_keys(image_dir)
+            if key not in known and _extension(key) in extensions
+        )
+    )
+
+
+def _visible_keys(image_dir: epath.Path) -> Iterator[str]:
     # Local directories are listed faster without a path object for each file.
     walk = image_dir.walk() if is_remote(image_dir) else os.walk(image_dir)
     for folder, folders, names in walk:
@@ -197,7 +206,7 @@ def _image_keys(image_dir: epath.Path) -> Iterator[str]:
         inside = os.fspath(folder).removeprefix(os.fspath(image_dir))
         prefix = f"{inside}/".replace(os.sep, "/").lstrip("/")
         for name in names:
-            if not name.startswith(".") and _extension(name) in extensions:
+            if not name.startswith("."):
                 yield prefix + name
 
 

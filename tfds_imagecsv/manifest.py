@@ -29,8 +29,14 @@ def write_manifest(path: epath.Path, rows: pd.DataFrame) -> None:
         to the image directory, the split, the class name, the group (empty for
         none) and the digest of the image file, see `images.digest_of`.
     """
-    table = rows[list(COLUMNS)].sort_values("key")
-    path.write_text(table.to_csv(index=False, lineterminator="\n"), encoding="utf-8")
+    if not rows["key"].is_monotonic_increasing:
+        rows = rows.sort_values("key")
+    file = io.StringIO()
+    # In half of the time of `DataFrame.to_csv`.
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows(zip(*(rows[name] for name in COLUMNS), strict=True))
+    path.write_text(file.getvalue(), encoding="utf-8")
 
 
 def read_manifest(path: epath.Path) -> Mapping[str, tuple[str, str]]:

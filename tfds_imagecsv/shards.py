@@ -11,12 +11,13 @@ from __future__ import annotations
 import collections
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import itertools
 import os
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import IO, TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from tfds_imagecsv import conversions, exceptions, images, records
 from tfds_imagecsv.conversions import ImageOptions
@@ -42,6 +43,10 @@ _SAMPLE = 256
 
 # Bytes that are written at once: few enough to stay in a processor's cache.
 _BUFFER = 1 << 18
+
+# Parts that are written at once; a record has four, and POSIX lets systems stop at
+# 1,024.
+_PARTS = 1000
 
 # Bytes of a converted image besides its pixels, with room to spare.
 _HEADERS = 1 << 16
@@ -327,6 +332,7 @@ def write_shards(
     file_format: str,
     engine: Engine,
     progress: Callable[[int, int], object] = lambda _images, _size: None,
+    meanwhile: Callable[[], object] = lambda: None,
 ) -> list[int]:
     """Writes the files of a dataset.
 
@@ -339,6 +345,7 @@ def write_shards(
       engine: where it is done.
       progress: is called with the number of images, and of bytes of their records, that
         were written since the last call.
+      meanwhile: see `engines.Engine`.
 
     Returns:
       The bytes of the records of each shard.
@@ -358,7 +365,7 @@ def write_shards(
         file_format != "tfrecord" and len(jobs) >= 2 * engine.workers
     )
     if is_whole:
-        return _write_whole(jobs, columns, engine, progress)
+        return _write_whole(jobs, columns, engine, progress, meanwhile)
     is_placed = (
         file_format == "tfrecord"
         and not any(images.is_remote(job.place.path) for job in jobs)
@@ -366,8 +373,8 @@ def write_shards(
     )
     sizes = plan.rows["record_size"].tolist()
     if is_placed:
-        return _write_placed(jobs, columns, sizes, engine, progress)
-    return _write_in_order(jobs, columns, sizes, engine, progress)
+        return _write_placed(jobs, columns, sizes, engine, progress, meanwhile)
+    return _write_in_order(jobs, columns, sizes, engine, progress, meanwhile)
 
 
 class _Job(NamedTuple):
@@ -396,6 +403,7 @@ def _write_whole(
     columns: Mapping[str, list[Any]],
     engine: Engine,
     progress: Callable[[int, int], object],
+    meanwhile: Callable[[], object],
 ) -> list[int]:
     """Writes each shard as a whole, wherever the engine likes."""
     chunks = [
@@ -403,7 +411,9 @@ def _write_whole(
         for shard, place in jobs
     ]
     sizes = []
-    for (shard, _), size in zip(jobs, engine.map(write_shard, chunks), strict=True):
+    for (shard, _), size in zip(
+        jobs, engine.map(write_shard, chunks, meanwhile), strict=True
+    ):
         sizes.append(size)
         progress(shard.stop - shard.start, size)
     return sizes
@@ -451,7 +461,7 @@ def _write_file(path: str, file_format: str, found: Iterable[bytes]) -> int:
         from etils import epath
 
         with epath.Path(path).open("wb") as file:
-            return _write_frames(file, found)
+            return _write_frames(lambda parts: file.write(b"".join(parts)), found)
 
     from tfds_imagecsv import tfds_private
 
@@ -467,8 +477,15 @@ def _write_file(path: str, file_format: str, found: Iterable[bytes]) -> int:
     return size
 
 
-def _write_frames(file: IO[bytes], found: Iterable[bytes]) -> int:
-    """Writes records to an open TFRecord file; returns their bytes."""
+def _write_frames(
+    write: Callable[[Sequence[bytes]], object], found: Iterable[bytes]
+) -> int:
+    """Writes records to a TFRecord file; returns their bytes.
+
+    Args:
+      write: appends bytes to the file, which it is given in parts.
+      found: the records.
+    """
     size = 0
     waiting: list[bytes] = []
     waiting_size = 0
@@ -476,11 +493,23 @@ def _write_frames(file: IO[bytes], found: Iterable[bytes]) -> int:
         size += len(record)
         waiting += records.frame(record)
         waiting_size += len(record)
-        if waiting_size >= _BUFFER:
-            file.write(b"".join(waiting))
+        if waiting_size >= _BUFFER or len(waiting) >= _PARTS:
+            write(waiting)
             waiting, waiting_size = [], 0
-    file.write(b"".join(waiting))
+    if waiting:
+        write(waiting)
     return size
+
+
+def _write_gathered(file: int, parts: Sequence[bytes]) -> None:
+    """Writes bytes to a file descriptor, without a copy if the system can do so."""
+    written = os.writev(file, parts) if hasattr(os, "writev") else 0
+    if written == sum(map(len, parts)):
+        return
+    # It stops where the disk is full, or at a signal.
+    rest = memoryview(b"".join(parts))[written:]
+    while rest:
+        rest = rest[os.write(file, rest) :]
 
 
 def _pieces(
@@ -509,6 +538,7 @@ def _write_placed(
     sizes: Sequence[int],
     engine: Engine,
     progress: Callable[[int, int], object],
+    meanwhile: Callable[[], object],
 ) -> list[int]:
     """Writes TFRecord files in pieces, each of which has its place from the start.
 
@@ -528,7 +558,7 @@ def _write_placed(
                 offset += planned[-1] + records.FRAME_SIZE * (stop - start)
             with open(path, "wb") as file:  # noqa: PTH123 - local, so half the time
                 file.truncate(offset)
-        written = engine.map(_write_piece, chunks)
+        written = engine.map(_write_piece, chunks, meanwhile)
         for chunk, size, of_plan in zip(chunks, written, planned, strict=True):
             if size != of_plan:  # it is in the place of its neighbours
                 raise RuntimeError(f"a piece has {size} bytes, and not {of_plan}")
@@ -540,9 +570,10 @@ def _write_piece(chunk: Chunk) -> int:
     """Writes records into a file that is there; returns the bytes of the records."""
     place: _Place = chunk.about
     # It isn't made here: a process that outlives its build must not bring it back.
-    with open(place.path, "r+b") as file:  # noqa: PTH123 - as above
+    with open(place.path, "r+b", buffering=0) as file:  # noqa: PTH123 - as above
         file.seek(place.offset)
-        return _write_frames(file, serialized(chunk))
+        write = functools.partial(_write_gathered, file.fileno())
+        return _write_frames(write, serialized(chunk))
 
 
 def _write_in_order(
@@ -551,6 +582,7 @@ def _write_in_order(
     sizes: Sequence[int],
     engine: Engine,
     progress: Callable[[int, int], object],
+    meanwhile: Callable[[], object],
 ) -> list[int]:
     """Writes files from front to back here; others read, convert and serialize."""
     pieces = [list(_pieces(job, columns, sizes)) for job in jobs]
@@ -559,7 +591,7 @@ def _write_in_order(
         for job, of_job in zip(jobs, pieces, strict=True)
         for start, stop in of_job
     ]
-    results = engine.map(_serialized_piece, chunks)
+    results = engine.map(_serialized_piece, chunks, meanwhile)
     written = []
     for job, of_job in zip(jobs, pieces, strict=True):
 

@@ -119,6 +119,13 @@ def make_survey(
     )
     _check_header(table, label_csv, image_dir, config.filename_suffix)
     earlier = manifest.read_manifest(pinned_splits) if pinned_splits else {}
+    named = {*table.rows["key"], *(problem.key for problem in table.problems)}
+    unlisted: tuple[str, ...] = ()
+
+    def list_directory() -> None:
+        nonlocal unlisted
+        unlisted = images.unlisted_images(image_dir, named)
+
     with tfds_private.progress_bar(len(table.rows), "Inspecting images") as bar:
         inspected = images.inspect_images(
             image_dir,
@@ -126,13 +133,13 @@ def make_survey(
             config.image_options,
             engine=engine,
             progress=bar.update,
+            meanwhile=list_directory,
         )
     rows = inspected.rows
     pinned = [earlier.get(key, ("", ""))[0] for key in rows["key"]]
     rows["pinned"] = pd.Series(pinned, dtype=object)
     copies = identical_images(rows)
     found = (*table.problems, *inspected.problems)
-    named = {*table.rows["key"], *(problem.key for problem in table.problems)}
     return Survey(
         label_csv=label_csv,
         image_dir=image_dir,
@@ -141,7 +148,7 @@ def make_survey(
         class_names=table.class_names,
         copies=copies,
         problems=(*found, *_conflicting_labels(copies)),
-        unlisted=images.unlisted_images(image_dir, named),
+        unlisted=unlisted,
         earlier=earlier,
     )
 

@@ -9,14 +9,14 @@ import os
 import pathlib
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
 from etils import epath, epy
 
-from tfds_imagecsv import engines, exceptions, tfds_private
+from tfds_imagecsv import engines, exceptions, gc_pause, tfds_private
 from tfds_imagecsv.config import ImageCsvConfig
 from tfds_imagecsv.conversions import ImageOptions
 
@@ -169,7 +169,10 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
             super().download_and_prepare(**kwargs)
             return
         with contextlib.ExitStack() as stack:
+            stack.enter_context(gc_pause.frozen_gc())
             stack.enter_context(self._lack_of_room_explained())
+            # What is wrong with it is said before the images are read.
+            tfds_private.shard_rule(config)
             stack.callback(self._forget_plan)
             only_build = leftovers.only_build(self.data_path)
             if config.beam_runner or config.beam_options:
@@ -262,7 +265,6 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
         plan, engine = self._plan, self._engine
         assert plan is not None
         assert engine is not None
-        self._describe(plan)
         shuffle = not (
             self.info.disable_shuffling or download_config.nondeterministic_order
         )
@@ -284,7 +286,9 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
             shuffle=shuffle,
             measure=measure,
         )
-        sizes, paths = self._write_shards(shard_plan, source, engine)
+        sizes, paths = self._write_shards(
+            shard_plan, source, engine, meanwhile=lambda: self._describe(plan)
+        )
         while another := shards_lib.corrected(shard_plan, sizes, rule):
             for path in paths:
                 path.unlink()
@@ -297,6 +301,7 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
         shard_plan: shards_lib.ShardPlan,
         source: dict[str, Any],
         engine: engines.Engine,
+        meanwhile: Callable[[], object] = lambda: None,
     ) -> tuple[list[int], list[epath.Path]]:
         """Writes the shards with a progress bar; returns their sizes and paths."""
         paths = [
@@ -319,6 +324,7 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
                 file_format=self.info.file_format.value,
                 engine=engine,
                 progress=progress,
+                meanwhile=meanwhile,
             )
         return sizes, paths
 
