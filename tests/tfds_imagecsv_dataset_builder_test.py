@@ -1,6 +1,7 @@
 """The dataset builder, as its users call it from Python."""
 
 import csv
+import gc
 import importlib.metadata
 import itertools
 import pathlib
@@ -482,6 +483,36 @@ def test_a_builder_can_try_again(make_dataset, make_builder):
     prepared(builder)
     assert sizes_of(builder) == {"train": 32, "validation": 4, "test": 4}
     assert builder.info.features["label"].names == ["emu"]
+
+
+def test_bad_shards_are_refused_before_the_images_are_read(
+    make_dataset, make_builder, tmp_path
+):
+    """And so before a dataset that is there is touched."""
+    config = make_dataset()
+    builder = prepared(make_builder(config))
+    before = all_records_of(builder)
+    (tmp_path / "images" / "00.png").unlink()
+    with pytest.raises(tfds_imagecsv.ConfigError) as raised:
+        prepared(builder, num_shards=-1, download_mode=OVERWRITE)
+    assert str(raised.value) == "num_shards must be at least 0, got -1"
+    assert all_records_of(builder) == before
+
+
+def test_builds_leave_the_garbage_collector_as_it_was(make_dataset, make_builder):
+    """What was there before a build isn't looked at within it."""
+    frozen = []
+    builder = make_builder(make_dataset())
+    describe = builder._describe
+
+    def noting(plan):
+        frozen.append(gc.get_freeze_count())
+        describe(plan)
+
+    builder._describe = noting
+    prepared(builder)
+    assert frozen[0] > 10_000
+    assert gc.get_freeze_count() == 0
 
 
 def test_a_build_uses_no_network(make_dataset, make_builder, monkeypatch):
