@@ -119,7 +119,7 @@ def make_survey(
     )
     _check_header(table, label_csv, image_dir, config.filename_suffix)
     earlier = manifest.read_manifest(pinned_splits) if pinned_splits else {}
-    named = {*table.rows["key"], *(problem.key for problem in table.problems)}
+    named = frozenset([*table.rows["key"], *(one.key for one in table.problems)])
     unlisted: tuple[str, ...] = ()
 
     def list_directory() -> None:
