@@ -774,16 +774,3 @@ def test_measuring_tells_what_is_stored(image_dir, workers):
     ]
     assert sizes.dtype == np.int64
     assert sum(told) == 10
-
-
-def test_what_a_system_does_not_write_at_once_is_written_later(monkeypatch, tmp_path):
-    """A system may stop anywhere, and some can't write parts."""
-    parts = [b"a" * 5, b"", b"b" * 7]
-    path = tmp_path / "file"
-    whole = os.writev
-    monkeypatch.setattr(os, "writev", lambda file, parts: whole(file, [parts[0][:3]]))
-    with path.open("wb", buffering=0) as file:
-        shards._write_gathered(file.fileno(), parts)
-        monkeypatch.delattr(os, "writev")
-        shards._write_gathered(file.fileno(), parts)
-    assert path.read_bytes() == b"".join(parts) * 2

@@ -11,13 +11,12 @@ from __future__ import annotations
 import collections
 import contextlib
 import dataclasses
-import functools
 import hashlib
 import itertools
 import os
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from tfds_imagecsv import conversions, exceptions, images, records
 from tfds_imagecsv.conversions import ImageOptions
@@ -43,10 +42,6 @@ _SAMPLE = 256
 
 # Bytes that are written at once: few enough to stay in a processor's cache.
 _BUFFER = 1 << 18
-
-# Parts that are written at once; a record has four, and POSIX lets systems stop at
-# 1,024.
-_PARTS = 1000
 
 # Bytes of a converted image besides its pixels, with room to spare.
 _HEADERS = 1 << 16
@@ -461,7 +456,7 @@ def _write_file(path: str, file_format: str, found: Iterable[bytes]) -> int:
         from etils import epath
 
         with epath.Path(path).open("wb") as file:
-            return _write_frames(lambda parts: file.write(b"".join(parts)), found)
+            return _write_frames(file, found)
 
     from tfds_imagecsv import tfds_private
 
@@ -477,15 +472,8 @@ def _write_file(path: str, file_format: str, found: Iterable[bytes]) -> int:
     return size
 
 
-def _write_frames(
-    write: Callable[[Sequence[bytes]], object], found: Iterable[bytes]
-) -> int:
-    """Writes records to a TFRecord file; returns their bytes.
-
-    Args:
-      write: appends bytes to the file, which it is given in parts.
-      found: the records.
-    """
+def _write_frames(file: IO[bytes], found: Iterable[bytes]) -> int:
+    """Writes records to an open TFRecord file; returns their bytes."""
     size = 0
     waiting: list[bytes] = []
     waiting_size = 0
@@ -493,23 +481,11 @@ def _write_frames(
         size += len(record)
         waiting += records.frame(record)
         waiting_size += len(record)
-        if waiting_size >= _BUFFER or len(waiting) >= _PARTS:
-            write(waiting)
+        if waiting_size >= _BUFFER:
+            file.write(b"".join(waiting))
             waiting, waiting_size = [], 0
-    if waiting:
-        write(waiting)
+    file.write(b"".join(waiting))
     return size
-
-
-def _write_gathered(file: int, parts: Sequence[bytes]) -> None:
-    """Writes bytes to a file descriptor, without a copy if the system can do so."""
-    written = os.writev(file, parts) if hasattr(os, "writev") else 0
-    if written == sum(map(len, parts)):
-        return
-    # It stops where the disk is full, or at a signal.
-    rest = memoryview(b"".join(parts))[written:]
-    while rest:
-        rest = rest[os.write(file, rest) :]
 
 
 def _pieces(
@@ -570,10 +546,9 @@ def _write_piece(chunk: Chunk) -> int:
     """Writes records into a file that is there; returns the bytes of the records."""
     place: _Place = chunk.about
     # It isn't made here: a process that outlives its build must not bring it back.
-    with open(place.path, "r+b", buffering=0) as file:  # noqa: PTH123 - as above
+    with open(place.path, "r+b") as file:  # noqa: PTH123 - as above
         file.seek(place.offset)
-        write = functools.partial(_write_gathered, file.fileno())
-        return _write_frames(write, serialized(chunk))
+        return _write_frames(file, serialized(chunk))
 
 
 def _write_in_order(
