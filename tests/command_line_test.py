@@ -156,6 +156,8 @@ def test_json(make_dataset, check, tmp_path, write_png):
         "byte_for_byte": 19,
         "wrong_extensions": 1,
         "classes": {"cat": 10, "dog": 10},
+        "extra_columns": {},
+        "split_sizes": {"train": 14, "validation": 4, "test": 2},
         "splits": {
             "train": {"cat": 7, "dog": 7},
             "validation": {"cat": 2, "dog": 2},

@@ -18,11 +18,15 @@ from hypothesis import strategies as st
 import tfds_imagecsv
 from tfds_imagecsv import config as config_lib
 
+DELIMITER_RULE = (
+    "label_delimiter must be a string that isn't empty and has no line break, got "
+)
 REQUIRED = {"name": "pets", "image_dir": "images", "label_csv": "labels.csv"}
 FIELDS = (
     "name, version, release_notes, supported_versions, description, tags, image_dir,"
-    " label_csv, filename_column, label_column, group_column, split_column,"
-    " filename_suffix, classes, val_size, test_size, folds, seed, duplicates,"
+    " label_csv, filename_column, label_column, label_type, label_delimiter,"
+    " group_column, split_column, extra_columns, filename_suffix, classes, class_csv,"
+    " val_size, test_size, folds, seed, duplicates,"
     " pinned_splits, min_class_size, rare_classes, channels, dtype, background,"
     " apply_exif, resize, max_side, image_shape, encoding, quality, max_pixels, verify,"
     " on_error, max_rejected, workers"
@@ -147,7 +151,79 @@ SEED_RULE = "seed must be an int from 0 to 2**64 - 1, got "
         ("filename_column", "", TEXT_RULE.format("filename_column") + "''"),
         ("filename_column", 0, TEXT_RULE.format("filename_column") + "0"),
         ("label_column", " \t", TEXT_RULE.format("label_column") + "' \\t'"),
-        ("label_column", ["l"], TEXT_RULE.format("label_column") + "['l']"),
+        (
+            "label_column",
+            [],
+            "label_column must be the name of a column, or a list of names, got []",
+        ),
+        (
+            "label_column",
+            3,
+            "label_column must be the name of a column, or a list of names, got 3",
+        ),
+        ("label_column", ["l", 3], TEXT_RULE.format("label_column") + "3"),
+        (
+            "label_column",
+            ["l", " l"],
+            "label_column must name different columns, got ['l', 'l']",
+        ),
+        (
+            "label_column",
+            ["l", "m"],
+            (
+                "label_column must be one name with label_type='class', got ['l', 'm']."
+                " Several need label_type 'multilabel' or 'regression'."
+            ),
+        ),
+        (
+            "label_type",
+            "classes",
+            (
+                "label_type must be one of 'class', 'multilabel', 'regression',"
+                " 'none', got"
+                " 'classes'"
+            ),
+        ),
+        (
+            "label_delimiter",
+            "|",
+            (
+                "label_delimiter needs label_type='multilabel', got '|' with"
+                " label_type='class'"
+            ),
+        ),
+        ("label_delimiter", "", DELIMITER_RULE + "''"),
+        ("label_delimiter", 3, DELIMITER_RULE + "3"),
+        ("label_delimiter", "a\n", DELIMITER_RULE + "'a\\n'"),
+        ("class_csv", "", "class_csv must be a path, got ''"),
+        (
+            "extra_columns",
+            "some",
+            (
+                "extra_columns must be 'all', or types by the names of columns, such as"
+                " {'age': 'int64'}, got 'some'"
+            ),
+        ),
+        (
+            "extra_columns",
+            {},
+            (
+                "extra_columns must be 'all', or types by the names of columns, such as"
+                " {'age': 'int64'}, got {}"
+            ),
+        ),
+        (
+            "extra_columns",
+            {"age": "int", " ": "string", "label": "int64", "image": 3},
+            (
+                "extra_columns must be types by the names of columns. Types are bool,"
+                " int32, int64, float32, float64, string. Got: 'age' can't be"
+                " 'int'; ' '"
+                " can't be the name of a column; 'label' is a feature of each dataset:"
+                " rename the column; 'image' is a feature of each dataset: rename the"
+                " column; 'image' can't be 3"
+            ),
+        ),
         ("filename_suffix", None, "filename_suffix must be a string, got None"),
         ("filename_suffix", 1, "filename_suffix must be a string, got 1"),
         ("classes", "cat", CLASSES_RULE + "'cat'"),
@@ -519,6 +595,104 @@ IMAGE_DEFAULTS = {
     "max_pixels": 89_478_485,
     "verify": "decode",
 }
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        (
+            {"label_type": "multilabel"},
+            (
+                "label_delimiter must be given with label_type='multilabel',"
+                " such as '|', or"
+                " a list of columns of 0 and 1 as label_column"
+            ),
+        ),
+        (
+            {"label_type": "multilabel", "label_column": "labels"},
+            (
+                "label_delimiter must be given with label_type='multilabel',"
+                " such as '|', or"
+                " a list of columns of 0 and 1 as label_column"
+            ),
+        ),
+        (
+            {
+                "label_type": "multilabel",
+                "label_column": ["a", "b"],
+                "label_delimiter": ";",
+            },
+            (
+                "label_delimiter and several columns as label_column can't both"
+                " be given,"
+                " got ';' and ['a', 'b']"
+            ),
+        ),
+        (
+            {"label_type": "regression", "label_delimiter": ";"},
+            (
+                "label_delimiter needs label_type='multilabel', got ';' with"
+                " label_type='regression'"
+            ),
+        ),
+        (
+            {"label_type": "none", "label_column": "label"},
+            "label_column can't be given with label_type='none', got 'label'",
+        ),
+        (
+            {"label_type": "none", "classes": ["cat"]},
+            (
+                "classes can't be given with label_type='none', which has no"
+                " classes, got"
+                " ('cat',)"
+            ),
+        ),
+        (
+            {"label_type": "regression", "class_csv": "c.csv"},
+            (
+                "class_csv can't be given with label_type='regression', which has no"
+                " classes, got 'c.csv'"
+            ),
+        ),
+        (
+            {"label_type": "regression", "min_class_size": 2},
+            (
+                "min_class_size can't be given with label_type='regression',"
+                " which has no"
+                " classes, got 2"
+            ),
+        ),
+        (
+            {"label_type": "none", "rare_classes": "drop"},
+            (
+                "rare_classes can't be given with label_type='none', which has"
+                " no classes,"
+                " got 'drop'"
+            ),
+        ),
+        (
+            {"classes": ["cat"], "class_csv": "c.csv"},
+            "classes and class_csv can't both be given, got ['cat'] and 'c.csv'",
+        ),
+    ],
+)
+def test_fields_of_labels_that_do_not_agree(fields, message):
+    """The message has both fields, and what to do."""
+    assert error_of(**fields) == message
+
+
+def test_fields_of_labels():
+    """Lists become tuples, and white space around the names of columns is dropped."""
+    config = make(label_type="multilabel", label_column=["a ", "b"])
+    assert config.label_column == ("a", "b")
+    assert config.label_columns == 2
+    config = make(label_type="multilabel", label_column=["labels"], label_delimiter="|")
+    assert config.label_column == "labels"
+    assert config.label_columns == 1
+    config = make(extra_columns={" age": "int64"})
+    assert config.extra_columns == {"age": "int64"}
+    assert make(extra_columns="all").extra_columns == "all"
+    assert make().label_type == "class"
 
 
 def test_the_fields():

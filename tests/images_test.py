@@ -40,7 +40,7 @@ def inspect(image_dir, *keys, engine=None, **options):
 
 def read_stored(image_dir, rows, **options):
     """Returns the bytes that are stored for inspected images."""
-    columns = rows.assign(class_id=0).to_dict("list")
+    columns = rows.to_dict("list")
     about = os.fspath(image_dir), ImageOptions(**options)
     return [
         example["image"] for example in shards.examples(engines.Chunk(about, columns))

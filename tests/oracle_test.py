@@ -43,9 +43,15 @@ def random_config(tmp_path, write_csv):
             label = rng.choice(["cat", "dog", "dog", "Émile"])
             given = rng.choice(["", "", "", "test", "unlabeled"])
             group = rng.choice(["", "", "g1", "g2"]) if not given else ""
-            rows.append((name, "" if given == "unlabeled" else label, group, given))
+            numbers = [rng.choice([0.5, -1.25, 1e-30, 3.0]) for _ in range(2)]
+            classes = "|".join(rng.sample(["cat", "dog", "Émile"], rng.randint(1, 3)))
+            more = [*numbers, classes, rng.randrange(-(2**40), 2**40), f"{label} ß", ""]
+            if given == "unlabeled":
+                label, more[:3] = "", ["", "", ""]
+            rows.append((name, label, group, given, *more))
         rng.shuffle(rows)
-        header = ("filename", "label", "group", "split")
+        header = ("filename", "label", "group", "split", "x", "y", "many")
+        header = (*header, "age", "site", "weight")
         write_csv(tmp_path / "labels.csv", rows, header=header)
         return tfds_imagecsv.ImageCsvConfig(
             name="random",
@@ -152,6 +158,26 @@ def assert_same(ours, theirs, file_format):
         ({"channels": 1, "dtype": "uint16"}, {"num_shards": 4}),
         ({}, {"max_examples_per_split": 0}),
         ({}, {"nondeterministic_order": True}),
+        ({"extra_columns": "all"}, {}),
+        ({"label_type": "none", "extra_columns": {"age": "int64"}}, {}),
+        (
+            {
+                "label_type": "multilabel",
+                "label_column": "many",
+                "label_delimiter": "|",
+                "extra_columns": {"weight": "float32", "site": "string"},
+            },
+            {"num_shards": 2},
+        ),
+        ({"label_type": "regression", "label_column": "x"}, {}),
+        (
+            {
+                "label_type": "regression",
+                "label_column": ["x", "y"],
+                "extra_columns": {"age": "int64", "weight": "float64"},
+            },
+            {},
+        ),
     ],
 )
 def test_the_records_are_those_of_tfds(

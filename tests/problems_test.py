@@ -70,7 +70,7 @@ Image whose pixels can't be read as colours (1):
   -> Convert the image to a PNG of 8 or 16 bits a channel."""
 
 ONE_OF_EACH = """\
-19 problems in l.csv with the images in i:
+22 problems in l.csv with the images in i:
 
 Wrong number of cells (1):
   row 2: x
@@ -91,6 +91,18 @@ Line break in a cell (1):
 Label that isn't in classes (1):
   row 2: x
   -> Correct the label, or add it to the config's classes.
+
+Label that is neither 0 nor 1 (1):
+  row 2: x
+  -> Write 1 where the image is of the column's class, and 0 where it isn't.
+
+Label that isn't a number (1):
+  row 2: x
+  -> Write a finite number, with a point before its decimals, that float32 has.
+
+Cell that its column's type can't hold (1):
+  row 2: x
+  -> Correct the cell or the type; only strings and floats may be empty.
 
 Split name that TFDS can't read (1):
   row 2: x

@@ -78,10 +78,10 @@ def refuse(rows):
 
 def plan_of(rows, *, splits=("train",), shards_by=None, measure=refuse, **kwargs):
     """Plans shards, of class ids as they are usual."""
+    class_ids = {"": -1, "cat": 0, "dog": 1, **kwargs.pop("class_ids", {})}
     return shards.plan_shards(
-        rows,
+        rows.assign(**{"feature/label": rows["label"].map(class_ids)}),
         splits,
-        class_ids={"": -1, "cat": 0, "dog": 1, **kwargs.pop("class_ids", {})},
         options=kwargs.pop("options", ImageOptions()),
         rule=shards_by or rule(),
         measure=measure,
@@ -179,7 +179,8 @@ def test_sizes_are_known_before(drawn):
     )
     plan = plan_of(rows, class_ids=ids)
     found = dict(zip(plan.rows["key"], plan.rows["record_size"], strict=True))
-    assert list(plan.rows["class_id"]) == [ids[label] for label in plan.rows["label"]]
+    labels_in_order = plan.rows["label"]
+    assert list(plan.rows["feature/label"]) == [ids[name] for name in labels_in_order]
     for size, height, width, image_format, label, key in drawn:
         record = records.serialize(
             {
@@ -759,7 +760,7 @@ def test_few_bytes_are_held_at_once(tmp_path, columns, options, most):
 def test_measuring_tells_what_is_stored(image_dir, workers):
     """The bytes of each converted image, in order; progress is told of all."""
     rows = inspected(image_dir)
-    rows = rows[rows["conversion"] != ""].assign(class_id=0)
+    rows = rows[rows["conversion"] != ""].assign(**{"feature/label": 0})
     told = []
     with engines.LocalEngine(workers, patience=0) as engine:
         sizes = shards.measure_stored(

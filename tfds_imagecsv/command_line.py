@@ -117,6 +117,10 @@ def _how_to_parse(annotation: str) -> dict[str, Any]:
     """Returns how `argparse` is to read values of a field with this annotation."""
     if annotation == "bool":
         return {"type": _json, "nargs": "?", "const": True, "metavar": "true|false"}
+    if annotation.startswith("str | Sequence[str]"):
+        return {"nargs": "+", "action": _OneOrMore, "metavar": "NAME"}
+    if annotation.startswith("Mapping[str, str] | str"):
+        return {"type": _json, "metavar": "all|JSON"}
     if annotation.startswith("Sequence[str]"):
         return {"nargs": "+", "metavar": "NAME"}
     if annotation.startswith("Sequence[int]"):
@@ -124,6 +128,20 @@ def _how_to_parse(annotation: str) -> dict[str, Any]:
     if annotation.startswith("str") or "OrStr |" in annotation:
         return {"metavar": "TEXT"}
     return {"type": _json, "metavar": "VALUE"}
+
+
+class _OneOrMore(argparse.Action):
+    """Takes one text as it is, and several as a list."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        """Stores them."""
+        setattr(namespace, self.dest, values if len(values) > 1 else values[0])
 
 
 def _json(text: str) -> Any:
@@ -178,7 +196,7 @@ def _check(args: dict[str, Any]) -> int:
             plan = plan_lib.make_plan(config, survey)
         except exceptions.ImageCsvError as reason:
             error = reason
-        summary = summary_lib.make_summary(survey, plan)
+        summary = summary_lib.make_summary(survey, plan, label_type=config.label_type)
     except exceptions.ImageCsvError as reason:
         error = reason
     if as_json:

@@ -15,7 +15,7 @@ from typing import Any
 import tensorflow_datasets as tfds
 from PIL import ImageColor
 
-from tfds_imagecsv import exceptions
+from tfds_imagecsv import exceptions, extra_columns, targets
 from tfds_imagecsv.conversions import MAX_SIDES, ImageOptions
 
 # What TFDS can parse in `tfds.load("image_csv/NAME")` (its `core/naming.py`), and
@@ -23,9 +23,9 @@ from tfds_imagecsv.conversions import MAX_SIDES, ImageOptions
 _NAME = re.compile(r"(?!\d+\.\d+\.\d+$)[A-Za-z0-9_\-+][A-Za-z0-9_\-+.]{0,99}")
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
 
-# The fields that are paths of sources; the last one may be missing.
-PATH_FIELDS = ("image_dir", "label_csv", "pinned_splits")
-_COLUMNS = ("filename_column", "label_column", "group_column", "split_column")
+# The fields that are paths of sources; the last two may be missing.
+PATH_FIELDS = ("image_dir", "label_csv", "class_csv", "pinned_splits")
+_COLUMNS = ("filename_column", "group_column", "split_column")
 
 # Pixels of an image that TensorFlow can decode (its `decode_image_op.cc`).
 _MAX_PIXELS = 2**29 - 1
@@ -44,12 +44,19 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
       image_dir: The directory with the images: an absolute path, a path that
         begins with `~`, a remote path such as `gs://...`, or a path relative to
         TFDS's manual directory.
-      label_csv: The CSV with a header and a row for each image; paths as for
-        `image_dir`.
+      label_csv: The table with a row for each image: a CSV with a header, or a file
+        whose name ends with `.tsv` (tabs), `.jsonl` (JSON Lines) or `.parquet`; paths
+        as for `image_dir`.
       filename_column: The name of the column with the images' file names, relative
         to `image_dir`. Default: the first column.
-      label_column: The name of the column with the labels. Default: the second
-        column.
+      label_column: The name of the column with the labels, or with `"multilabel"` and
+        `"regression"` a list of several. Default: the second column.
+      label_type: What a label is: `"class"`, the name of one class; `"multilabel"`,
+        those of any number of classes, in a cell between delimiters or in columns of 0
+        and 1; `"regression"`, a finite number, or one in each of several columns;
+        `"none"`, there are no labels. Default: `"class"`.
+      label_delimiter: What is between the class names of a cell with `"multilabel"`; a
+        cell that is only a delimiter has none. Default: each of the columns is a class.
       group_column: The name of the column with the groups. Images of one group (a
         patient, a scene, a video) go to one split; an empty cell means a group of its
         own. Default: no groups.
@@ -57,10 +64,18 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
         `dev`, `training` and `testing` are understood, other names stay as they are;
         rows with an empty cell are divided by the sizes below. Default: no split is
         given.
+      extra_columns: The columns that become features besides, and their types:
+        `"bool"`, `"int32"`, `"int64"`, `"float32"`, `"float64"` or `"string"`, by name;
+        or `"all"` for all that no other field names, with the types that fit. An empty
+        cell is NaN in a column of floats, an empty string in one of strings, and an
+        error in others. Default: none.
       filename_suffix: What to append to each file name, such as `".png"` where the
         CSV has ids. Default: nothing.
       classes: The class names in the order of their ids. Default: the names found
-        in the CSV, sorted by code point.
+        in the CSV, sorted by code point, or those of the columns of 0 and 1.
+      class_csv: A CSV of the classes in the place of `classes`, with the columns
+        `classname` and `class_id`, whose ids are 0 to n - 1 in any order; other columns
+        are kept in the metadata. Paths as for `image_dir`. Default: none.
       val_size: The size of the `validation` split: a float from 0 to 1 is a
         fraction of each class, an int a count of images; 0: no such split.
         Default: 0.1.
@@ -123,11 +138,15 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
     image_dir: str | os.PathLike[str]
     label_csv: str | os.PathLike[str]
     filename_column: str | None = None
-    label_column: str | None = None
+    label_column: str | Sequence[str] | None = None
+    label_type: str = "class"
+    label_delimiter: str | None = None
     group_column: str | None = None
     split_column: str | None = None
+    extra_columns: Mapping[str, str] | str | None = None
     filename_suffix: str = ""
     classes: Sequence[str] | None = None
+    class_csv: str | os.PathLike[str] | None = None
     val_size: float = 0.1
     test_size: float = 0.1
     folds: int = 0
@@ -182,13 +201,16 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
             )
         self.image_dir = _path("image_dir", self.image_dir)
         self.label_csv = _path("label_csv", self.label_csv)
-        if self.pinned_splits is not None:
-            self.pinned_splits = _path("pinned_splits", self.pinned_splits)
+        for field in ("class_csv", "pinned_splits"):
+            if getattr(self, field) is not None:
+                setattr(self, field, _path(field, getattr(self, field)))
         for field in _COLUMNS:
             _check_text(field, getattr(self, field), optional=True)
         _check_text("filename_suffix", self.filename_suffix, empty=True)
         if self.classes is not None:
             self.classes = _class_names(self.classes)
+        self._check_labels()
+        self.extra_columns = _extra_columns(self.extra_columns)
         self.val_size = _size("val_size", self.val_size)
         self.test_size = _size("test_size", self.test_size)
         held_out = [
@@ -223,6 +245,72 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
         self.max_rejected = _meant(self.max_rejected)
         if self.workers is not None:
             self.workers = _int("workers", self.workers, at_least=1)
+
+    def _check_labels(self) -> None:
+        """Checks the fields that say what the labels are."""
+        _check_choice("label_type", self.label_type, targets.LABEL_TYPES)
+        kind = f"label_type={self.label_type!r}"
+        columns = self.label_column
+        if isinstance(columns, str) or columns is None:
+            _check_text("label_column", columns, optional=True)
+        else:
+            self.label_column = columns = _column_names("label_column", columns)
+            if len(columns) > 1 and self.label_type not in ("multilabel", "regression"):
+                raise exceptions.ConfigError(
+                    f"label_column must be one name with {kind}, got {list(columns)}."
+                    " Several need label_type 'multilabel' or 'regression'."
+                )
+        if self.label_type == "none" and columns is not None:
+            raise exceptions.ConfigError(
+                f"label_column can't be given with {kind}, got {columns!r}"
+            )
+        self._check_delimiter(kind)
+        for field, default in (
+            *(("classes", None), ("class_csv", None)),
+            *(("min_class_size", 1), ("rare_classes", "keep")),
+        ):
+            value = getattr(self, field)
+            if self.label_type not in targets.WITH_CLASSES and value != default:
+                raise exceptions.ConfigError(
+                    f"{field} can't be given with {kind}, which has no classes, got"
+                    f" {value!r}"
+                )
+        if self.classes is not None and self.class_csv is not None:
+            raise exceptions.ConfigError(
+                "classes and class_csv can't both be given, got"
+                f" {list(self.classes)} and {self.class_csv!r}"
+            )
+
+    def _check_delimiter(self, kind: str) -> None:
+        delimiter, columns = self.label_delimiter, self.label_column
+        if delimiter is None:
+            if self.label_type == "multilabel" and not isinstance(columns, tuple):
+                raise exceptions.ConfigError(
+                    f"label_delimiter must be given with {kind}, such as '|', or a list"
+                    " of columns of 0 and 1 as label_column"
+                )
+            return
+        if (
+            not isinstance(delimiter, str)
+            or not delimiter
+            or set(delimiter) & set("\r\n")
+        ):
+            raise exceptions.ConfigError(
+                "label_delimiter must be a string that isn't empty and has no line"
+                f" break, got {delimiter!r}"
+            )
+        if self.label_type != "multilabel":
+            raise exceptions.ConfigError(
+                f"label_delimiter needs label_type='multilabel', got {delimiter!r} with"
+                f" {kind}"
+            )
+        if isinstance(columns, tuple):
+            if len(columns) > 1:
+                raise exceptions.ConfigError(
+                    "label_delimiter and several columns as label_column can't both be"
+                    f" given, got {delimiter!r} and {list(columns)}"
+                )
+            self.label_column = columns[0]
 
     def _check_images(self) -> None:
         """Checks the fields that say what the images are to be."""
@@ -272,6 +360,11 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
             "max_pixels", self.max_pixels, at_least=1, at_most=_MAX_PIXELS
         )
         _check_choice("verify", self.verify, ("decode", "header"))
+
+    @property
+    def label_columns(self) -> int:
+        """How many columns have labels."""
+        return len(self.label_column) if isinstance(self.label_column, tuple) else 1
 
     @property
     def image_options(self) -> ImageOptions:
@@ -391,6 +484,50 @@ def _check_choice(field: str, value: object, choices: Sequence[object]) -> None:
     if not any(type(value) is type(choice) and value == choice for choice in choices):
         shown = ", ".join(map(repr, choices))
         raise exceptions.ConfigError(f"{field} must be one of {shown}, got {value!r}")
+
+
+def _column_names(field: str, names: object) -> tuple[str, ...]:
+    if not isinstance(names, Sequence) or isinstance(names, str | bytes) or not names:
+        raise exceptions.ConfigError(
+            f"{field} must be the name of a column, or a list of names, got {names!r}"
+        )
+    for name in names:
+        _check_text(field, name)
+    columns = tuple(name.strip() for name in names)
+    if len(set(columns)) < len(columns):
+        raise exceptions.ConfigError(
+            f"{field} must name different columns, got {list(columns)}"
+        )
+    return columns
+
+
+def _extra_columns(extra: object) -> Mapping[str, str] | str | None:
+    """Returns the types of extra columns by their names.
+
+    Raises:
+      ConfigError: if they aren't such; all that is wrong is named.
+    """
+    if extra is None or extra == extra_columns.ALL:
+        return extra
+    if not isinstance(extra, Mapping) or not extra:
+        raise exceptions.ConfigError(
+            "extra_columns must be 'all', or types by the names of columns, such as"
+            f" {{'age': 'int64'}}, got {extra!r}"
+        )
+    wrong = []
+    for name, dtype in extra.items():
+        if not isinstance(name, str) or not name.strip():
+            wrong.append(f"{name!r} can't be the name of a column")
+        elif name.strip() in extra_columns.OWN_FEATURES:
+            wrong.append(f"{name!r} is a feature of each dataset: rename the column")
+        if dtype not in extra_columns.DTYPES:
+            wrong.append(f"{name!r} can't be {dtype!r}")
+    if wrong:
+        raise exceptions.ConfigError(
+            "extra_columns must be types by the names of columns. Types are"
+            f" {', '.join(extra_columns.DTYPES)}. Got: {'; '.join(wrong)}"
+        )
+    return {name.strip(): str(dtype) for name, dtype in extra.items()}
 
 
 def _class_names(classes: object) -> tuple[str, ...]:

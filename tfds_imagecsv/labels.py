@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import collections
-import csv
 import dataclasses
 import functools
-import io
 import itertools
 import posixpath
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from etils import epath
 
-from tfds_imagecsv import exceptions, gc_pause
+from tfds_imagecsv import exceptions, extra_columns, gc_pause, tables, targets
 from tfds_imagecsv.problems import Kind, Problem
-
-if TYPE_CHECKING:
-    import _csv
 
 #: The split whose rows may be without a label.
 UNLABELED = "unlabeled"
@@ -59,16 +53,24 @@ class LabelTable:
         `row` (int64: its number in the CSV; the header is row 1), `key` (str: the
         image's path relative to the image directory, with `/` between folders,
         unique), `label` (str: the class name as written, without the white space
-        around it; empty for none), `group` (str: empty for none) and `given` (str:
-        the split that the CSV gives it, empty for none).
+        around it, or what `targets.Parsed` has as its text; empty for none), `group`
+        (str: empty for none) and `given` (str: the split that the CSV gives it, empty
+        for none). Labels of other types than classes are in `target` besides (see
+        `targets.Parsed`), and each extra column is in one whose name begins with
+        `extra_columns.PREFIX`.
       filename_header: the name of the column with the file names.
       class_names: the names of the classes in the order of their ids.
+      class_columns: the names of the columns of 0 and 1, each a class; None if the
+        names of classes are in cells.
+      extra_columns: the types of the extra columns, by name.
       problems: what is wrong with the rows that aren't in `rows`.
     """
 
     rows: pd.DataFrame
     filename_header: str
     class_names: tuple[str, ...]
+    class_columns: tuple[str, ...] | None
+    extra_columns: Mapping[str, str]
     problems: tuple[Problem, ...]
 
 
@@ -77,33 +79,40 @@ def read_labels(
     path: epath.Path,
     *,
     filename_column: str | None = None,
-    label_column: str | None = None,
+    label_column: str | Sequence[str] | None = None,
+    label_type: str = "class",
+    label_delimiter: str | None = None,
     group_column: str | None = None,
     split_column: str | None = None,
+    extra: Mapping[str, str] | str | None = None,
     filename_suffix: str = "",
     classes: Sequence[str] | None = None,
 ) -> LabelTable:
-    """Reads a label CSV.
+    """Reads a label CSV, or another table that `tables.read_table` reads.
 
-    The CSV has a header, commas between its cells and UTF-8 text, with or without
-    a byte-order mark; cells are quoted as RFC 4180 has it. White space around
-    cells is dropped, blank rows are passed over. Labels are names, never numbers,
-    booleans or missing values: `001`, `true` and `NA` stay as they are written.
+    White space around cells is dropped, blank rows are passed over. Labels are names,
+    unless `label_type` says otherwise, never numbers, booleans or missing values:
+    `001`, `true` and `NA` stay as they are written.
 
     Args:
       path: the CSV.
       filename_column: the name of the column with the images' file names; default
         the first column.
-      label_column: the name of the column with the labels; default the second
-        column.
+      label_column: the name of the column with the labels, or the names of several;
+        default the second column.
+      label_type: one of `targets.LABEL_TYPES`.
+      label_delimiter: what is between the labels of a cell; default: the columns have
+        0 and 1 if the type is "multilabel".
       group_column: the name of the column with the groups; default none.
       split_column: the name of the column with the splits; default none. `val`,
         `valid` and `dev` stand for `validation`, `training` for `train`, `testing`
         for `test`, in upper or lower case; other names stay as they are. In a split
         named `unlabeled`, a label may be empty.
+      extra: the types of further columns, by name; `extra_columns.ALL` for all that
+        nothing else names, with the types that fit; default none.
       filename_suffix: what to append to each file name, such as `".png"`.
       classes: the class names in the order of their ids; default the names found,
-        sorted by code point.
+        sorted by code point, or those of the columns of 0 and 1.
 
     Returns:
       The table of the rows that can be used, and the problems of the others.
@@ -112,21 +121,26 @@ def read_labels(
       SourceError: if no row can be read: there is no such file, it isn't text, it
         has no rows, or not the columns asked for.
     """
-    records = _records(path)
-    number = 0
-    header: list[str] = []
-    while not _is_filled(header) and (cells := next(records, None)) is not None:
-        number += 1
-        header = cells
-    header = [name.strip() for name in header]
+    table = tables.read_table(path, "label_csv", list_delimiter=label_delimiter)
+    header, records, number = table.header, table.records, table.first - 1
     columns = _columns(
         path,
         header,
         filename_column=filename_column,
-        label_column=label_column,
+        **_label_fields(label_type, label_column),
         group_column=group_column,
         split_column=split_column,
     )
+    label_fields = [field for field in columns if field.startswith("label_column")]
+    label_headers = [header[columns[field]] for field in label_fields]
+    is_indicated = label_type == "multilabel" and label_delimiter is None
+    if is_indicated and classes is not None and set(classes) != set(label_headers):
+        raise exceptions.SourceError(
+            f"classes and label_column must have the same names, got {list(classes)}"
+            f" and {label_headers}"
+        )
+    extra_positions = _extra_positions(path, header, extra, set(columns.values()))
+    columns |= extra_positions
     key_of = functools.partial(
         _key, position=columns["filename_column"], suffix=filename_suffix
     )
@@ -154,34 +168,56 @@ def read_labels(
 
     filenames = cells_of["filename_column"]
     nothing = [""] * len(numbers)
-    rows: dict[str, list[Any]] = {
+    parsed = targets.Parsed(nothing, None, {})
+    if label_fields:
+        parsed = targets.parse(
+            label_type,
+            [cells_of[field] for field in label_fields],
+            label_headers,
+            delimiter=label_delimiter,
+            known=None if classes is None or is_indicated else frozenset(classes),
+        )
+    rows: dict[str, Sequence[Any]] = {
         "row": numbers,
         "filename": filenames,
         "key": [_normalized(name + filename_suffix) for name in filenames],
-        "label": cells_of["label_column"],
+        "label": parsed.texts,
         "group": cells_of.get("group_column", nothing),
         "given": nothing,
     }
     if "split_column" in cells_of:
         split_names = cells_of["split_column"]
         rows["given"] = [split_name(name) for name in split_names]
-    found = _problems_of_rows(rows, None if classes is None else frozenset(classes))
+    of_extra = _parse_extra(
+        {name: cells_of[name] for name in extra_positions}, extra or {}
+    )
+    found = _problems_of_rows(rows, label_type, parsed.problems, of_extra.problems)
     problems += found.values()
     usable = [at for at in range(len(numbers)) if at not in found]
     usable.sort(key=rows["key"].__getitem__)
     by_key = np.array(usable, np.int64)
     # Objects, since most of what follows goes through them one by one.
-    table = {
-        name: pd.Series("", index=range(len(by_key)), dtype=object)
-        if rows[name] is nothing
-        else pd.Series(np.array(rows[name], dtype=object)[by_key], dtype=object)
-        for name in _ROWS
-    }
-    names = sorted(set(table["label"]) - {""}) if classes is None else classes
+    kept = {name: rows[name] for name in _ROWS} | of_extra.columns
+    if parsed.values is not None:
+        kept["target"] = parsed.values
+    usable_rows = pd.DataFrame(
+        {
+            name: pd.Series("", index=range(len(by_key)), dtype=object)
+            if values is nothing
+            else pd.Series(
+                np.fromiter(values, object, len(numbers))[by_key], dtype=object
+            )
+            for name, values in kept.items()
+        }
+    ).astype({"row": np.int64})
+    class_columns = tuple(label_headers) if is_indicated else None
+    names = classes or targets.class_names(label_type, usable_rows, class_columns)
     return LabelTable(
-        rows=pd.DataFrame(table).astype({"row": np.int64}),
+        rows=usable_rows,
         filename_header=header[columns["filename_column"]],
         class_names=tuple(names),
+        class_columns=class_columns,
+        extra_columns=of_extra.dtypes,
         problems=tuple(sorted(problems, key=lambda problem: problem.row)),
     )
 
@@ -199,7 +235,7 @@ def _whole_rows(
     """
     whole = []
     for number, cells in zip(numbers, batch, strict=True):
-        if not _is_filled(cells):
+        if not tables.is_filled(cells):
             continue
         if len(cells) == width:
             whole.append((number, cells))
@@ -216,12 +252,34 @@ def _key(cells: list[str], *, position: int, suffix: str) -> str:
     return _normalized(name + suffix) if name else ""
 
 
-def _is_filled(cells: list[str]) -> bool:
-    return any(cell.strip() for cell in cells)
+class _Extra(NamedTuple):
+    """The extra columns: see `LabelTable`; and what is wrong, by position."""
+
+    columns: dict[str, Sequence[Any]]
+    dtypes: dict[str, str]
+    problems: dict[int, tuple[Kind, str]]
+
+
+def _parse_extra(
+    cells_of: Mapping[str, Sequence[str]], extra: Mapping[str, str] | str
+) -> _Extra:
+    found = _Extra({}, {}, {})
+    for prefixed, cells in cells_of.items():
+        name = prefixed.removeprefix(extra_columns.PREFIX)
+        dtype = extra_columns.inferred(cells) if isinstance(extra, str) else extra[name]
+        found.dtypes[name] = dtype
+        found.columns[prefixed], wrong = extra_columns.parse(cells, dtype)
+        for at in wrong:
+            detail = f"{_shortened(cells[at])!r} in {name!r}, which is {dtype},"
+            found.problems.setdefault(at, (Kind.EXTRA_CELL, detail))
+    return found
 
 
 def _problems_of_rows(
-    rows: Mapping[str, list[Any]], known: frozenset[str] | None
+    rows: Mapping[str, Sequence[Any]],
+    label_type: str,
+    of_labels: Mapping[int, tuple[Kind, str]],
+    of_extra: Mapping[int, tuple[Kind, str]],
 ) -> dict[int, Problem]:
     """Returns the first problem of each row that has one, by the row's position."""
     found: dict[int, Problem] = {}
@@ -252,7 +310,7 @@ def _problems_of_rows(
         [
             at
             for at, label in enumerate(rows["label"])
-            if not label and rows["given"][at] != UNLABELED
+            if not label and label_type != "none" and rows["given"][at] != UNLABELED
         ],
         lambda filename, **_: repr(filename),
     )
@@ -263,16 +321,13 @@ def _problems_of_rows(
             _with_line_break(rows[column]),
             lambda column=column, **values: repr(_shortened(values[column])),
         )
-    if known is not None:
-        check(
-            Kind.UNKNOWN_CLASS,
-            [
-                at
-                for at, label in enumerate(rows["label"])
-                if label and label not in known
-            ],
-            lambda label, filename, **_: f"{label!r} for {filename!r}",
-        )
+    for of_cells in (of_labels, of_extra):
+        for at, (kind, detail) in of_cells.items():
+            check(
+                kind,
+                [at],
+                lambda filename, detail=detail, **_: f"{detail} for {filename!r}",
+            )
     check(
         Kind.SPLIT_NAME,
         [
@@ -333,6 +388,61 @@ def _shortened(text: str) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
+def _label_fields(
+    label_type: str, label_column: str | Sequence[str] | None
+) -> dict[str, str | None]:
+    """Returns the names of the columns with labels, each by a name of its own."""
+    if label_type == "none":
+        return {}
+    if label_column is None or isinstance(label_column, str):
+        return {"label_column": label_column}
+    return {f"label_column[{at}]": name for at, name in enumerate(label_column)}
+
+
+def _extra_positions(
+    path: epath.Path,
+    header: Sequence[str],
+    extra: Mapping[str, str] | str | None,
+    used: Collection[int],
+) -> dict[str, int]:
+    """Returns the position of each extra column, from 0, by its prefixed name.
+
+    Raises:
+      SourceError: if there aren't such columns, or features have these names.
+    """
+    if extra is None:
+        return {}
+    names: Iterable[str] = extra
+    if isinstance(extra, str):
+        # A column without a name is the number of the row, as pandas writes it.
+        names = [name for at, name in enumerate(header) if name and at not in used]
+        repeated = [name for name in names if name in extra_columns.OWN_FEATURES]
+        if repeated:
+            raise exceptions.SourceError(
+                f"extra_columns: {', '.join(map(repr, repeated))} in {path} can't be an"
+                " extra column, since features of the dataset have this name. Rename"
+                " the column, or name the extra columns and their types one by one."
+            )
+    found = {name: _position("extra_columns", path, header, name) for name in names}
+    return {extra_columns.PREFIX + name: at for name, at in found.items()}
+
+
+def _position(field: str, path: epath.Path, header: Sequence[str], name: str) -> int:
+    """Returns the position of a column.
+
+    Raises:
+      SourceError: if there isn't one of this name, or several.
+    """
+    found = [at for at, column in enumerate(header) if column == name.strip()]
+    if len(found) != 1:
+        many = "no column has" if not found else f"{len(found)} columns have"
+        shown = ", ".join(map(repr, header))
+        raise exceptions.SourceError(
+            f"{field}: {many} the name {name!r} in {path}. Its columns are: {shown}"
+        )
+    return found[0]
+
+
 def _columns(
     path: epath.Path,
     header: list[str],
@@ -354,103 +464,25 @@ def _columns(
             f"label_csv {path}: the file is empty. Its first row must be a header, such"
             " as 'filename,label', and each row below it an image."
         )
-    if len(header) < 2:
+    if len(header) < 2 and any(field.startswith("label") for field in names):
         raise exceptions.SourceError(
             f"label_csv {path}: there is only one column, {header[0]!r}. Two are"
-            " needed, for file names and labels, with a comma between them."
+            " needed, for file names and labels, with a"
+            f" {tables.delimiter_of(path)} between them."
         )
-    shown = ", ".join(map(repr, header))
     positions: dict[str, int] = {}
     for field, name in names.items():
         if name is None:
             if field in _DEFAULT_POSITIONS:
                 positions[field] = _DEFAULT_POSITIONS[field]
             continue
-        found = [at for at, column in enumerate(header) if column == name.strip()]
-        if len(found) != 1:
-            many = "no column has" if not found else f"{len(found)} columns have"
-            raise exceptions.SourceError(
-                f"{field}: {many} the name {name!r} in {path}. Its columns are: {shown}"
-            )
-        positions[field] = found[0]
+        positions[field] = _position(field.partition("[")[0], path, header, name)
     for (field, at), (other, at_other) in itertools.combinations(positions.items(), 2):
         if at == at_other:
+            shown = ", ".join(map(repr, header))
             raise exceptions.SourceError(
                 f"{field} and {other} are both {header[at]!r} in {path}. Name two"
                 " columns (filename_column defaults to the first, label_column to the"
                 f" second) among: {shown}"
             )
     return positions
-
-
-def _records(path: epath.Path) -> Iterator[list[str]]:
-    """Returns an iterator over the cells of each row, with the header.
-
-    Raises:
-      SourceError: if the file can't be read as text or as CSV.
-    """
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except FileNotFoundError:
-        raise exceptions.SourceError(f"label_csv {path}: no such file.") from None
-    except OSError as error:
-        raise exceptions.SourceError(
-            f"label_csv {path}: it can't be read: {error.strerror or error}"
-        ) from error
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        raise exceptions.SourceError(
-            f"label_csv {path}: line {line} isn't UTF-8 (byte"
-            f" {error.object[error.start]:#04x}). Save the file as 'CSV UTF-8'."
-        ) from None
-    if "\0" in text:
-        line = text.count("\n", 0, text.index("\0")) + 1
-        raise exceptions.SourceError(
-            f"label_csv {path}: line {line} has a zero byte, so it isn't UTF-8 text."
-            " Save the file as 'CSV UTF-8'."
-        )
-    strict = True
-    try:
-        # Not kept: a million lists are slow to make.
-        collections.deque(_parse(text, True), maxlen=0)
-    except csv.Error as error:
-        # Strict parsing refuses white space after a quoted cell, which is
-        # harmless, and a stray quote, which can swallow the rows below it. They
-        # are told apart by the line breaks that come into a cell.
-        strict = False
-        if _has_line_breaks(text):
-            raise exceptions.SourceError(
-                f"label_csv {path}: line {_line_of_error(text)}: {error}. Close each"
-                " quoted cell before the next comma, and write a quote within it twice."
-            ) from None
-    return _parse(text, strict)
-
-
-def _has_line_breaks(text: str) -> bool:
-    """Returns whether a cell has a line break, or would be too large."""
-    try:
-        return any(
-            "\n" in cell or "\r" in cell
-            for cells in _parse(text, False)
-            for cell in cells
-        )
-    except csv.Error:
-        return True
-
-
-def _line_of_error(text: str) -> int:
-    """Returns the line, from 1, at which the first row begins that can't be parsed."""
-    reader = _parse(text, True)
-    line = 1
-    try:
-        for _ in reader:
-            line = reader.line_num + 1
-    except csv.Error:
-        pass
-    return line
-
-
-def _parse(text: str, strict: bool) -> _csv.Reader:
-    return csv.reader(
-        io.StringIO(text, newline=""), skipinitialspace=True, strict=strict
-    )

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import pandas as pd
 from etils import epath
 
-from tfds_imagecsv import exceptions, problems, splits
+from tfds_imagecsv import exceptions, problems, splits, targets
 from tfds_imagecsv.config import ImageCsvConfig
 from tfds_imagecsv.conversions import ImageOptions
 from tfds_imagecsv.selection import select_rows
@@ -23,14 +23,20 @@ class DatasetPlan:
     Attributes:
       image_dir: the directory that the keys are relative to.
       rows: a row for each example, sorted by key, with the columns `key`, `label`
-        (empty for none), `group` (empty for none), `split` (all str), and those of
-        `images.COLUMNS`.
+        (empty for none), `group` (empty for none), `split` (all str), those of
+        `images.COLUMNS` and those of `labels.LabelTable`; and if the labels are
+        numbers, `stratum` (str), the quantiles that they are in.
       options: what the images are to be.
       rejected: the rows that were dropped at the user's wish, sorted by key, with the
         columns `row` (int64), `key`, `label` and `reason` (str).
       unlisted: the images of the directory that no row names, sorted.
       class_names: the names of the classes in the order of their ids.
-      class_counts: the number of examples for each split and class.
+      label_type: what the labels are, one of `targets.LABEL_TYPES`.
+      about_classes: what a class CSV says besides, see `classes.ClassList`.
+      extra_columns: the types of the extra columns, by name.
+      class_counts: the number of examples for each split and class, of which an example
+        may have several; if the labels are numbers, for each split and quantile.
+      split_sizes: the number of examples of each split.
       largest_class_deviation: see `splits.SplitPlan`.
       largest_split_deviation: see `splits.SplitPlan`.
       groups: how many groups there are.
@@ -45,7 +51,11 @@ class DatasetPlan:
     rejected: pd.DataFrame
     unlisted: tuple[str, ...]
     class_names: tuple[str, ...]
+    label_type: str
+    about_classes: Mapping[str, Mapping[str, str]]
+    extra_columns: Mapping[str, str]
     class_counts: Mapping[str, Mapping[str, int]]
+    split_sizes: Mapping[str, int]
     largest_class_deviation: float
     largest_split_deviation: float
     groups: int
@@ -60,15 +70,29 @@ class DatasetPlan:
           max_examples_per_split: how many of each split, 0 or more.
         """
         rows = self.rows.groupby("split").head(max_examples_per_split)
-        found = collections.Counter(zip(rows["split"], rows["label"], strict=True))
+        sizes = collections.Counter(rows["split"])
         return dataclasses.replace(
             self,
             rows=rows,
             class_counts={
-                split: {name: found[split, name] for name in counts}
+                split: _counts_of_classes(
+                    self.label_type, rows[rows["split"] == split], counts
+                )
                 for split, counts in self.class_counts.items()
             },
+            split_sizes={split: sizes[split] for split in self.split_sizes},
         )
+
+
+def _counts_of_classes(
+    label_type: str, rows: pd.DataFrame, names: Iterable[str]
+) -> dict[str, int]:
+    """Returns how many rows each class has, or if the labels are numbers, quantile."""
+    if label_type == "regression":
+        found = collections.Counter(rows["stratum"])
+    else:
+        found = targets.class_sizes(label_type, rows)
+    return {name: found[name] for name in names}
 
 
 def make_plan(config: ImageCsvConfig, survey: Survey) -> DatasetPlan:
@@ -96,10 +120,11 @@ def make_plan(config: ImageCsvConfig, survey: Survey) -> DatasetPlan:
         raise exceptions.SplitError(
             f"No image is left in {survey.label_csv} without the dropped rows."
         )
+    strata = targets.strata(config.label_type, rows, selection.class_names)
     split_plan = splits.plan_splits(
         list(rows["key"]),
-        list(rows["label"]),
-        class_names=selection.class_names,
+        strata.of_row,
+        class_names=strata.names,
         options=splits.SplitOptions(
             val_size=config.val_size,
             test_size=config.test_size,
@@ -111,27 +136,52 @@ def make_plan(config: ImageCsvConfig, survey: Survey) -> DatasetPlan:
         given=list(rows["given"]),
         pinned=list(rows["pinned"]),
     )
+    rows = rows.assign(split=pd.Series(split_plan.splits, dtype=object))
+    sizes = collections.Counter(split_plan.splits)
+    class_counts = split_plan.class_counts
+    if config.label_type == "regression":
+        rows["stratum"] = pd.Series(strata.of_row, dtype=object)
+    elif config.label_type != "class":
+        class_counts = {
+            split: _counts_of_classes(
+                config.label_type, rows[rows["split"] == split], selection.class_names
+            )
+            for split in class_counts
+        }
     return DatasetPlan(
         image_dir=survey.image_dir,
-        rows=rows.assign(split=pd.Series(split_plan.splits, dtype=object)),
+        rows=rows,
         options=config.image_options,
         rejected=selection.rejected,
         unlisted=survey.unlisted,
         class_names=selection.class_names,
-        class_counts=split_plan.class_counts,
+        label_type=config.label_type,
+        about_classes=survey.about_classes,
+        extra_columns=survey.extra_columns,
+        class_counts=class_counts,
+        split_sizes={split: sizes[split] for split in class_counts},
         largest_class_deviation=split_plan.largest_class_deviation,
         largest_split_deviation=split_plan.largest_split_deviation,
         groups=len(set(rows["group"]) - {""}),
         duplicate_sets=selection.copies["digest"].nunique(),
         duplicate_images=len(selection.copies),
-        notes=(*selection.notes, *_about_small_classes(split_plan)),
+        notes=(
+            *selection.notes,
+            *_about_small_classes(
+                {split: class_counts[split] for split in split_plan.stratified}
+                if config.label_type in targets.WITH_CLASSES
+                else {}
+            ),
+        ),
     )
 
 
-def _about_small_classes(split_plan: splits.SplitPlan) -> Iterator[str]:
+def _about_small_classes(
+    class_counts: Mapping[str, Mapping[str, int]],
+) -> Iterator[str]:
     by_class: dict[str, dict[str, int]] = collections.defaultdict(dict)
-    for split in split_plan.stratified:
-        for name, count in split_plan.class_counts[split].items():
+    for split, counts in class_counts.items():
+        for name, count in counts.items():
             by_class[name][split] = count
     small = {name: n for name, n in by_class.items() if 0 in n.values()}
     if small:

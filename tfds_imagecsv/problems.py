@@ -39,6 +39,18 @@ class Kind(enum.Enum):
         "Label that isn't in classes",
         "Correct the label, or add it to the config's classes.",
     )
+    NO_INDICATOR = (
+        "Label that is neither 0 nor 1",
+        "Write 1 where the image is of the column's class, and 0 where it isn't.",
+    )
+    NO_NUMBER = (
+        "Label that isn't a number",
+        "Write a finite number, with a point before its decimals, that float32 has.",
+    )
+    EXTRA_CELL = (
+        "Cell that its column's type can't hold",
+        "Correct the cell or the type; only strings and floats may be empty.",
+    )
     SPLIT_NAME = (
         "Split name that TFDS can't read",
         "Name splits with letters, digits, '_' and '-', and not 'all'.",

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import functools
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import google_crc32c
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     _Ints = npt.NDArray[np.int64]
+
+#: What a feature has in an example.
+Value = bytes | int | float | Sequence[int] | Sequence[float]
 
 #: What a TFRecord file has for each record besides the record: 8 bytes for its length,
 #: and 4 for the checksums of both (`tensorflow/core/lib/io/record_writer.h`).
@@ -34,9 +37,11 @@ MAX_SIZE = (1 << 31) - 1
 
 # The tags of a protocol buffer's fields: (number of the field << 3) | 2, where 2 stands
 # for a length and as many bytes. The numbers are those of TensorFlow's
-# `example.proto` and `feature.proto`: all are 1 but these.
+# `example.proto` and `feature.proto`: all are 1 but these. Numbers are packed: one
+# after the other, in one field.
 _FIELD_1 = b"\x0a"
 _VALUE_OF_MAP = b"\x12"
+_FLOAT_LIST = b"\x12"
 _INT64_LIST = b"\x1a"
 
 # At each of these a number takes one byte more, since each has 7 bits of it. The
@@ -44,17 +49,21 @@ _INT64_LIST = b"\x1a"
 _VARINT_LIMITS = [1 << bits for bits in range(7, 63, 7)]
 
 
-def serialize(features: Mapping[str, bytes | int]) -> bytes:
-    """Returns a serialized `tf.train.Example` whose features have one value each.
+def serialize(features: Mapping[str, Value]) -> bytes:
+    """Returns a serialized `tf.train.Example`.
 
     Args:
-      features: bytes, or whole numbers of 64 bits with a sign, by name.
+      features: by name: bytes, a whole number of 64 bits with a sign, a float, which
+        is kept in 32 bits, or any number of either kind of number; of none, the kind is
+        that of whole numbers.
     """
     # Joined once, since an image takes longer to copy than all else.
     parts: list[bytes] = []
     for name, value in sorted(features.items()):
         if isinstance(value, int):
             parts.append(_int_entry(name, value))
+        elif not isinstance(value, bytes):
+            parts.append(_numbers_entry(name, value))
         else:
             parts += (_start_of_bytes_entry(name, len(value)), value)
     return b"".join((_FIELD_1, _varint(sum(map(len, parts))), *parts))
@@ -64,21 +73,44 @@ def serialized_sizes(features: Mapping[str, _Ints | int]) -> _Ints:
     """Returns how many bytes `serialize` makes of examples.
 
     Args:
-      features: for bytes their lengths, for whole numbers the lengths that
-        `varint_sizes` returns for them, by name; each is one for all or int64 of the
-        shape [examples].
+      features: what `value_sizes` returns for their values, or one size for all, by
+        name; int64 of the shape [examples].
 
     Returns:
       The sizes, int64, shape [examples].
     """
     size: _Ints | int = 0
     for name, value in features.items():
-        # A list of one value, a feature, an entry of the map, one inside the other.
+        # A list of values, a feature, an entry of the map, one inside the other.
         key = len(_key(name))
-        size = size + _field_sizes(
-            key + _field_sizes(_field_sizes(_field_sizes(value)))
-        )
+        size = size + _field_sizes(key + _field_sizes(_field_sizes(_list_sizes(value))))
     return _field_sizes(size)
+
+
+def value_sizes(values: Sequence[Value | str]) -> _Ints:
+    """Returns how many bytes the values of a feature take within its list.
+
+    Args:
+      values: as for `serialize`, or texts, which are encoded as UTF-8; all are of one
+        kind.
+
+    Returns:
+      The sizes, int64, shape [examples]; -1 for no number.
+    """
+    import numpy as np
+
+    count = len(values)
+    if all(isinstance(value, int) for value in values):
+        return varint_sizes(np.fromiter(values, np.int64, count))
+
+    def size(value: Value | str) -> int:
+        if isinstance(value, str):
+            return len(value.encode())
+        if isinstance(value, bytes):
+            return len(value)
+        return len(_packed(value)[1]) or -1
+
+    return np.fromiter(map(size, values), np.int64, count)
 
 
 def varint_sizes(values: _Ints) -> _Ints:
@@ -148,6 +180,28 @@ def _start_of_bytes_entry(name: str, size: int) -> bytes:
     of_value = _VALUE_OF_MAP + _varint(size)
     size += len(of_value) + len(key)
     return b"".join((_FIELD_1, _varint(size), key, of_value, of_feature, of_list))
+
+
+def _list_sizes(sizes: _Ints | int) -> _Ints:
+    """Returns the sizes of lists whose values have these sizes; -1 stands for none."""
+    import numpy as np
+
+    return np.where(np.asarray(sizes) < 0, 0, _field_sizes(np.maximum(sizes, 0)))
+
+
+def _numbers_entry(name: str, value: float | Sequence[int] | Sequence[float]) -> bytes:
+    tag, packed = _packed(value)
+    of_list = _field(_FIELD_1, packed) if packed else b""
+    entry = _key(name) + _field(_VALUE_OF_MAP, _field(tag, of_list))
+    return _field(_FIELD_1, entry)
+
+
+def _packed(value: float | Sequence[int] | Sequence[float]) -> tuple[bytes, bytes]:
+    """Returns the tag of a list of numbers, and their bytes, one after the other."""
+    numbers = (value,) if isinstance(value, int | float) else value
+    if any(isinstance(number, float) for number in numbers):
+        return _FLOAT_LIST, struct.pack(f"<{len(numbers)}f", *numbers)
+    return _INT64_LIST, b"".join(_varint(int(number) % 2**64) for number in numbers)
 
 
 @functools.lru_cache(maxsize=4096)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import numpy as np
 import pandas as pd
 
-from tfds_imagecsv import exceptions, problems, units
+from tfds_imagecsv import exceptions, problems, targets, units
 from tfds_imagecsv.config import ImageCsvConfig, exact_fraction
 from tfds_imagecsv.problems import Kind, Problem
 from tfds_imagecsv.survey import Survey, identical_images, with_first
@@ -78,15 +78,15 @@ def select_rows(config: ImageCsvConfig, survey: Survey) -> Selection:
         found += _duplicates(copies)
     elif config.duplicates == "drop":
         rows = _without_copies(rows, copies, rejected)
-    rare = _rare_classes(rows, config.min_class_size)
+    rare = _rare_classes(config, rows)
     notes += _about_rare_classes(rare, config)
     if config.rare_classes == "error":
-        found += _too_rare(rows, rare)
+        found += _too_rare(config, rows, rare)
     elif config.rare_classes == "drop":
-        rows = _without_classes(rows, rare, rejected)
+        rows = _without_classes(config, rows, rare, rejected)
     class_names = survey.class_names
-    if config.classes is None and rejected:
-        class_names = tuple(sorted(set(rows["label"]) - {""}))
+    if config.classes is None and config.class_csv is None and rejected:
+        class_names = targets.class_names(config.label_type, rows, survey.class_columns)
     together = units.find_units(
         list(rows["group"]), list(rows["digest"]), rows=len(rows)
     )
@@ -210,14 +210,19 @@ def _without_copies(
 
 
 def _without_classes(
-    rows: pd.DataFrame, rare: Mapping[str, int], rejected: list[pd.DataFrame]
+    config: ImageCsvConfig,
+    rows: pd.DataFrame,
+    rare: Mapping[str, int],
+    rejected: list[pd.DataFrame],
 ) -> pd.DataFrame:
     """Returns the rows without those of classes, and adds these to the rejected."""
     reasons = {
         name: f"class with fewer images than min_class_size: {count}"
         for name, count in rare.items()
     }
-    return _without(rows, rows["label"].map(reasons.get), rejected)
+    of_row = targets.of_classes(config.label_type, rows, rare)
+    found = [reasons.get(of_row.get(at, "")) for at in range(len(rows))]
+    return _without(rows, pd.Series(found, index=rows.index, dtype=object), rejected)
 
 
 def _without(
@@ -239,19 +244,23 @@ def _joined(rejected: list[pd.DataFrame]) -> pd.DataFrame:
     return table.astype({"row": np.int64})
 
 
-def _rare_classes(rows: pd.DataFrame, min_class_size: int) -> dict[str, int]:
-    """Returns those classes that have fewer rows, in order, and how many they have."""
-    counts = collections.Counter(rows["label"])
-    del counts[""]
+def _rare_classes(config: ImageCsvConfig, rows: pd.DataFrame) -> dict[str, int]:
+    """Returns those classes that have too few rows, in order, and how many each has."""
+    counts = targets.class_sizes(config.label_type, rows)
     return {
-        name: count for name, count in sorted(counts.items()) if count < min_class_size
+        name: count
+        for name, count in sorted(counts.items())
+        if count < config.min_class_size
     }
 
 
-def _too_rare(rows: pd.DataFrame, rare: Mapping[str, int]) -> Iterator[Problem]:
-    first_rows = rows[rows["label"].isin(list(rare))].groupby("label")["row"].min()
-    for name, row in first_rows.items():
-        yield Problem(Kind.RARE_CLASS, int(row), f"{name!r} has {rare[str(name)]}")
+def _too_rare(
+    config: ImageCsvConfig, rows: pd.DataFrame, rare: Mapping[str, int]
+) -> Iterator[Problem]:
+    for name, count in rare.items():
+        at = list(targets.of_classes(config.label_type, rows, [name]))
+        row = int(rows["row"].iloc[at].min())
+        yield Problem(Kind.RARE_CLASS, row, f"{name!r} has {count}")
 
 
 def _torn(rows: pd.DataFrame, together: units.Units) -> Iterator[Problem]:

@@ -48,9 +48,13 @@ _HEADERS = 1 << 16
 
 # The columns that a row needs in order to be written.
 _NEEDED = (
-    *("row", "key", "class_id", "digest", "format"),
+    *("row", "key", "digest", "format"),
     *("stored_height", "stored_width", "conversion"),
 )
+
+#: The columns that hold the values of features, besides those of the image, begin with
+#: it; what they hold is what `records.serialize` takes, or str.
+FEATURE_PREFIX = "feature/"
 
 
 class ShardRule(Protocol):
@@ -110,7 +114,6 @@ def plan_shards(
     rows: pd.DataFrame,
     splits: Iterable[str],
     *,
-    class_ids: Mapping[str, int],
     options: ImageOptions,
     rule: ShardRule,
     shuffle: bool = True,
@@ -119,9 +122,9 @@ def plan_shards(
     """Plans the order of the records, and the shards.
 
     Args:
-      rows: the examples, with the columns of `plan.DatasetPlan`.
+      rows: the examples, with the columns of `plan.DatasetPlan`, and those of features
+        (see `FEATURE_PREFIX`).
       splits: the names of the splits, in the order in which they are written.
-      class_ids: the id of each label.
       options: what the images are to be.
       rule: how many shards there are, and where they end.
       shuffle: whether the records of a split are in the order of hashes, not in that
@@ -147,7 +150,6 @@ def plan_shards(
         for split, part in of_split.items()
     ]
     ordered = pd.concat(parts, ignore_index=True)
-    ordered["class_id"] = ordered["label"].map(class_ids).astype(np.int64)
     stops = list(itertools.accumulate(map(len, parts)))
     bounds = list(zip([0, *stops], stops, strict=False))
 
@@ -280,7 +282,10 @@ def _record_sizes(
             "image/format": text_sizes(formats),
             "image/height": number_sizes("stored_height"),
             "image/width": number_sizes("stored_width"),
-            "label": number_sizes("class_id"),
+            **{
+                name: records.value_sizes(rows[column].tolist())
+                for name, column in _feature_columns(map(str, rows)).items()
+            },
         }
     )
 
@@ -381,10 +386,19 @@ class _Job(NamedTuple):
 
 def _needed_columns(rows: pd.DataFrame) -> dict[str, list[Any]]:
     """Returns those columns of a plan's rows that are needed to write them."""
-    names = list(_NEEDED)
+    names = [*_NEEDED, *_feature_columns(map(str, rows)).values()]
     if (rows["conversion"] != "").any():
         names += [name for name in Facts._fields if name not in names]
     return {name: rows[name].tolist() for name in names}
+
+
+def _feature_columns(columns: Iterable[str]) -> dict[str, str]:
+    """Returns those of some columns that hold features, by the features' names."""
+    return {
+        column.removeprefix(FEATURE_PREFIX): column
+        for column in columns
+        if column.startswith(FEATURE_PREFIX)
+    }
 
 
 def _rows_of(
@@ -616,7 +630,7 @@ def _refusal(
 
 
 def examples(chunk: Chunk) -> Iterator[dict[str, Any]]:
-    """Yields the features of some rows, in order: bytes or whole numbers, by name.
+    """Yields the features of some rows, in order: what `records.serialize` takes.
 
     Args:
       chunk: where the images are and what they are to be, and the rows.
@@ -629,6 +643,13 @@ def examples(chunk: Chunk) -> Iterator[dict[str, Any]]:
     columns = chunk.columns
     finder = images.Finder(image_dir)
     readers = finder.readers(columns["key"], columns["digest"])
+    features = {
+        name: [value.encode() if isinstance(value, str) else value for value in values]
+        for name, values in (
+            (name, columns[column])
+            for name, column in _feature_columns(columns).items()
+        )
+    }
     for at, (key, read) in enumerate(zip(columns["key"], readers, strict=True)):
         image_format = columns["format"][at]
         try:
@@ -641,12 +662,12 @@ def examples(chunk: Chunk) -> Iterator[dict[str, Any]]:
             row = columns["row"][at]
             raise _refusal(error.kind, row, key, error.detail) from error
         yield {
+            **{name: values[at] for name, values in features.items()},
             "image": content,
             "image/filename": key.encode(),
             "image/format": image_format.encode(),
             "image/height": columns["stored_height"][at],
             "image/width": columns["stored_width"][at],
-            "label": columns["class_id"][at],
         }
 
 

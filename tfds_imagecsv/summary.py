@@ -12,7 +12,7 @@ import rich.box
 import rich.console
 import rich.table
 
-from tfds_imagecsv import images
+from tfds_imagecsv import extra_columns, images, targets
 from tfds_imagecsv.plan import DatasetPlan
 from tfds_imagecsv.problems import Problem
 from tfds_imagecsv.selection import about_copies, about_unlisted_images
@@ -42,8 +42,10 @@ class Summary:
       conversions: how many images are converted for each reason.
       byte_for_byte: how many images are stored as they are.
       wrong_extensions: how many names end as if the image had another format.
-      classes: how many images each class has.
+      classes: how many images each class has, of which an image may have several.
+      extra_columns: the types of the extra columns, by name.
       splits: how many images each split has of each class; None if there is no plan.
+      split_sizes: how many images each split has; None if there is no plan.
       largest_class_deviation: see `splits.SplitPlan`; None if there is no plan.
       largest_split_deviation: likewise.
       duplicates: the names of identical images, a list for each set.
@@ -64,7 +66,9 @@ class Summary:
     byte_for_byte: int
     wrong_extensions: int
     classes: Mapping[str, int]
+    extra_columns: Mapping[str, str]
     splits: Mapping[str, Mapping[str, int]] | None
+    split_sizes: Mapping[str, int] | None
     largest_class_deviation: float | None
     largest_split_deviation: float | None
     duplicates: tuple[tuple[str, ...], ...]
@@ -110,6 +114,12 @@ class Summary:
             ):
                 console.print()
                 console.print(table)
+        if self.extra_columns:
+            console.print(
+                f"\nExtra columns: {extra_columns.shown(self.extra_columns)}",
+                markup=False,
+                soft_wrap=True,
+            )
         for note in self.notes:
             console.print(f"\nNote: {note}", markup=False, soft_wrap=True)
 
@@ -139,25 +149,30 @@ class Summary:
     def _classes_table(self) -> rich.table.Table:
         splits = self.splits or {}
         table = _table("Classes", *splits, "total")
-        for name, count in list(self.classes.items())[:_MAX_CLASSES]:
+        # Quantiles have counts in splits alone.
+        classes = self.classes or _totals(splits)
+        for name, count in list(classes.items())[:_MAX_CLASSES]:
             counts = [f"{split.get(name, 0):,}" for split in splits.values()]
             total = sum(split.get(name, 0) for split in splits.values())
             table.add_row(name, *counts, f"{total if splits else count:,}")
-        if len(self.classes) > _MAX_CLASSES:
-            table.add_row(f"... and {len(self.classes) - _MAX_CLASSES:,} more")
+        if len(classes) > _MAX_CLASSES:
+            table.add_row(f"... and {len(classes) - _MAX_CLASSES:,} more")
         table.add_section()
-        totals = [sum(split.values()) for split in splits.values()]
-        total = sum(totals) if splits else sum(self.classes.values())
+        totals = list((self.split_sizes or {}).values())
+        total = sum(totals) if splits else self.usable_images
         table.add_row("total", *(f"{count:,}" for count in totals), f"{total:,}")
         return table
 
 
-def make_summary(survey: Survey, plan: DatasetPlan | None) -> Summary:
+def make_summary(
+    survey: Survey, plan: DatasetPlan | None, *, label_type: str = "class"
+) -> Summary:
     """Returns what there is, in numbers.
 
     Args:
       survey: what there is.
       plan: what becomes of it, or None if a build would fail.
+      label_type: what the labels are, one of `targets.LABEL_TYPES`.
     """
     rows = survey.rows
     copies = survey.copies
@@ -186,8 +201,10 @@ def make_summary(survey: Survey, plan: DatasetPlan | None) -> Summary:
         conversions=images.count_conversions(rows),
         byte_for_byte=int((rows["conversion"] == "").sum()),
         wrong_extensions=images.count_other_extensions(rows),
-        classes=_counts(rows["label"][rows["label"] != ""]),
+        classes=dict(sorted(targets.class_sizes(label_type, rows).items())),
+        extra_columns=survey.extra_columns,
         splits=plan.class_counts if plan else None,
+        split_sizes=plan.split_sizes if plan else None,
         largest_class_deviation=plan.largest_class_deviation if plan else None,
         largest_split_deviation=plan.largest_split_deviation if plan else None,
         duplicates=tuple(tuple(keys) for _, keys in copies.groupby("digest")["key"]),
@@ -203,6 +220,14 @@ def _table(title: str, *numbers: str) -> rich.table.Table:
     for name in numbers:
         table.add_column(name, justify="right")
     return table
+
+
+def _totals(counts: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
+    """Returns the sums of counts over the splits."""
+    totals: collections.Counter[str] = collections.Counter()
+    for of_split in counts.values():
+        totals.update(of_split)
+    return dict(totals)
 
 
 def _counts(column: pd.Series[Any]) -> dict[str, int]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 import pandas as pd
 from etils import epath
 
-from tfds_imagecsv import exceptions, images, labels, manifest, tfds_private
+from tfds_imagecsv import classes, exceptions, images, labels, manifest, tfds_private
 from tfds_imagecsv.config import PATH_FIELDS, ImageCsvConfig
 from tfds_imagecsv.engines import Engine
 from tfds_imagecsv.problems import Kind, Problem
@@ -29,6 +29,9 @@ class Survey:
         of the label table and of `images.COLUMNS`, and `pinned` (str: the split in
         an earlier manifest, or empty).
       class_names: the names of the classes in the order of their ids.
+      class_columns: see `labels.LabelTable`.
+      about_classes: what a class CSV says besides, see `classes.ClassList`.
+      extra_columns: the types of the extra columns, by name.
       copies: the rows of identical images, see `identical_images`.
       problems: what is wrong with rows and images, in any order.
       unlisted: the images of the directory that no row names, sorted.
@@ -40,6 +43,9 @@ class Survey:
     total_rows: int
     rows: pd.DataFrame
     class_names: tuple[str, ...]
+    class_columns: tuple[str, ...] | None
+    about_classes: Mapping[str, Mapping[str, str]]
+    extra_columns: Mapping[str, str]
     copies: pd.DataFrame
     problems: tuple[Problem, ...]
     unlisted: tuple[str, ...]
@@ -85,6 +91,7 @@ def make_survey(
     *,
     label_csv: epath.Path,
     image_dir: epath.Path,
+    class_csv: epath.Path | None = None,
     pinned_splits: epath.Path | None = None,
     engine: Engine,
 ) -> Survey:
@@ -94,6 +101,7 @@ def make_survey(
       config: what the user asks for.
       label_csv: where the config's `label_csv` is.
       image_dir: where the config's `image_dir` is.
+      class_csv: where the config's `class_csv` is, if it has one.
       pinned_splits: where the config's `pinned_splits` is, if it has one.
       engine: where images are inspected.
 
@@ -108,14 +116,20 @@ def make_survey(
         raise exceptions.SourceError(f"image_dir {image_dir}: not a directory.")
     if label_csv.is_file() and label_csv.stat().length >= _MANY:
         engine.expect_work()
+    given = classes.ClassList(names=tuple(config.classes or ()), about={})
+    if class_csv is not None:
+        given = classes.read_classes(class_csv)
     table = labels.read_labels(
         label_csv,
         filename_column=config.filename_column,
         label_column=config.label_column,
+        label_type=config.label_type,
+        label_delimiter=config.label_delimiter,
         group_column=config.group_column,
         split_column=config.split_column,
+        extra=config.extra_columns,
         filename_suffix=config.filename_suffix,
-        classes=config.classes,
+        classes=given.names or None,
     )
     _check_header(table, label_csv, image_dir, config.filename_suffix)
     earlier = manifest.read_manifest(pinned_splits) if pinned_splits else {}
@@ -146,6 +160,9 @@ def make_survey(
         total_rows=len(table.rows) + len(table.problems),
         rows=rows,
         class_names=table.class_names,
+        class_columns=table.class_columns,
+        about_classes=given.about,
+        extra_columns=table.extra_columns,
         copies=copies,
         problems=(*found, *_conflicting_labels(copies)),
         unlisted=unlisted,

@@ -9,10 +9,9 @@ import os
 import pathlib
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-import numpy as np
 import tensorflow_datasets as tfds
 from etils import epath, epy
 
@@ -21,6 +20,7 @@ from tfds_imagecsv.config import ImageCsvConfig
 from tfds_imagecsv.conversions import ImageOptions
 
 with epy.lazy_imports():
+    from tfds_imagecsv import features as features_lib
     from tfds_imagecsv import images, leftovers, manifest, selection
     from tfds_imagecsv import plan as plan_lib
     from tfds_imagecsv import shards as shards_lib
@@ -56,10 +56,12 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
     """A dataset made of a directory of images and a CSV of labels.
 
     Its features are `image` (uint8 or uint16, height x width x channels), `label`
-    (int64, a class id), `image/filename` (string, relative to the image directory
-    with `/` between folders), `image/format` (string: as which the image is stored,
-    "BMP", "JPEG" or "PNG"), `image/height` and `image/width` (int64, pixels).
-    `as_supervised=True` gives `(image, label)`.
+    (int64, a class id; or as the config's `label_type` says, a sequence of class ids, a
+    float32 or several, or none), the config's `extra_columns`, `image/filename`
+    (string, relative to the image directory with `/` between folders), `image/format`
+    (string: as which the image is stored, "BMP", "JPEG" or "PNG"), `image/height` and
+    `image/width` (int64, pixels).
+    `as_supervised=True` gives `(image, label)`, if there are labels.
 
     The files are stored byte for byte, if they read rightly so, and converted
     otherwise. The whole of the input is checked before a byte is written.
@@ -114,27 +116,34 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
         # TFDS calls this on every load, so it must not need the CSV or the images.
         # The names of the classes are set in `_split_generators`, and restored by
         # TFDS from then on.
-        options = ImageOptions()
-        if isinstance(self.builder_config, ImageCsvConfig):
-            options = self.builder_config.image_options
+        features = self._features({})
         return self.dataset_info_from_configs(
-            features=tfds.features.FeaturesDict(
-                {
-                    "image": tfds.features.Image(
-                        shape=options.shape,
-                        dtype=np.dtype(options.dtype).type,
-                        encoding_format=options.encoding
-                        or ("png" if options.dtype == "uint16" else None),
-                    ),
-                    "label": tfds.features.ClassLabel(),
-                    "image/filename": tfds.features.Text(),
-                    "image/format": tfds.features.Text(),
-                    "image/height": tfds.features.Scalar(dtype=np.int64),
-                    "image/width": tfds.features.Scalar(dtype=np.int64),
-                }
-            ),
-            supervised_keys=("image", "label"),
+            features=features,
+            supervised_keys=("image", "label") if "label" in features else None,
             metadata=tfds.core.MetadataDict(),
+        )
+
+    def _features(self, inferred: Mapping[str, str]) -> tfds.features.FeaturesDict:
+        """Returns the features of the dataset, whose classes have no names yet.
+
+        Args:
+          inferred: the types of the extra columns, if the config doesn't say them.
+        """
+        config = self.builder_config
+        if not isinstance(config, ImageCsvConfig):
+            return features_lib.specification(ImageOptions())
+        extra = config.extra_columns or {}
+        if isinstance(extra, str):
+            extra = inferred
+            built = self.data_path / tfds.core.constants.FEATURES_FILENAME
+            if not extra and built.exists():
+                # What was inferred when the dataset was built.
+                return tfds.features.FeaturesDict.from_config(self.data_path)
+        return features_lib.specification(
+            config.image_options,
+            label_type=config.label_type,
+            label_columns=config.label_columns,
+            extra=extra,
         )
 
     def download_and_prepare(
@@ -278,9 +287,8 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
 
         rule = tfds_private.shard_rule(download_config)
         shard_plan = shards_lib.plan_shards(
-            plan.rows,
+            features_lib.with_values(plan),
             plan.class_counts,
-            class_ids=self._class_ids(plan),
             options=plan.options,
             rule=rule,
             shuffle=shuffle,
@@ -342,11 +350,15 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
     def _generate_examples(
         self, plan: plan_lib.DatasetPlan, split: str
     ) -> Iterator[tuple[str, dict[str, Any]]]:
-        rows = plan.rows[plan.rows["split"] == split]
-        rows = rows.assign(class_id=rows["label"].map(self._class_ids(plan)))
+        rows = features_lib.with_values(plan)
+        rows = rows[rows["split"] == split]
         columns = {str(name): list(values) for name, values in rows.items()}
         chunk = engines.Chunk((plan.image_dir, plan.options), columns)
-        return zip(rows["key"], shards_lib.examples(chunk), strict=True)
+        examples = (
+            features_lib.decoded(example, plan.extra_columns)
+            for example in shards_lib.examples(chunk)
+        )
+        return zip(rows["key"], examples, strict=True)
 
     def _describe(self, plan: plan_lib.DatasetPlan) -> None:
         """Keeps with the dataset what there is besides the records."""
@@ -355,14 +367,11 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
             rejected = plan.rejected.to_csv(index=False, lineterminator="\n")
             path = self.data_path / selection.REJECTED_ROWS_FILENAME
             path.write_text(rejected, encoding="utf-8")
-        tfds_private.set_class_names(self.info.features["label"], plan.class_names)
+        label = features_lib.class_label(self.info.features)
+        if label is not None:
+            tfds_private.set_class_names(label, plan.class_names)
         self.info.metadata.clear()
         self.info.metadata.update(self._metadata(plan))
-
-    @staticmethod
-    def _class_ids(plan: plan_lib.DatasetPlan) -> dict[str, int]:
-        # -1 is TFDS's id for no label.
-        return {"": -1, **{name: at for at, name in enumerate(plan.class_names)}}
 
     def _make_plan(
         self, dl_manager: tfds.download.DownloadManager
@@ -379,6 +388,9 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
         engine = self._engine or engines.LocalEngine(workers=1)
         survey = survey_lib.make_survey(config, **paths, engine=engine)
         plan = plan_lib.make_plan(config, survey)
+        if isinstance(config.extra_columns, str):
+            # Their types are known only now.
+            tfds_private.set_features(self.info, self._features(plan.extra_columns))
         for note in plan.notes:
             warnings.warn(note, exceptions.ImageCsvWarning, stacklevel=2)
         return plan
@@ -421,6 +433,9 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
             "test_size": config.test_size,
             "folds": config.folds,
             "seed": config.seed,
+            "label_type": plan.label_type,
+            "extra_columns": dict(plan.extra_columns),
+            "about_classes": plan.about_classes,
             "class_counts": plan.class_counts,
             "largest_class_deviation": plan.largest_class_deviation,
             "largest_split_deviation": plan.largest_split_deviation,

@@ -40,6 +40,21 @@ def set_class_names(label: tfds.features.ClassLabel, names: Sequence[str]) -> No
     label.names = list(names)
 
 
+def set_features(info: tfds.core.DatasetInfo, features: Any) -> None:
+    """Sets the features of a dataset that were not known when its info was made.
+
+    Args:
+      info: that of the dataset.
+      features: a `FeaturesDict`.
+    """
+    if not hasattr(info, "_features"):
+        raise AttributeError(
+            f"DatasetInfo has no _features any more in tensorflow-datasets"
+            f" {tfds.__version__}: tfds_imagecsv has to be adapted."
+        )
+    info._features = features
+
+
 def progress_bar(total: int, description: str) -> Any:
     """Returns a `tqdm` bar, or what stands for one after `disable_progress_bar`.
 

@@ -24,7 +24,15 @@ import pandas as pd
 from etils import epath
 
 import tfds_imagecsv
-from tfds_imagecsv import engines, images, manifest, shards, survey, tfds_private
+from tfds_imagecsv import (
+    engines,
+    features,
+    images,
+    manifest,
+    shards,
+    survey,
+    tfds_private,
+)
 from tfds_imagecsv import plan as plan_lib
 from tfds_imagecsv.conversions import Stored
 from tfds_imagecsv.pictures import Facts
@@ -101,9 +109,8 @@ def measure(label_csv: str, folder: str) -> Iterator[float]:
         manifest.write_manifest(epath.Path(folder) / manifest.FILENAME, plan.rows)
         yield step()
         shard_plan = shards.plan_shards(
-            plan.rows,
+            features.with_values(plan),
             plan.class_counts,
-            class_ids={name: at for at, name in enumerate(plan.class_names)},
             options=plan.options,
             rule=tfds_private.ShardRule(
                 num_shards=None, min_shard_size=64 << 20, max_shard_size=1 << 30
