@@ -238,7 +238,7 @@ def test_extra_columns_that_cannot_be(tmp_path, lines, extra, message):
 
 def table_of(values, label_type):
     """Returns a label table of numbers, or of names of classes."""
-    text = "|".join if label_type == "multilabel" else repr
+    text = repr if label_type == "regression" else lambda names: "|".join(names) or "|"
     return pd.DataFrame(
         {
             "key": [f"{at}.png" for at in range(len(values))],
@@ -254,12 +254,15 @@ def split_of(rows, strata, **options):
         list(rows["key"]),
         strata.of_row,
         class_names=strata.names,
+        coarse=strata.coarse,
         options=splits.SplitOptions(**options),
     )
     return plan.splits
 
 
-numbers = st.floats(width=32, allow_nan=False, allow_infinity=False)
+numbers = st.floats(width=32, allow_nan=False, allow_infinity=False).map(
+    lambda number: number + 0.0  # as they are read, without -0.0
+)
 
 
 @given(
@@ -335,3 +338,62 @@ def test_combinations_of_labels_are_stratified(drawn):
         assert abs(sum(of_split == split) - share * len(values)) < 1
         for value, size in sizes.items():
             assert abs(found[split, value] - share * size) < 1
+
+
+def drawn_labels(count, classes, seed=0):
+    """Returns classes of rows, of which few rows have the same."""
+    rng = random.Random(seed)
+    names = [f"c{at:02}" for at in range(classes)]
+    rates = [0.4 / (1 + at / 3) for at in range(classes)]
+    return [
+        tuple(
+            name for name, rate in zip(names, rates, strict=True) if rng.random() < rate
+        )
+        for _ in range(count)
+    ]
+
+
+def deviations(values, of_split, split, share):
+    """Returns by how many rows each class differs from its share of a split."""
+    sizes = collections.Counter(name for names in values for name in names)
+    found = collections.Counter(
+        name
+        for names, of in zip(values, of_split, strict=True)
+        if of == split
+        for name in names
+    )
+    return [abs(found[name] - share * size) for name, size in sizes.items()]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_single_rows_go_by_their_rarest_class(seed):
+    """Then classes are nearer to their shares than by chance, or by train first."""
+    values = drawn_labels(2000, 20, seed)
+    rows = table_of(values, "multilabel")
+    strata = targets.strata("multilabel", rows, ())
+    sizes = collections.Counter(values)
+    assert sum(size == 1 for size in sizes.values()) > 400
+
+    def mean_of(strata):
+        of_split = split_of(rows, strata, val_size=0.1, test_size=0.2)
+        found = deviations(values, of_split, "validation", 0.1)
+        found += deviations(values, of_split, "test", 0.2)
+        return sum(found) / len(found)
+
+    by_chance = mean_of(targets.Strata([""] * len(values), ("",)))
+    assert mean_of(strata) < 0.9 * by_chance
+    assert mean_of(strata) < 0.6 * mean_of(strata._replace(coarse=None))
+
+
+def test_added_rows_move_almost_none():
+    """Law 4, for combinations of labels and for quantiles."""
+    values = drawn_labels(2020, 20)
+    numbers = [(random.Random(at).gauss(0, 1),) for at in range(2020)]
+    for label_type, drawn in (("multilabel", values), ("regression", numbers)):
+        rows = table_of(drawn, label_type)
+        sizes = {"val_size": 0.1, "test_size": 0.2}
+        few = rows.iloc[:2000]
+        before = split_of(few, targets.strata(label_type, few, ()), **sizes)
+        after = split_of(rows, targets.strata(label_type, rows, ()), **sizes)
+        moved = sum(one != other for one, other in zip(before, after, strict=False))
+        assert moved <= 60

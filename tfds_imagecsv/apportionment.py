@@ -16,6 +16,7 @@ def apportion(
     fixed: Sequence[Sequence[int]] | None = None,
     drawn: Sequence[Sequence[int]] | None = None,
     priorities: Sequence[int] | None = None,
+    spread: bool = True,
 ) -> list[list[int]]:
     """Rounds the exact share of each class in each split to a whole number.
 
@@ -59,6 +60,7 @@ def apportion(
         Following it where the bounds leave a choice keeps most rows where they are
         when a few are added. Default: none.
       priorities: the rank of each split in the second rule. Default: all equal.
+      spread: whether the second rule holds. Default: it does.
 
     Returns:
       The number of rows for each class (outer list) and split (inner lists), with
@@ -72,6 +74,7 @@ def apportion(
         fixed=fixed or [[0] * len(shares) for _ in class_sizes],
         drawn=drawn or [[0] * len(shares) for _ in class_sizes],
         priorities=priorities or [0] * len(shares),
+        spread=spread,
     )
     counts = [table.best_row(c) for c in range(len(class_sizes))]
     _balance(counts, table)
@@ -94,6 +97,7 @@ class _Table:
         fixed: Sequence[Sequence[int]],
         drawn: Sequence[Sequence[int]],
         priorities: Sequence[int],
+        spread: bool,
     ) -> None:
         total = sum(sizes)
         self._floor = [[size * part // denominator for part in parts] for size in sizes]
@@ -108,7 +112,7 @@ class _Table:
         order = 2 * denominator * (total + 1) * (len(sizes) + 1)
         presence = {}
         for priority in sorted(set(priorities), reverse=True):
-            presence[priority] = order
+            presence[priority] = order if spread else 0
             order *= 2 * len(parts) * (len(sizes) + 1)
         # A split without a row can't be written at all.
         self._no_empty_split = order

@@ -135,6 +135,7 @@ def make_plan(config: ImageCsvConfig, survey: Survey) -> DatasetPlan:
         groups=list(rows["group"]),
         given=list(rows["given"]),
         pinned=list(rows["pinned"]),
+        coarse=strata.coarse,
     )
     rows = rows.assign(split=pd.Series(split_plan.splits, dtype=object))
     sizes = collections.Counter(split_plan.splits)

@@ -124,6 +124,7 @@ def plan_splits(
     groups: Sequence[str] | None = None,
     given: Sequence[str] | None = None,
     pinned: Sequence[str] | None = None,
+    coarse: Sequence[str] | None = None,
 ) -> SplitPlan:
     """Divides rows into stratified splits.
 
@@ -151,6 +152,9 @@ def plan_splits(
       pinned: the split that each row was in before and stays in, or an empty string.
         These rows are counted: the others are assigned so that all of them come as
         near to the shares as they can. Default: none is pinned.
+      coarse: coarser classes of the rows, whose proportions are kept as well where
+        those of the classes leave a choice; then a class that is too small for every
+        split goes to any, and not to train first. Default: there are none.
 
     Returns:
       The plan.
@@ -177,6 +181,7 @@ def plan_splits(
         shares=[shares.get(name, Fraction(0)) for name in names],
         priorities=[_PRIORITY.get(name, 0) for name in names],
         points=units.least(_points(keys, groups, options.seed))[units.unit_of],
+        coarse=None if coarse is None else pd.factorize(np.asarray(coarse, object))[0],
     )
     index = {name: s for s, name in enumerate(names)}
     task.fix(is_pinned, np.array([index[name] for name in splits[is_pinned]], int))
@@ -222,8 +227,10 @@ class _Task:
         shares: Sequence[Fraction],
         priorities: Sequence[int],
         points: npt.NDArray[np.uint64],
+        coarse: _Ints | None = None,
     ) -> None:
         self._classes = classes
+        self._coarse = coarse
         self._class_count = class_count
         self._shares = shares
         self._priorities = priorities
@@ -317,19 +324,36 @@ class _Task:
             two points are equal.
         """
         fixed = self._counts()
-        drawn = self._counts(np.where(which, self._drawn, self.splits))
+        drawn = self._drawn
+        if self._coarse is not None:
+            drawn = self._drawn_of_coarse(which, ranks)
         counts = apportionment.apportion(
             self._class_sizes,
             self._shares,
             fixed=fixed,
-            drawn=drawn,
+            drawn=self._counts(np.where(which, drawn, self.splits)),
             priorities=self._priorities,
+            spread=self._coarse is None,
         )
         at = np.flatnonzero(which)
         in_order = at[np.lexsort((ranks[at], self._points[at], self._classes[at]))]
         more = np.array(counts, np.int64) - np.array(fixed, np.int64)
         splits = np.tile(np.arange(len(self._shares)), self._class_count)
         self.splits[in_order] = np.repeat(splits, more.ravel())
+
+    def _drawn_of_coarse(self, which: npt.NDArray[np.bool_], ranks: _Ints) -> _Ints:
+        """Returns the split that each row would have if coarse classes were to keep."""
+        assert self._coarse is not None
+        task = _Task(
+            classes=np.where(self._classes >= 0, self._coarse, -1),
+            class_count=int(self._coarse.max()) + 1,
+            shares=self._shares,
+            priorities=self._priorities,
+            points=self._points,
+        )
+        task.splits = self.splits.copy()
+        task.assign_single(which, ranks)
+        return task.splits
 
     def _counts(self, splits: _Ints | None = None) -> list[list[int]]:
         """Returns the number of rows for each class and split."""

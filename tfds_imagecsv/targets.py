@@ -214,10 +214,13 @@ class Strata(NamedTuple):
     Attributes:
       of_row: the name of each row's stratum; empty for a row without a label.
       names: the names of the strata.
+      coarse: the name of a coarser stratum of each row, see `splits.plan_splits`; None
+        if there are none.
     """
 
     of_row: Sequence[str]
     names: tuple[str, ...]
+    coarse: Sequence[str] | None = None
 
 
 def strata(label_type: str, rows: pd.DataFrame, names: tuple[str, ...]) -> Strata:
@@ -231,11 +234,28 @@ def strata(label_type: str, rows: pd.DataFrame, names: tuple[str, ...]) -> Strat
     if label_type == "class":
         return Strata(list(rows["label"]), names)
     if label_type == "multilabel":
-        combinations = list(rows["label"])
-        return Strata(combinations, tuple(sorted(set(combinations) - {""})))
+        return _combinations(list(rows["label"]), list(rows["target"]))
     if label_type == "regression":
         return _quantiles(list(rows["label"]), list(rows["target"]))
     return Strata([""] * len(rows), ("",))
+
+
+def _combinations(labels: Sequence[str], values: Sequence[tuple[str, ...]]) -> Strata:
+    """Returns the combinations of classes that rows have.
+
+    A combination of one row goes to one split, whatever its share is. With many of
+    them, classes would be where chance puts them, so such rows go by the rarest of
+    their classes, which has the fewest rows to make up for it.
+    """
+    sizes = collections.Counter(labels)
+    of_class = collections.Counter(name for names in values for name in names)
+    coarse = [
+        min(names, key=lambda name: (of_class[name], name))
+        if names and sizes[label] == 1
+        else f"= {label}"
+        for label, names in zip(labels, values, strict=True)
+    ]
+    return Strata(labels, tuple(sorted(set(labels) - {""})), coarse)
 
 
 def _quantiles(labels: Sequence[str], values: Sequence[tuple[float, ...]]) -> Strata:
