@@ -24,6 +24,7 @@ class Survey:
     Attributes:
       label_csv: the CSV.
       image_dir: the directory that the keys are relative to.
+      table: what the CSV says.
       total_rows: how many rows the CSV has, blank ones and the header apart.
       rows: a row for each image that can be used, sorted by key, with the columns
         of the label table and of `images.COLUMNS`, and `pinned` (str: the split in
@@ -33,10 +34,12 @@ class Survey:
       problems: what is wrong with rows and images, in any order.
       unlisted: the images of the directory that no row names, sorted.
       earlier: split and label of each image in an earlier manifest, by key.
+      unusable: the files of images that can't be used, by key, if they can be read.
     """
 
     label_csv: epath.Path
     image_dir: epath.Path
+    table: labels.LabelTable
     total_rows: int
     rows: pd.DataFrame
     class_names: tuple[str, ...]
@@ -44,6 +47,7 @@ class Survey:
     problems: tuple[Problem, ...]
     unlisted: tuple[str, ...]
     earlier: Mapping[str, tuple[str, str]]
+    unusable: Mapping[str, images.File]
 
 
 def locate_sources(
@@ -108,15 +112,7 @@ def make_survey(
         raise exceptions.SourceError(f"image_dir {image_dir}: not a directory.")
     if label_csv.is_file() and label_csv.stat().length >= _MANY:
         engine.expect_work()
-    table = labels.read_labels(
-        label_csv,
-        filename_column=config.filename_column,
-        label_column=config.label_column,
-        group_column=config.group_column,
-        split_column=config.split_column,
-        filename_suffix=config.filename_suffix,
-        classes=config.classes,
-    )
+    table = read_table(config, label_csv)
     _check_header(table, label_csv, image_dir, config.filename_suffix)
     earlier = manifest.read_manifest(pinned_splits) if pinned_splits else {}
     named = frozenset([*table.rows["key"], *(one.key for one in table.problems)])
@@ -143,6 +139,7 @@ def make_survey(
     return Survey(
         label_csv=label_csv,
         image_dir=image_dir,
+        table=table,
         total_rows=len(table.rows) + len(table.problems),
         rows=rows,
         class_names=table.class_names,
@@ -150,6 +147,28 @@ def make_survey(
         problems=(*found, *_conflicting_labels(copies)),
         unlisted=unlisted,
         earlier=earlier,
+        unusable=inspected.unusable,
+    )
+
+
+def read_table(config: ImageCsvConfig, label_csv: epath.Path) -> labels.LabelTable:
+    """Reads the CSV as a config says.
+
+    Args:
+      config: what the user says about columns, file names and classes.
+      label_csv: where the config's `label_csv` is.
+
+    Raises:
+      SourceError: if the CSV can't be used.
+    """
+    return labels.read_labels(
+        label_csv,
+        filename_column=config.filename_column,
+        label_column=config.label_column,
+        group_column=config.group_column,
+        split_column=config.split_column,
+        filename_suffix=config.filename_suffix,
+        classes=config.classes,
     )
 
 
