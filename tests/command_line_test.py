@@ -343,6 +343,58 @@ def test_build(make_dataset, run, tmp_path):
     )
 
 
+CHANGED = """\
+{path}: the config or the sources of this dataset have changed since it was built:
+  val_size: was 0.1, is 0.2
+  label_csv {root}/labels.csv: of the rows, 1 has changed:
+    row 2: '00.png': label was 'cat', is 'dog'
+Give the config another version, such as version="1.0.1", to keep both datasets. Or \
+build it anew with --overwrite (in Python: \
+DownloadConfig(download_mode=tfds.download.GenerateMode.REUSE_CACHE_IF_EXISTS))."""
+
+
+def test_a_dataset_that_is_stale(make_dataset, run, tmp_path):
+    """`build` and `check` say what has changed, and `--overwrite` builds it anew."""
+    make_dataset()
+    args = ("images", "labels.csv", "--name=pets", "--data_dir=data")
+    assert run("build", *args)[0] == 0
+    for flags in ((), ("--version=1.0.1", "--val_size=0.2")):
+        code, output, _ = run("check", *args, *flags)
+        assert code == 0
+        assert output.endswith("\nA build would succeed.\n")
+    text = (tmp_path / "labels.csv").read_text()
+    (tmp_path / "labels.csv").write_text(text.replace("00.png,cat", "00.png,dog"))
+    args = (*args, "--val_size=0.2")
+    path = "data/image_csv/pets/1.0.0"
+    changed = CHANGED.format(path=path, root=tmp_path)
+    assert run("build", *args) == (1, "", f"Error: {changed}\n")
+    code, output, _ = run("check", *args)
+    assert code == 1
+    assert "20 rows in" in output
+    assert output.endswith(f"\nA build would fail. {changed}\n")
+    code, output, _ = run("check", *args, "--json")
+    found = json.loads(output)
+    assert (code, found["ok"], found["error"]) == (1, False, changed)
+    assert found["rows"] == 20
+    (tmp_path / "images" / "03.png").unlink()
+    code, output, _ = run("check", *args, "--json")
+    error = json.loads(output)["error"]
+    assert error.startswith("1 problem in ")
+    assert error.endswith(
+        f"\n\n{CHANGED}".format(path=path, root=tmp_path).replace(
+            "is 'dog'\n",
+            "is 'dog'\n"
+            f"  image_dir {tmp_path}/images: of the images, 1 is missing:\n"
+            "    '03.png' is missing\n",
+        )
+    )
+    code, output, _ = run("check", *args[:2], "--val_size=0.2", "--data_dir=data")
+    assert "since it was built" not in output
+    args = (*args, "--on_error=skip", "--max_rejected=1", "--overwrite")
+    assert run("build", *args)[0] == 0
+    assert run("check", *args[:-1])[0] == 0
+
+
 def test_overwrite_keeps_what_is_there_if_it_must(make_dataset, run, tmp_path):
     """Unlike `tfds build --overwrite`, which deletes it first."""
     make_dataset()

@@ -87,6 +87,7 @@ def test_facts_from_the_headers(image_dir):
         "orientation": [1] * 6,
         "frames": [1] * 6,
         "size": [(image_dir / file).stat().st_size for file in files],
+        "modified": [(image_dir / file).stat().st_mtime_ns for file in files],
         "stored_height": [5, 1000, 2, 5, 5, 5],
         "stored_width": [7, 3, 1, 7, 7, 7],
         "conversion": [""] * 6,
@@ -554,6 +555,30 @@ def test_remote_images_are_not_all_read_ahead(remote_keys, monkeypatch):
     readers.close()
     assert len(read) <= 18
     assert threading.active_count() < before
+
+
+def test_files_of_images_that_can_not_be_used(image_dir, outside):
+    """Those that can be read are described as those of the others are."""
+    (image_dir / "a.png").write_bytes(b"<html>")
+    (image_dir / "b.png").write_bytes(b"")
+    (image_dir / "c.png").mkdir()
+    (image_dir / "d.png").symlink_to(outside / "x.png")
+    table = inspect(image_dir, "a.png", "b.png", "c.png", "d.png", "e.png")
+    assert len(table.problems) == 5
+    assert table.unusable == {
+        key: images.File(
+            size,
+            images.digest_of((image_dir / key).read_bytes()),
+            (image_dir / key).stat().st_mtime_ns,
+        )
+        for key, size in (("a.png", 6), ("b.png", 0))
+    }
+
+
+def test_nobody_knows_the_times_of_remote_images(remote_keys):
+    """And they aren't those of others."""
+    rows = inspect("ram://many", *remote_keys).rows
+    assert set(rows["modified"]) == {-1}
 
 
 def test_a_relative_image_directory(tmp_path, image_dir, write_png, monkeypatch):

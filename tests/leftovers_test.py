@@ -369,11 +369,28 @@ def of_dataset(found):
 
 def test_a_build_that_finds_another_at_work(server, make_job, data_dir, whole):
     """It waits, and then uses the dataset that the other one has made."""
-    first, second = server(make_job(wait=True), make_job(seed=1))
+    first, second = server(make_job(wait=True), make_job())
     assert first["error"] is second["error"] is None
     assert digests(data_dir) == whole[0]
     sizes = {"train": 256, "validation": 32, "test": 32}
     assert first["splits"] == second["splits"] == sizes
+
+
+def test_a_build_that_finds_one_of_another_config_at_work(
+    server, make_job, data_dir, whole
+):
+    """It waits, and then says that the dataset isn't what it was to make."""
+    first, second = server(make_job(wait=True), make_job(seed=1))
+    assert first["error"] is None
+    assert digests(data_dir) == whole[0]
+    assert second["error"] == (
+        f"StaleDatasetError: {data_dir}/image_csv/pets/1.0.0: the config or the sources"
+        " of this dataset have changed since it was built:\n"
+        "  seed: was 0, is 1\n"
+        'Give the config another version, such as version="1.0.1", to keep both'
+        " datasets. Or build it anew with --overwrite (in Python: DownloadConfig("
+        "download_mode=tfds.download.GenerateMode.REUSE_CACHE_IF_EXISTS))."
+    )
 
 
 def test_another_build_that_overwrites(server, make_job, data_dir, whole):

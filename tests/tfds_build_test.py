@@ -175,7 +175,7 @@ def test_array_record_and_random_access(tfds_build, data_dir):
 
 
 def test_existing_datasets(tfds_build, tmp_path, data_dir):
-    """`--fail_if_exists` keeps one, and `--overwrite` replaces it."""
+    """One that has changed is named, and kept; `--overwrite` replaces it."""
     manual_dir = tmp_path / "manual" / "image_csv"
     shutil.copytree(DUMMY_DATA, manual_dir)
     builder = tfds.builder("image_csv/cifar10", data_dir=data_dir)
@@ -183,9 +183,30 @@ def test_existing_datasets(tfds_build, tmp_path, data_dir):
     builder.download_and_prepare(download_config=download_config)
     labels = (manual_dir / "trainLabels.csv").read_text()
     (manual_dir / "trainLabels.csv").write_text(labels.replace("frog", "newt"))
+    shown = "\n".join(
+        [
+            f"    row {number}: '{line.removesuffix(',frog')}.png': label was 'frog',"
+            " is 'newt'"
+            for number, line in enumerate(labels.splitlines(), 1)
+            if line.endswith(",frog")
+        ][:10]
+    )
     args = ["image_csv/cifar10", IMPORTS, f"--manual_dir={manual_dir.parent}"]
     args.append("--add_name_to_manual_dir")
 
+    process = tfds_build(*args)
+    assert_error(
+        process,
+        f"""\
+{builder.data_path}: the config or the sources of this dataset have changed since it \
+was built:
+  label_csv {manual_dir}/trainLabels.csv: of the rows, 12 have changed:
+{shown}
+    ... and 2 more
+Give the config another version, such as version="1.0.1", to keep both datasets. Or \
+build it anew with --overwrite (in Python: \
+DownloadConfig(download_mode=tfds.download.GenerateMode.REUSE_CACHE_IF_EXISTS)).""",
+    )
     process = tfds_build(*args, "--fail_if_exists")
     assert process.returncode != 0
     assert "the data already exists" in process.stderr

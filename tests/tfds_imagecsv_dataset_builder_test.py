@@ -4,6 +4,7 @@ import csv
 import gc
 import importlib.metadata
 import itertools
+import json
 import pathlib
 import pickle
 import random
@@ -18,7 +19,7 @@ from PIL import Image
 from tensorflow_datasets.core import hashing
 
 import tfds_imagecsv
-from tfds_imagecsv import images
+from tfds_imagecsv import fingerprint, images
 
 DUMMY_DATA = pathlib.Path(__file__).parents[1] / "dummy_data"
 OVERWRITE = tfds.download.GenerateMode.REUSE_CACHE_IF_EXISTS
@@ -370,10 +371,18 @@ def test_images_of_one_name_in_several_folders(make_dataset, make_builder):
 def test_metadata_are_restored(make_dataset, make_builder):
     """A builder that finds the dataset knows what the one that made it knew."""
     config = make_dataset(val_size=0.25, test_size=3, seed=7)
+    label_csv = pathlib.Path(config.label_csv)
     made = prepared(make_builder(config)).info
     found = make_builder(config).info
     assert found.metadata == made.metadata
     counts = found.metadata.pop("class_counts")
+    assert found.metadata.pop("fingerprint") == json.loads(
+        json.dumps(
+            fingerprint.describe(
+                config, fingerprint.digests_of({"label_csv": label_csv})
+            )
+        )
+    )
     assert found.metadata == {
         "tfds_imagecsv_version": importlib.metadata.version("tfds-imagecsv"),
         "val_size": 0.25,
@@ -421,10 +430,9 @@ def test_a_dataset_stands_alone(make_dataset, make_builder, data_dir):
 
 
 def test_a_prepared_dataset_is_reused(make_dataset, make_builder, data_dir, list_tree):
-    """TFDS's default: what is there isn't built again, nor its input looked at."""
+    """TFDS's default: what is there isn't built again."""
     config = make_dataset()
     prepared(make_builder(config))
-    pathlib.Path(config.label_csv).write_text("")
     before = list_tree(data_dir)
     prepared(make_builder(config))
     assert list_tree(data_dir) == before

@@ -21,6 +21,7 @@ from tfds_imagecsv.exceptions import (
     InvalidRowsError,
     SourceError,
     SplitError,
+    StaleDatasetError,
     StorageError,
     WorkerError,
 )
@@ -35,6 +36,7 @@ __all__ = [
     "InvalidRowsError",
     "SourceError",
     "SplitError",
+    "StaleDatasetError",
     "StorageError",
     "WorkerError",
 ]

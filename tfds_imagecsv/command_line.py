@@ -63,8 +63,8 @@ def _parser() -> argparse.ArgumentParser:
         "check",
         help="inspect the images and plan the splits, and build nothing",
         description="Inspects all images and plans the splits, as a build does, and"
-        " shows what there is and what is wrong. The exit code is 1 if a build would"
-        " fail.",
+        " shows what there is and what is wrong, and with --name also what has changed"
+        " since the dataset was built. The exit code is 1 if a build would fail.",
     )
     check.set_defaults(command=_check)
     check.add_argument("--json", action="store_true", help="print JSON, for programs")
@@ -74,7 +74,6 @@ def _parser() -> argparse.ArgumentParser:
         description="Builds the dataset, as `tfds build` does.",
     )
     build.set_defaults(command=_build)
-    build.add_argument("--data_dir", "--data-dir", help="where TFDS keeps datasets")
     build.add_argument(
         "--file_format",
         "--file-format",
@@ -89,6 +88,9 @@ def _parser() -> argparse.ArgumentParser:
         help="build anew what is there; it stays if that can't be done",
     )
     for command in (check, build):
+        command.add_argument(
+            "--data_dir", "--data-dir", help="where TFDS keeps datasets"
+        )
         command.add_argument("images", nargs="?", help="the same as --image_dir")
         command.add_argument("labels", nargs="?", help="the same as --label_csv")
         _add_fields(command.add_argument_group("the config's fields"))
@@ -183,9 +185,9 @@ def _here() -> epath.Path:
 
 
 def _check(args: dict[str, Any]) -> int:
-    as_json = args.pop("json")
+    as_json, data_dir = args.pop("json"), args.pop("data_dir")
     summary = None
-    error: exceptions.ImageCsvError | None = None
+    errors: list[exceptions.ImageCsvError] = []
     try:
         config = _config(args, name=_CHECKED_NAME)
         paths = survey_lib.locate_sources(config, manual_dir=_here)
@@ -195,13 +197,16 @@ def _check(args: dict[str, Any]) -> int:
         try:
             plan = plan_lib.make_plan(config, survey)
         except exceptions.ImageCsvError as reason:
-            error = reason
+            errors.append(reason)
         summary = summary_lib.make_summary(survey, plan, label_type=config.label_type)
+        if config.name != _CHECKED_NAME:
+            ImageCsv(config=config, data_dir=data_dir).raise_if_stale()
     except exceptions.ImageCsvError as reason:
-        error = reason
+        errors.append(reason)
+    error = "\n\n".join(map(str, errors)) or None
     if as_json:
         found = summary.as_json() if summary else {}
-        outcome = {"ok": error is None, "error": error and str(error)}
+        outcome = {"ok": error is None, "error": error}
         print(json.dumps({**outcome, **found}, indent=2, ensure_ascii=False))
     else:
         if summary:
@@ -221,6 +226,7 @@ def _build(args: dict[str, Any]) -> int:
     num_shards, overwrite = args.pop("num_shards"), args.pop("overwrite")
     builder = ImageCsv(config=_config(args), **options)
     if builder.is_prepared() and not overwrite:
+        builder.raise_if_stale()
         print(f"{builder.data_path} is there already; --overwrite builds it anew.")
         return 0
     mode = tfds.download.GenerateMode.REUSE_DATASET_IF_EXISTS

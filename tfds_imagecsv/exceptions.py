@@ -29,6 +29,13 @@ class SplitError(ImageCsvError):
     """The rows can't be divided into the splits that the config asks for."""
 
 
+class StaleDatasetError(ImageCsvError):
+    """The config, the CSV or the images of a dataset that is there have changed.
+
+    The message says what has changed, and what can be done.
+    """
+
+
 class StorageError(ImageCsvError):
     """There is no room for the dataset."""
 

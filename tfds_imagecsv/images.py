@@ -10,7 +10,7 @@ import functools
 import itertools
 import os
 import stat
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, get_type_hints
 
 import xxhash
@@ -43,7 +43,7 @@ _TYPES = {
 }
 
 # The columns that an image's row gets.
-COLUMNS = (*_TYPES, "size", "digest")
+COLUMNS = (*_TYPES, "size", "digest", "modified")
 
 # A link is refused, so that it can be followed with care. Opening a pipe doesn't wait
 # for a writer. Where there are no such flags, each path is looked at before.
@@ -58,13 +58,15 @@ class ImageTable:
     Attributes:
       rows: the rows of the label table whose images can be used, in the same order
         and with the same columns, and besides those of `pictures.Facts` and of
-        `conversions.Stored`, and `size` (int64: bytes of the file) and `digest` (str:
-        see `digest_of`).
+        `conversions.Stored`, and `size` (int64: bytes of the file), `digest` (str:
+        see `digest_of`) and `modified` (int64: see `File`).
       problems: what is wrong with the images of the other rows.
+      unusable: the files of the other rows that could be read, by key.
     """
 
     rows: pd.DataFrame
     problems: tuple[Problem, ...]
+    unusable: Mapping[str, File]
 
 
 def inspect_images(
@@ -127,6 +129,11 @@ def inspect_images(
                 refused.values(), *(of_refused[name] for name in columns), strict=True
             )
         ),
+        unusable={
+            key: one.file
+            for one, key in zip(refused.values(), of_refused["key"], strict=True)
+            if one.file is not None
+        },
     )
 
 
@@ -135,7 +142,8 @@ def _columns(found: Sequence[_Found]) -> dict[str, pd.Series[Any]]:
     import numpy as np
     import pandas as pd
 
-    described, sizes, digests = zip(*found, strict=True) if found else ((), (), ())
+    columns_of = zip(*found, strict=True) if found else ((),) * 4
+    described, sizes, digests, modified = columns_of
     # Many are alike, so each kind is taken apart once.
     kinds = {one: at for at, one in enumerate(dict.fromkeys(described))}
     of_image = np.fromiter(map(kinds.__getitem__, described), np.int64, len(described))
@@ -147,6 +155,7 @@ def _columns(found: Sequence[_Found]) -> dict[str, pd.Series[Any]]:
         **columns,
         "size": pd.Series(sizes, dtype="int64"),
         "digest": pd.Series(digests, dtype=object),
+        "modified": pd.Series(modified, dtype="int64"),
     }
 
 
@@ -230,19 +239,36 @@ def _formats_by_extension() -> dict[str, str]:
     }
 
 
+class File(NamedTuple):
+    """A file as it was read.
+
+    Attributes:
+      size: its bytes.
+      digest: see `digest_of`.
+      modified: when it was modified, in nanoseconds since 1970; -1 if nobody knows, as
+        of remote ones.
+    """
+
+    size: int
+    digest: str
+    modified: int
+
+
 class _Found(NamedTuple):
-    """What an image is, and the size (bytes) and the digest of its file."""
+    """What an image is, and its `File`, which isn't nested, for speed."""
 
     described: tuple[Facts, Stored]
     size: int
     digest: str
+    modified: int
 
 
 class _Refused(NamedTuple):
-    """Why an image can't be used."""
+    """Why an image can't be used, and its file, if that could be read."""
 
     kind: Kind
     detail: str
+    file: File | None
 
 
 def _inspect_chunk(chunk: Chunk) -> list[_Found | _Refused]:
@@ -254,6 +280,7 @@ def _inspect_chunk(chunk: Chunk) -> list[_Found | _Refused]:
     found: list[_Found | _Refused] = []
     keys = chunk.columns["key"]
     for read in finder.readers(keys, [None] * len(keys)):
+        content = None
         try:
             content = read()
             facts = pictures.look_at(
@@ -265,10 +292,15 @@ def _inspect_chunk(chunk: Chunk) -> list[_Found | _Refused]:
                 described = facts, conversions.stored_as(facts, options)
                 known[facts] = described
         except UnusableImageError as error:
-            found.append(_Refused(error.kind, error.detail))
+            file = None if content is None else _file(content, finder.modified)
+            found.append(_Refused(error.kind, error.detail, file))
         else:
-            found.append(_Found(described, len(content), digest_of(content)))
+            found.append(_Found(described, *_file(content, finder.modified)))
     return found
+
+
+def _file(content: bytes, modified: int) -> File:
+    return File(len(content), digest_of(content), modified)
 
 
 def digest_of(content: bytes) -> str:
@@ -286,9 +318,14 @@ def digest_of(content: bytes) -> str:
 
 
 class Finder:
-    """Finds the images of a directory, and those links that lead out of it."""
+    """Finds the images of a directory, and those links that lead out of it.
+
+    Attributes:
+      modified: when the last image that was read was modified; see `File`.
+    """
 
     def __init__(self, image_dir: str | os.PathLike[str]) -> None:
+        self.modified = -1
         self._image_dir = os.fspath(image_dir)
         # Only local file systems have links.
         self._is_local = not is_remote(image_dir)
@@ -367,6 +404,7 @@ class Finder:
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
             if not stat.S_ISREG(status.st_mode):
                 raise UnusableImageError(Kind.UNREADABLE, " is a device or a pipe")
+            self.modified = status.st_mtime_ns
             content = os.read(file, status.st_size + 1)
             while len(content) < status.st_size and (more := os.read(file, 1 << 30)):
                 content += more

@@ -24,6 +24,7 @@ class Survey:
     Attributes:
       label_csv: the CSV.
       image_dir: the directory that the keys are relative to.
+      table: what the CSV says.
       total_rows: how many rows the CSV has, blank ones and the header apart.
       rows: a row for each image that can be used, sorted by key, with the columns
         of the label table and of `images.COLUMNS`, and `pinned` (str: the split in
@@ -36,10 +37,12 @@ class Survey:
       problems: what is wrong with rows and images, in any order.
       unlisted: the images of the directory that no row names, sorted.
       earlier: split and label of each image in an earlier manifest, by key.
+      unusable: the files of images that can't be used, by key, if they can be read.
     """
 
     label_csv: epath.Path
     image_dir: epath.Path
+    table: labels.LabelTable
     total_rows: int
     rows: pd.DataFrame
     class_names: tuple[str, ...]
@@ -50,6 +53,7 @@ class Survey:
     problems: tuple[Problem, ...]
     unlisted: tuple[str, ...]
     earlier: Mapping[str, tuple[str, str]]
+    unusable: Mapping[str, images.File]
 
 
 def locate_sources(
@@ -116,21 +120,7 @@ def make_survey(
         raise exceptions.SourceError(f"image_dir {image_dir}: not a directory.")
     if label_csv.is_file() and label_csv.stat().length >= _MANY:
         engine.expect_work()
-    given = classes.ClassList(names=tuple(config.classes or ()), about={})
-    if class_csv is not None:
-        given = classes.read_classes(class_csv)
-    table = labels.read_labels(
-        label_csv,
-        filename_column=config.filename_column,
-        label_column=config.label_column,
-        label_type=config.label_type,
-        label_delimiter=config.label_delimiter,
-        group_column=config.group_column,
-        split_column=config.split_column,
-        extra=config.extra_columns,
-        filename_suffix=config.filename_suffix,
-        classes=given.names or None,
-    )
+    table, class_list = read_table(config, label_csv, class_csv)
     _check_header(table, label_csv, image_dir, config.filename_suffix)
     earlier = manifest.read_manifest(pinned_splits) if pinned_splits else {}
     named = frozenset([*table.rows["key"], *(one.key for one in table.problems)])
@@ -157,17 +147,50 @@ def make_survey(
     return Survey(
         label_csv=label_csv,
         image_dir=image_dir,
+        table=table,
         total_rows=len(table.rows) + len(table.problems),
         rows=rows,
         class_names=table.class_names,
         class_columns=table.class_columns,
-        about_classes=given.about,
+        about_classes=class_list.about,
         extra_columns=table.extra_columns,
         copies=copies,
         problems=(*found, *_conflicting_labels(copies)),
         unlisted=unlisted,
         earlier=earlier,
+        unusable=inspected.unusable,
     )
+
+
+def read_table(
+    config: ImageCsvConfig, label_csv: epath.Path, class_csv: epath.Path | None
+) -> tuple[labels.LabelTable, classes.ClassList]:
+    """Reads the CSV as a config says, and the classes that it gives.
+
+    Args:
+      config: what the user says about columns, file names and classes.
+      label_csv: where the config's `label_csv` is.
+      class_csv: where the config's `class_csv` is, if it has one.
+
+    Raises:
+      SourceError: if a CSV can't be used.
+    """
+    class_list = classes.ClassList(names=tuple(config.classes or ()), about={})
+    if class_csv is not None:
+        class_list = classes.read_classes(class_csv)
+    table = labels.read_labels(
+        label_csv,
+        filename_column=config.filename_column,
+        label_column=config.label_column,
+        label_type=config.label_type,
+        label_delimiter=config.label_delimiter,
+        group_column=config.group_column,
+        split_column=config.split_column,
+        extra=config.extra_columns,
+        filename_suffix=config.filename_suffix,
+        classes=class_list.names or None,
+    )
+    return table, class_list
 
 
 def _check_header(

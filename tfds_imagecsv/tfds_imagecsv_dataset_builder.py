@@ -21,7 +21,7 @@ from tfds_imagecsv.conversions import ImageOptions
 
 with epy.lazy_imports():
     from tfds_imagecsv import features as features_lib
-    from tfds_imagecsv import images, leftovers, manifest, selection
+    from tfds_imagecsv import fingerprint, images, leftovers, manifest, selection
     from tfds_imagecsv import plan as plan_lib
     from tfds_imagecsv import shards as shards_lib
     from tfds_imagecsv import survey as survey_lib
@@ -95,6 +95,9 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
             self._check_config(config)
         self._has_config = config is not None
         self._plan: plan_lib.DatasetPlan | None = None
+        self._survey: survey_lib.Survey | None = None
+        self._digests: dict[str, str] = {}
+        self._is_known_to_be_fresh = False
         self._engine: engines.Engine | None = None
         super().__init__(config=config, **kwargs)
 
@@ -155,6 +158,8 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
     ) -> None:
         """Builds the dataset, if it isn't there; arguments are those of TFDS.
 
+        One that is there is used as it is, if its config and sources are.
+
         All of the input is checked first: an error leaves the data directory as it
         was. If the `download_config` has a `beam_runner` or `beam_options`, Apache Beam
         inspects the images and writes the shards; else all cores of this machine do.
@@ -165,16 +170,21 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
           SourceError: if the CSV or the image directory can't be used.
           InvalidRowsError: if some rows, or their images, can't be used.
           SplitError: if the rows can't be divided as the config says.
+          StaleDatasetError: if a dataset is there, and its config, its CSV or its
+            images have changed.
           StorageError: if the disk is full.
           WorkerError: if a worker process died.
         """
         config = download_config or tfds.download.DownloadConfig()
+        manual_dir = self._manual_dir(config, download_dir)
         kwargs |= {"download_dir": download_dir, "download_config": config}
         mode = config.download_mode
         if mode == tfds.download.GenerateMode.UPDATE_DATASET_INFO or (
             self.data_path.exists() and not mode.overwrite_dataset
         ):
             leftovers.remove_if_unused(self.data_path)
+            if mode != tfds.download.GenerateMode.UPDATE_DATASET_INFO:
+                self.raise_if_stale(manual_dir=manual_dir)
             super().download_and_prepare(**kwargs)
             return
         with contextlib.ExitStack() as stack:
@@ -187,7 +197,7 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
             if config.beam_runner or config.beam_options:
                 # Its work needs files in the data directory.
                 stack.enter_context(only_build)
-                if self._takes_over(mode):
+                if self._takes_over(mode, manual_dir):
                     return
                 self._engine = stack.enter_context(self._beam_engine(config))
                 self._plan = self._checked_plan(config, download_dir)
@@ -196,20 +206,82 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
                 self._engine = stack.enter_context(engines.LocalEngine(workers))
                 self._plan = self._checked_plan(config, download_dir)
                 stack.enter_context(only_build)
-                if self._takes_over(mode):
+                if self._takes_over(mode, manual_dir):
                     return
             stack.enter_context(leftovers.kept_unless_replaced(self.data_path))
             super().download_and_prepare(**kwargs)
+            self._is_known_to_be_fresh = True
 
-    def _takes_over(self, mode: tfds.download.GenerateMode) -> bool:
-        """Returns whether another build has made the dataset while this one waited."""
+    def raise_if_stale(self, *, manual_dir: epath.PathLike | None = None) -> None:
+        """Compares a dataset that is there with its config, its CSV and its images.
+
+        `download_and_prepare` does this, and reading for the first time, which is what
+        `tfds.load` does. Sources that aren't there aren't compared.
+
+        Args:
+          manual_dir: where relative paths are looked up; default: TFDS's.
+
+        Raises:
+          StaleDatasetError: if something has changed that changes the dataset.
+        """
+        config = self.builder_config
+        if self.data_path.exists() and isinstance(config, ImageCsvConfig):
+            fingerprint.raise_if_stale(
+                config,
+                self.info.metadata.get(fingerprint.METADATA_KEY),
+                data_path=self.data_path,
+                manual_dir=_absolute(epath.Path(manual_dir or self._manual_dir())),
+            )
+            self._is_known_to_be_fresh = True
+
+    def as_dataset(self, *args: Any, **kwargs: Any) -> Any:
+        """Returns the dataset for TensorFlow; arguments are those of TFDS.
+
+        Raises:
+          StaleDatasetError: if its config, its CSV or its images have changed.
+        """
+        self._raise_if_not_known_to_be_fresh()
+        return super().as_dataset(*args, **kwargs)
+
+    def as_data_source(self, *args: Any, **kwargs: Any) -> Any:
+        """Returns the dataset as sequences; arguments are those of TFDS.
+
+        Raises:
+          StaleDatasetError: if its config, its CSV or its images have changed.
+        """
+        self._raise_if_not_known_to_be_fresh()
+        return super().as_data_source(*args, **kwargs)
+
+    def _raise_if_not_known_to_be_fresh(self) -> None:
+        if not self._is_known_to_be_fresh:
+            self.raise_if_stale()
+
+    def _manual_dir(
+        self,
+        config: tfds.download.DownloadConfig | None = None,
+        download_dir: epath.PathLike | None = None,
+    ) -> epath.Path:
+        """Returns the directory of relative paths, as TFDS chooses it."""
+        download_path = epath.Path(download_dir or self.data_dir_root / "downloads")
+        given = config.manual_dir if config else None
+        return epath.Path(given or download_path / "manual")
+
+    def _takes_over(
+        self, mode: tfds.download.GenerateMode, manual_dir: epath.Path
+    ) -> bool:
+        """Returns whether another build has made the dataset while this one waited.
+
+        Raises:
+          StaleDatasetError: if it is another dataset.
+        """
         if mode.overwrite_dataset or not self.is_prepared():
             return False
         self.info.read_from_directory(self.data_path)
+        self.raise_if_stale(manual_dir=manual_dir)
         return True
 
     def _forget_plan(self) -> None:
-        self._engine = self._plan = None
+        self._engine = self._plan = self._survey = None
 
     @contextlib.contextmanager
     def _lack_of_room_explained(self) -> Iterator[None]:
@@ -244,12 +316,11 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
         download_dir: epath.PathLike | None,
     ) -> plan_lib.DatasetPlan:
         """Returns the plan, before TFDS makes a directory."""
-        download_path = epath.Path(download_dir or self.data_dir_root / "downloads")
         # A download manager makes its directories at once.
         with tempfile.TemporaryDirectory() as scratch_dir:
             dl_manager = tfds.download.DownloadManager(
                 download_dir=scratch_dir,
-                manual_dir=config.manual_dir or download_path / "manual",
+                manual_dir=self._manual_dir(config, download_dir),
                 manual_dir_instructions=self.MANUAL_DOWNLOAD_INSTRUCTIONS,
                 dataset_name=self.name,
             )
@@ -367,6 +438,8 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
             rejected = plan.rejected.to_csv(index=False, lineterminator="\n")
             path = self.data_path / selection.REJECTED_ROWS_FILENAME
             path.write_text(rejected, encoding="utf-8")
+        assert self._survey is not None
+        fingerprint.write_sources(self.data_path / fingerprint.FILENAME, self._survey)
         label = features_lib.class_label(self.info.features)
         if label is not None:
             tfds_private.set_class_names(label, plan.class_names)
@@ -386,7 +459,9 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
         config = self.builder_config
         paths = self._locate(dl_manager)
         engine = self._engine or engines.LocalEngine(workers=1)
+        self._digests = fingerprint.digests_of(paths)
         survey = survey_lib.make_survey(config, **paths, engine=engine)
+        self._survey = survey
         plan = plan_lib.make_plan(config, survey)
         if isinstance(config.extra_columns, str):
             # Their types are known only now.
@@ -429,6 +504,7 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
         config = self.builder_config
         return {
             "tfds_imagecsv_version": importlib.metadata.version("tfds-imagecsv"),
+            fingerprint.METADATA_KEY: fingerprint.describe(config, self._digests),
             "val_size": config.val_size,
             "test_size": config.test_size,
             "folds": config.folds,

@@ -51,6 +51,7 @@ def inspect(chunk: engines.Chunk) -> list[images._Found]:
             ),
             100_000 + at,
             images.digest_of(key.encode()),
+            10**18 + at,
         )
         for at, key in enumerate(chunk.columns["key"])
     ]

@@ -1,0 +1,533 @@
+"""What a dataset was made of, and whether its sources are still that.
+
+The metadata of a dataset have the fields of its config, and the digests of the files
+that these name. Beside the records is `sources.json`, which says what each row of the
+CSV was, and its image. Where only sizes and times of images have to be compared, which
+is at each load, neither pandas nor anything else is imported that takes time.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import dataclasses
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import tensorflow_datasets as tfds
+from etils import epath, epy
+
+from tfds_imagecsv import exceptions, images
+from tfds_imagecsv.config import PATH_FIELDS, ImageCsvConfig
+from tfds_imagecsv.pictures import UnusableImageError
+
+with epy.lazy_imports():
+    from tfds_imagecsv import survey as survey_lib
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from tfds_imagecsv.labels import LabelTable
+    from tfds_imagecsv.survey import Survey
+
+FILENAME = "sources.json"
+
+# What the metadata call it.
+METADATA_KEY = "fingerprint"
+
+# The fields of a config that change nothing in the result. Those that are paths don't
+# either: what is found there does.
+_WITHOUT_EFFECT = frozenset(
+    (
+        *(field.name for field in dataclasses.fields(tfds.core.BuilderConfig)),
+        *PATH_FIELDS,
+        "workers",
+    )
+)
+
+# The fields of a config that say how the CSV is read, and no more: whether a dataset
+# would be another one with them is seen in the rows.
+_ABOUT_THE_TABLE = frozenset(
+    (
+        *("filename_column", "label_column", "group_column", "split_column"),
+        "filename_suffix",
+    )
+)
+
+# The lists that are needed at each load, first in the file; all are of one length.
+_STATUS = ("key", "size", "modified")
+_LISTS = (*_STATUS, "digest")
+
+# A file that couldn't be read.
+_NO_FILE = images.File(-1, "", -1)
+
+_REMEDY = (
+    "build it anew with --overwrite (in Python:"
+    " DownloadConfig(download_mode=tfds.download.GenerateMode.REUSE_CACHE_IF_EXISTS))."
+)
+
+# How many of each kind of change are shown: as many as of problems.
+_SHOWN = 10
+
+
+def describe(config: ImageCsvConfig, digests: Mapping[str, str]) -> dict[str, Any]:
+    """Returns what the metadata keep, as values that JSON can hold.
+
+    Args:
+      config: that of the dataset.
+      digests: see `digests_of`.
+    """
+    return {"config": _fields(config), "digests": dict(digests)}
+
+
+def digests_of(paths: Mapping[str, epath.Path]) -> dict[str, str]:
+    """Returns the digests of the files that fields of a config name, by the field.
+
+    Those that can't be read have none; nor have the images, which `sources.json` has
+    one by one.
+
+    Args:
+      paths: the paths that the fields stand for.
+    """
+    found = {}
+    for field, path in paths.items():
+        if field != "image_dir":
+            # Of remote files, each library has errors of its own.
+            with contextlib.suppress(Exception):
+                found[field] = images.digest_of(path.read_bytes())
+    return found
+
+
+def write_sources(path: epath.Path, survey: Survey) -> None:
+    """Writes what the rows of the CSV and their images are.
+
+    It is JSON, an object with a line for each member, those first that are needed at
+    each load: `key`, `size` (bytes; -1 if the image can't be read), `modified`
+    (nanoseconds since 1970; -1 if nobody knows) and `digest` (see `images.digest_of`)
+    are lists of what the rows have that have no problem of their own, sorted by key;
+    `table` are the columns of the label table that aren't empty, and `problems` the
+    other rows.
+
+    Args:
+      path: the file.
+      survey: what there is.
+    """
+    rows, usable = survey.table.rows, survey.rows
+    files: Iterable[Sequence[Any]]
+    files = zip(*(usable[name].tolist() for name in images.File._fields), strict=True)
+    if len(usable) < len(rows):
+        file_of = dict(zip(usable["key"], files, strict=True)) | dict(survey.unusable)
+        files = [file_of.get(key, _NO_FILE) for key in rows["key"]]
+    sizes, digests, modified = zip(*files, strict=True) if len(rows) else ((), (), ())
+    members = {
+        "key": rows["key"].tolist(),
+        "size": sizes,
+        "modified": modified,
+        "digest": digests,
+        "table": _columns(rows),
+        "problems": _bad_rows(survey.table),
+    }
+    path.write_text(_as_text(members), encoding="utf-8")
+
+
+def raise_if_stale(
+    config: ImageCsvConfig,
+    kept: Mapping[str, Any] | None,
+    *,
+    data_path: epath.Path,
+    manual_dir: epath.Path,
+) -> None:
+    """Compares a dataset with its config, its CSV and its images.
+
+    Sources that aren't there, or can't be read, aren't compared. Images are read only
+    if their time has changed, and their size has not. If that was all, the new times
+    are noted, where that is allowed. Remote images aren't looked at.
+
+    Args:
+      config: what the user asks for.
+      kept: what `describe` has returned for the dataset; None if it has nothing, since
+        an earlier version of this package has built it.
+      data_path: where it is.
+      manual_dir: where relative paths are looked up.
+
+    Raises:
+      StaleDatasetError: if something has changed.
+    """
+    if kept is None:
+        return
+    changes = list(_changes(config, kept, data_path / FILENAME, manual_dir))
+    if changes:
+        first, _, last = data_path.name.rpartition(".")
+        shown = "".join(f"\n  {line}" for line in changes)
+        raise exceptions.StaleDatasetError(
+            f"{data_path}: the config or the sources of this dataset have changed since"
+            f" it was built:{shown}\nGive the config another version, such as"
+            f' version="{first}.{int(last) + 1}", to keep both datasets. Or'
+            f" {_REMEDY}"
+        )
+
+
+def _fields(config: ImageCsvConfig) -> dict[str, Any]:
+    """Returns the fields of a config that change the result, as values of JSON."""
+    values = {
+        field.name: getattr(config, field.name)
+        for field in dataclasses.fields(config)
+        if field.name not in _WITHOUT_EFFECT
+    }
+    fields: dict[str, Any] = json.loads(json.dumps(values, default=str))
+    return fields
+
+
+def _changes(
+    config: ImageCsvConfig,
+    kept: Mapping[str, Any],
+    sources: epath.Path,
+    manual_dir: epath.Path,
+) -> Iterator[str]:
+    """Yields the lines that say what has changed."""
+    paths = _paths(config, manual_dir)
+    now, was = digests_of(paths), kept["digests"]
+    changed = _changed_fields(config, kept["config"])
+    has_csv = "label_csv" in now
+    rows: Sequence[str] = ()
+    if has_csv and (
+        now["label_csv"] != was.get("label_csv") or _ABOUT_THE_TABLE & changed.keys()
+    ):
+        rows = _changed_rows(config, paths, sources)
+    for name, values in changed.items():
+        # They change nothing if the rows are the same; without the CSV, nobody knows.
+        # The order of columns of 0 and 1 is that of the classes.
+        is_order = name == "label_column" and config.label_delimiter is None
+        is_order &= config.label_type == "multilabel"
+        if rows or not has_csv or is_order or name not in _ABOUT_THE_TABLE:
+            yield f"{name}: was {values[0]!r}, is {values[1]!r}"
+    for name in PATH_FIELDS:
+        if name not in ("image_dir", "label_csv"):
+            yield from _changed_file(
+                name, paths.get(name), was.get(name), now.get(name)
+            )
+    yield from rows
+    yield from _changed_images(paths["image_dir"], sources)
+
+
+def _paths(config: ImageCsvConfig, manual_dir: epath.Path) -> dict[str, epath.Path]:
+    """Returns the paths that the fields of a config stand for, be they there or not."""
+    values = {name: getattr(config, name) for name in PATH_FIELDS}
+    # An absolute or remote path stays as it is.
+    return {
+        name: manual_dir / epath.Path(value).expanduser()
+        for name, value in values.items()
+        if value is not None
+    }
+
+
+def _changed_fields(
+    config: ImageCsvConfig, kept: Mapping[str, Any]
+) -> dict[str, tuple[Any, Any]]:
+    """Returns what the fields were and are that have changed.
+
+    A field that is newer than the dataset had its default.
+    """
+    defaults = {
+        field.name: json.loads(json.dumps(field.default, default=str))
+        for field in dataclasses.fields(config)
+    }
+    pairs = {
+        name: (kept.get(name, defaults[name]), now)
+        for name, now in _fields(config).items()
+    }
+    # As JSON, in which 1 (an image) isn't 1.0 (all images).
+    return {
+        name: (was, now)
+        for name, (was, now) in pairs.items()
+        if json.dumps(was) != json.dumps(now)
+    }
+
+
+def _changed_file(
+    name: str, path: epath.Path | None, was: str | None, now: str | None
+) -> Iterator[str]:
+    """Yields what has changed in a file that a config may do without."""
+    if path is None and was is not None:
+        yield f"{name}: a file was given, none is"
+    elif path is not None and was is None:
+        yield f"{name} {path}: no file was given"
+    elif now is not None and now != was:
+        yield f"{name} {path}: its content has changed"
+
+
+def _changed_rows(
+    config: ImageCsvConfig, paths: Mapping[str, epath.Path], sources: epath.Path
+) -> list[str]:
+    """Returns the lines that say what has changed in the CSV."""
+    label_csv, class_csv = paths["label_csv"], paths.get("class_csv")
+    if class_csv is not None and not class_csv.exists():
+        class_csv = None
+    place = f"label_csv {label_csv}"
+    members = _read(sources)
+    if members is None:
+        return [f"{place}: its content has changed"]
+    try:
+        table, _ = survey_lib.read_table(config, label_csv, class_csv)
+    except exceptions.SourceError as error:
+        return [f"{place}: its content has changed, and can't be used: {error}"]
+    columns = {"key": table.rows["key"].tolist(), **_columns(table.rows)}
+    names = list(dict.fromkeys(("key", "label", *members["table"], *columns)))
+    then = _rows(
+        {"key": members["key"], **members["table"]}, members["problems"], names
+    )
+    now = _rows(columns, _bad_rows(table), names)
+    number_of = dict(zip(now, _row_numbers(table), strict=True))
+    gone = collections.defaultdict(list)
+    for row in sorted(
+        (collections.Counter(then) - collections.Counter(now)).elements()
+    ):
+        gone[row[0]].append(row)
+    new = (collections.Counter(now) - collections.Counter(then)).elements()
+    changed, added = [], []
+    for row in sorted(new, key=lambda row: (number_of[row], row)):
+        shown = f"row {number_of[row]}: {row[0]!r}"
+        if gone[row[0]]:
+            differences = _differences(names, gone[row[0]].pop(0), row)
+            changed.append(f"{shown}: {differences}")
+        else:
+            added.append(f"{shown} ({row[-1] or repr(row[1])}) is new")
+    left = [row for key in sorted(gone) for row in gone[key]]
+    return _section(
+        f"{place}: of the rows",
+        ("has changed", "have changed", changed),
+        ("is new", "are new", added),
+        (
+            "is gone",
+            "are gone",
+            [f"{row[0]!r} ({row[-1] or repr(row[1])}) is gone" for row in left],
+        ),
+    )
+
+
+def _columns(rows: pd.DataFrame) -> dict[str, list[str]]:
+    """Returns what the rows of a label table say besides keys, unless it is empty."""
+    columns = {
+        str(name): [
+            value if isinstance(value, str) else json.dumps(value, default=str)
+            for value in rows[name]
+        ]
+        for name in rows.columns
+        if name not in ("row", "key")
+    }
+    return {name: values for name, values in columns.items() if any(values)}
+
+
+def _bad_rows(table: LabelTable) -> list[dict[str, str]]:
+    """Returns the rows of a label table that have a problem, in the order of them."""
+    return [
+        {
+            "key": one.key,
+            "label": one.label,
+            "group": one.group,
+            "given": one.given,
+            "problem": one.kind.name.lower(),
+        }
+        for one in table.problems
+    ]
+
+
+def _row_numbers(table: LabelTable) -> list[int]:
+    """Returns the numbers of the rows of a label table, those with a problem last."""
+    return [*table.rows["row"].tolist(), *(one.row for one in table.problems)]
+
+
+def _rows(
+    columns: Mapping[str, Sequence[str]],
+    bad_rows: Sequence[Mapping[str, str]],
+    names: Sequence[str],
+) -> list[tuple[str, ...]]:
+    """Returns the rows of a table as tuples, of which the last member is the problem.
+
+    That a file is named twice isn't taken for one, since the order of the rows says
+    which of them has it, and changes nothing.
+    """
+    length = len(columns["key"])
+    values = [columns.get(name) or [""] * length for name in names]
+    return [
+        *zip(*values, [""] * length, strict=True),
+        *(
+            (
+                *(row.get(name, "") for name in names),
+                row["problem"] if row["problem"] != "repeated" else "",
+            )
+            for row in bad_rows
+        ),
+    ]
+
+
+def _differences(names: Sequence[str], then: Sequence[str], now: Sequence[str]) -> str:
+    """Returns in what two rows differ."""
+    shown = ["split" if name == "given" else name for name in (*names, "problem")]
+    return ", ".join(
+        f"{name} was {old!r}, is {new!r}"
+        for name, old, new in zip(shown, then, now, strict=True)
+        if old != new
+    )
+
+
+def _changed_images(image_dir: epath.Path, sources: epath.Path) -> list[str]:
+    """Returns the lines that say what has changed in the images."""
+    if images.is_remote(image_dir) or not image_dir.is_dir():
+        return []
+    members = _read(sources, _STATUS)
+    if members is None:
+        return []
+    prefix = f"{image_dir}/"
+    changed, missing, unread, suspected = [], [], [], []
+    rows = zip(*(members[name] for name in _STATUS), strict=True)
+    for at, (key, size, modified) in enumerate(rows):
+        if size < 0:
+            unread.append(key)
+            continue
+        try:
+            status = os.stat(prefix + key)  # noqa: PTH116 - for speed
+        except OSError:
+            missing.append(key)
+            continue
+        if status.st_size != size:
+            changed.append(key)
+        elif status.st_mtime_ns != modified:
+            suspected.append(at)
+    if len(missing) == len(members["key"]) - len(unread):
+        return []  # the directory was emptied, or what was mounted there isn't any more
+    finder = images.Finder(image_dir)
+    if suspected:
+        changed += _changed_content(finder, sources, suspected)
+    readable = [key for key in unread if _can_be_read(finder, key)]
+    return _section(
+        f"image_dir {image_dir}: of the images",
+        (
+            "has changed",
+            "have changed",
+            [f"{key!r} has changed" for key in sorted(changed)],
+        ),
+        ("is missing", "are missing", [f"{key!r} is missing" for key in missing]),
+        (
+            "can be read now",
+            "can be read now",
+            [f"{key!r} can be read now" for key in readable],
+        ),
+    )
+
+
+def _changed_content(
+    finder: images.Finder, sources: epath.Path, suspected: Sequence[int]
+) -> list[str]:
+    """Reads images whose time has changed, and returns those that have changed.
+
+    If none has, their new times are noted, so that they aren't read again.
+    """
+    members = _read(sources)
+    assert members is not None
+    changed = []
+    for at in suspected:
+        key = members["key"][at]
+        try:
+            digest = images.digest_of(finder.read(key))
+        except UnusableImageError:
+            digest = ""
+        if digest == members["digest"][at]:
+            members["modified"][at] = finder.modified
+        else:
+            changed.append(key)
+    if not changed and not images.is_remote(sources):
+        # The dataset may be another user's, or on a disk that can only be read.
+        with contextlib.suppress(OSError):
+            _replace(sources, _as_text(members))
+    return changed
+
+
+def _can_be_read(finder: images.Finder, key: str) -> bool:
+    try:
+        finder.read(key)
+    except UnusableImageError:
+        return False
+    return True
+
+
+def _section(place: str, *kinds: tuple[str, str, Sequence[str]]) -> list[str]:
+    """Returns lines about some kinds of changes, unless there are none.
+
+    Args:
+      place: what has changed.
+      *kinds: what is said of one, what is said of several, and a line for each.
+    """
+    kinds = tuple(kind for kind in kinds if kind[2])
+    if not kinds:
+        return []
+    counts = [
+        f"{len(found):,} {one if len(found) == 1 else many}"
+        for one, many, found in kinds
+    ]
+    lines = [f"{place}, {', '.join(counts)}:"]
+    for _, _, found in kinds:
+        lines += [f"  {line}" for line in found[:_SHOWN]]
+        if len(found) > _SHOWN:
+            lines.append(f"  ... and {len(found) - _SHOWN:,} more")
+    return lines
+
+
+def _as_text(members: Mapping[str, Any]) -> str:
+    lines = [
+        f"{json.dumps(name)}: {json.dumps(value, ensure_ascii=False)}"
+        for name, value in members.items()
+    ]
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def _read(path: epath.Path, names: Sequence[str] = ()) -> dict[str, Any] | None:
+    """Returns the first members of `sources.json`, or all.
+
+    Args:
+      path: the file.
+      names: those that are needed; default: all.
+
+    Returns:
+      The members; None if there is no such file.
+
+    Raises:
+      StaleDatasetError: if it is damaged.
+    """
+    if not path.exists():
+        return None
+    members: dict[str, Any] = {}
+    try:
+        for line in path.read_bytes().decode().split("\n"):
+            name, colon, value = line.removesuffix(",").partition(": ")
+            if colon:
+                members[json.loads(name)] = json.loads(value)
+            if names and len(members) == len(names):
+                break
+        lengths = {len(members[name]) for name in names or _LISTS}
+        is_whole = len(lengths) == 1 and (
+            names or {"table", "problems"} < members.keys()
+        )
+    except (KeyError, TypeError, ValueError):
+        is_whole = False
+    if not is_whole:
+        raise exceptions.StaleDatasetError(
+            f"{path}: this file of the dataset is damaged, so nobody knows whether the"
+            f" CSV and the images have changed. Mend it, or {_REMEDY}"
+        )
+    return members
+
+
+def _replace(path: epath.Path, text: str) -> None:
+    """Writes a file anew, with the same permissions, at once."""
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        shutil.copymode(path, temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
