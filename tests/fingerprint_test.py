@@ -58,12 +58,18 @@ class Dataset:
         self.sources = self.data_path / "sources.json"
         self._write_png, self._write_csv = write_png, write_csv
         self.config = self.plan = None
+        self._time = 0
 
     def write_image(self, key, **kwargs):
         """Writes an image of another time."""
         path = self.images / key
         self._write_png(path, **kwargs)
-        os.utime(path, (1, len(list(self.images.iterdir()))))
+        self.touch(path)
+
+    def touch(self, path):
+        """Gives a file a time that no other has."""
+        self._time += 1
+        os.utime(path, (self._time, self._time))
 
     def write_rows(self, rows, header=HEADER):
         """Writes the CSV."""
@@ -717,7 +723,7 @@ def test_stale_is_what_would_be_another_dataset(
         elif kind == "image":
             dataset.write_image(ROWS[at][0], seed=other)
         elif kind == "touch":
-            os.utime(dataset.images / ROWS[at][0], (other, other))
+            dataset.touch(dataset.images / ROWS[at][0])
     dataset.write_rows(rows)
     try:
         dataset.raise_if_stale()
