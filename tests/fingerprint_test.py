@@ -292,6 +292,27 @@ def test_a_field_that_is_newer_than_the_dataset(dataset):
     assert dataset.changes(dataset.config_with(seed=1)) == "  seed: was 0, is 1"
 
 
+@dataclasses.dataclass(kw_only=True, eq=False)
+class MyConfig(tfds_imagecsv.ImageCsvConfig):
+    """A config with fields of a user's own."""
+
+    sites: list[str] = dataclasses.field(default_factory=list)
+    scale: tuple[int, ...] = (1, 2)
+
+
+def test_fields_of_a_user(dataset):
+    """They count like any others, and so do lists and tuples."""
+    dataset.make()
+    values = {
+        field.name: getattr(dataset.config, field.name)
+        for field in dataclasses.fields(dataset.config)
+    }
+    dataset.raise_if_stale(MyConfig(**values))
+    assert dataset.changes(MyConfig(**values, sites=["x"], scale=(3,))) == (
+        "  sites: was [], is ['x']\n  scale: was [1, 2], is [3]"
+    )
+
+
 def test_another_column(dataset):
     """The field is named, and the rows that differ."""
     dataset.make()
