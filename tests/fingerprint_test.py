@@ -58,12 +58,18 @@ class Dataset:
         self.sources = self.data_path / "sources.json"
         self._write_png, self._write_csv = write_png, write_csv
         self.config = self.plan = None
+        self._time = 0
 
     def write_image(self, key, **kwargs):
         """Writes an image of another time."""
         path = self.images / key
         self._write_png(path, **kwargs)
-        os.utime(path, (1, len(list(self.images.iterdir()))))
+        self.touch(path)
+
+    def touch(self, path):
+        """Gives a file a time that no other has."""
+        self._time += 1
+        os.utime(path, (self._time, self._time))
 
     def write_rows(self, rows, header=HEADER):
         """Writes the CSV."""
@@ -284,6 +290,27 @@ def test_a_field_that_is_newer_than_the_dataset(dataset):
     del dataset.kept["config"]["seed"]
     dataset.raise_if_stale()
     assert dataset.changes(dataset.config_with(seed=1)) == "  seed: was 0, is 1"
+
+
+@dataclasses.dataclass(kw_only=True, eq=False)
+class MyConfig(tfds_imagecsv.ImageCsvConfig):
+    """A config with fields of a user's own."""
+
+    sites: list[str] = dataclasses.field(default_factory=list)
+    scale: tuple[int, ...] = (1, 2)
+
+
+def test_fields_of_a_user(dataset):
+    """They count like any others, and so do lists and tuples."""
+    dataset.make()
+    values = {
+        field.name: getattr(dataset.config, field.name)
+        for field in dataclasses.fields(dataset.config)
+    }
+    dataset.raise_if_stale(MyConfig(**values))
+    assert dataset.changes(MyConfig(**values, sites=["x"], scale=(3,))) == (
+        "  sites: was [], is ['x']\n  scale: was [1, 2], is [3]"
+    )
 
 
 def test_another_column(dataset):
@@ -717,7 +744,7 @@ def test_stale_is_what_would_be_another_dataset(
         elif kind == "image":
             dataset.write_image(ROWS[at][0], seed=other)
         elif kind == "touch":
-            os.utime(dataset.images / ROWS[at][0], (other, other))
+            dataset.touch(dataset.images / ROWS[at][0])
     dataset.write_rows(rows)
     try:
         dataset.raise_if_stale()

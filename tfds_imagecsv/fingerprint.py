@@ -178,8 +178,13 @@ def _fields(config: ImageCsvConfig) -> dict[str, Any]:
         for field in dataclasses.fields(config)
         if field.name not in _WITHOUT_EFFECT
     }
-    fields: dict[str, Any] = json.loads(json.dumps(values, default=str))
-    return fields
+    return _as_json(values)
+
+
+def _as_json(values: dict[str, Any]) -> dict[str, Any]:
+    """Returns values as they come back from JSON."""
+    back: dict[str, Any] = json.loads(json.dumps(values, default=str))
+    return back
 
 
 def _changes(
@@ -233,13 +238,13 @@ def _changed_fields(
     A field that is newer than the dataset had its default.
     """
     defaults = {
-        field.name: json.loads(json.dumps(field.default, default=str))
+        field.name: field.default
+        if field.default_factory is dataclasses.MISSING
+        else field.default_factory()
         for field in dataclasses.fields(config)
     }
-    pairs = {
-        name: (kept.get(name, defaults[name]), now)
-        for name, now in _fields(config).items()
-    }
+    then = _as_json(defaults) | kept
+    pairs = {name: (then[name], now) for name, now in _fields(config).items()}
     # As JSON, in which 1 (an image) isn't 1.0 (all images).
     return {
         name: (was, now)
