@@ -184,7 +184,7 @@ def test_what_is_kept_of_the_config(dataset, tmp_path):
     own = {field.name for field in dataclasses.fields(tfds_imagecsv.ImageCsvConfig)}
     assert own - set(dataset.kept["config"]) == {
         *("name", "version", "release_notes", "supported_versions", "description"),
-        *("tags", "image_dir", "label_csv", "pinned_splits", "workers"),
+        *("tags", "image_dir", "label_csv", "class_csv", "pinned_splits", "workers"),
     }
     assert dataset.kept["config"]["classes"] == ["dog", "cat"]
     assert str(tmp_path) not in json.dumps(dataset.kept)
@@ -206,6 +206,8 @@ def test_names_and_labels_of_all_scripts(dataset):
 # The config
 
 OTHERS = {
+    "label_type": "none",
+    "extra_columns": {"group": "string"},
     "classes": ["dog", "cat"],
     "val_size": 0.2,
     "test_size": 1,
@@ -261,9 +263,57 @@ def test_fields_that_change_nothing(dataset, fields):
     dataset.raise_if_stale(dataset.config_with(**fields))
 
 
+def test_another_delimiter(dataset):
+    """It says so, whether or not a cell has it."""
+    dataset.make(label_type="multilabel", label_delimiter="|")
+    config = dataset.config_with(label_type="multilabel", label_delimiter=";")
+    assert dataset.changes(config) == "  label_delimiter: was '|', is ';'"
+
+
+def test_another_order_of_columns_of_0_and_1(dataset):
+    """It is that of the classes, so other ids are in the records."""
+    rows = [(f"{at}.png", "1", "0", "") for at in range(3)]
+    fields = {"label_type": "multilabel", "group_column": None}
+    dataset.make(rows, label_column=["label", "group"], **fields)
+    config = dataset.config_with(label_column=["group", "label"], **fields)
+    assert dataset.changes(config) == (
+        "  label_column: was ['label', 'group'], is ['group', 'label']"
+    )
+
+
+def test_another_cell_of_an_extra_column(dataset):
+    """A changed cell of it is a changed row."""
+    dataset.make(extra_columns={"group": "string"})
+    dataset.write_rows([("a.png", "cat", "h", ""), *ROWS[1:]])
+    assert dataset.changes() == (
+        "  label_csv ROOT/labels.csv: of the rows, 1 has changed:\n"
+        "    row 2: 'a.png': group was 'g', is 'h', extra/group was 'g', is 'h'"
+    )
+
+
+def test_another_class_csv(dataset, tmp_path):
+    """Its content counts, wherever it is."""
+    path = tmp_path / "classes.csv"
+    path.write_text("classname,class_id\ncat,0\ndog,1\n")
+    dataset.make(class_csv=path)
+    moved = path.rename(tmp_path / "moved.csv")
+    dataset.raise_if_stale()
+    dataset.raise_if_stale(dataset.config_with(class_csv=moved))
+    path.write_text("classname,class_id\ncat,1\ndog,0\n")
+    assert dataset.changes() == "  class_csv ROOT/classes.csv: its content has changed"
+    assert dataset.changes(dataset.config_with(class_csv=None)) == (
+        "  class_csv: a file was given, none is"
+    )
+
+
 def test_all_fields_are_tested(dataset):
     """A new field needs a decision."""
-    tested = {*OTHERS, *fingerprint._WITHOUT_EFFECT, *fingerprint._ABOUT_THE_TABLE}
+    tested = {
+        "label_delimiter",
+        *OTHERS,
+        *fingerprint._WITHOUT_EFFECT,
+        *fingerprint._ABOUT_THE_TABLE,
+    }
     own = {field.name for field in dataclasses.fields(tfds_imagecsv.ImageCsvConfig)}
     assert tested == own
 
