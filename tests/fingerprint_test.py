@@ -308,14 +308,12 @@ def test_another_class_csv(dataset, tmp_path):
 
 def test_all_fields_are_tested(dataset):
     """A new field needs a decision."""
-    tested = {
-        "label_delimiter",
-        *OTHERS,
-        *fingerprint._WITHOUT_EFFECT,
-        *fingerprint._ABOUT_THE_TABLE,
+    undecided = {
+        field.name for field in dataclasses.fields(tfds_imagecsv.ImageCsvConfig)
     }
-    own = {field.name for field in dataclasses.fields(tfds_imagecsv.ImageCsvConfig)}
-    assert tested == own
+    for decided in (OTHERS, fingerprint._WITHOUT_EFFECT, fingerprint._ABOUT_THE_TABLE):
+        undecided -= set(decided)
+    assert undecided == {"label_delimiter"}  # see above
 
 
 def test_several_fields(dataset):

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
+import readme_home
 import tensorflow_datasets as tfds
-from PIL import Image
 
 import tfds_imagecsv
 from tfds_imagecsv import splits
@@ -22,16 +22,9 @@ BLOCKS = re.findall(
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
-    """Makes a home directory that has the README's pets."""
+    """Makes a home directory that has the README's files."""
     home = tmp_path_factory.mktemp("home")
-    images = home / "pets" / "images"
-    images.mkdir(parents=True)
-    rows = ["filename,label"]
-    for at in range(60):
-        name = f"{at}.png"
-        Image.new("RGB", (40 + at, 50), (at, 2 * at, 3 * at)).save(images / name)
-        rows.append(f"{name},{('cat', 'dog', 'rabbit')[at % 3]}")
-    (home / "pets" / "labels.csv").write_text("\n".join(rows))
+    readme_home.make_home(home)
     return home
 
 
@@ -56,6 +49,8 @@ def test_the_commands_and_the_code_run(home):
             | {
                 "HOME": str(home),
                 "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+                # As if `my_model` were installed.
+                "PYTHONPATH": f"{home}/my_repo:{os.environ.get('PYTHONPATH', '')}",
             },
         )
         assert done.returncode == 0, f"{code}\n{done.stderr}"

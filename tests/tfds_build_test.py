@@ -272,3 +272,15 @@ Image not found (2):
   -> Check image_dir, filename_column and filename_suffix, or remove the rows.""",
     )
     assert not data_dir.exists()
+
+
+def test_json_that_can_not_be_read(tfds_build, data_dir):
+    """As where a shell has taken the quotes away."""
+    process = tfds_build("image_csv", IMPORTS, "--config={name: pets}")
+    assert_error(
+        process,
+        "--config isn't JSON: Expecting property name enclosed in double quotes: line 1"
+        " column 2 (char 1), got {name: pets}\nPut all of it in single quotes, and"
+        " names and texts within it in double quotes.",
+    )
+    assert not data_dir.exists()

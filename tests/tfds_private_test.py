@@ -1,6 +1,7 @@
 """What is private to TFDS: that it is still there, and does what it did."""
 
 import inspect
+import json
 import subprocess
 import sys
 
@@ -233,6 +234,20 @@ def test_names_of_classes_are_set_again():
     assert label.int2str(0) == "dog"
 
 
+def test_tfds_still_remembers_the_configs():
+    """Else `forget_builder_configs` can go."""
+    config = tfds.core.BuilderConfig(name="a")
+
+    class Remembered(tfds.testing.DummyDataset, skip_registration=True):
+        BUILDER_CONFIGS = [config]  # noqa: RUF012 - TFDS's own form
+
+    assert list(Remembered.builder_configs) == ["a"]
+    Remembered.BUILDER_CONFIGS.append(tfds.core.BuilderConfig(name="b"))
+    assert list(Remembered.builder_configs) == ["a"]
+    tfds_private.forget_builder_configs()
+    assert list(Remembered.builder_configs) == ["a", "b"]
+
+
 READERS = {
     "tfrecord": lambda path: list(tf.data.TFRecordDataset(path).as_numpy_iterator()),
     "array_record": lambda path: array_record_module.ArrayRecordReader(path).read_all(),
@@ -293,6 +308,38 @@ def test_another_error_is_shown_as_before(excepthook, in_command, capsys):
     tfds_private.show_errors_without_traceback()
     sys.excepthook(ValueError, ValueError("a bug"), None)
     assert capsys.readouterr().err == "ValueError: a bug\n"
+
+
+BAD_JSON = """{"name": 'pets'}"""
+BAD_JSON_MESSAGE = f"""\
+Error: --config isn't JSON: Expecting value: line 1 column 10 (char 9), got {BAD_JSON}
+Put all of it in single quotes, and names and texts within it in double quotes.
+"""
+
+
+@pytest.mark.parametrize("flag", [[f"--config={BAD_JSON}"], ["--config", BAD_JSON]])
+def test_json_of_a_flag(excepthook, in_command, capsys, monkeypatch, flag):
+    """TFDS reads it without a word about where it is from."""
+    monkeypatch.setattr(sys, "argv", ["tfds", "build", "image_csv", *flag])
+    tfds_private.show_errors_without_traceback()
+    with pytest.raises(json.JSONDecodeError) as caught:
+        json.loads(BAD_JSON)
+    sys.excepthook(caught.type, caught.value, None)
+    assert capsys.readouterr().err == BAD_JSON_MESSAGE
+
+
+@pytest.mark.parametrize("argv", [["tfds", "--config={}"], ["tfds", "build", BAD_JSON]])
+def test_json_of_something_else(excepthook, in_command, capsys, monkeypatch, argv):
+    """It is no mistake in a flag."""
+    monkeypatch.setattr(sys, "argv", argv)
+    tfds_private.show_errors_without_traceback()
+    with pytest.raises(json.JSONDecodeError) as caught:
+        json.loads(BAD_JSON)
+    sys.excepthook(caught.type, caught.value, None)
+    message = (
+        "json.decoder.JSONDecodeError: Expecting value: line 1 column 10 (char 9)\n"
+    )
+    assert capsys.readouterr().err == message
 
 
 def run(code):

@@ -13,6 +13,7 @@ Importing this package registers the dataset builder `image_csv`:
     train = builder.as_dataset(split="train", as_supervised=True)
 """
 
+from tfds_imagecsv import registration
 from tfds_imagecsv.config import ImageCsvConfig
 from tfds_imagecsv.exceptions import (
     ConfigError,
@@ -25,6 +26,7 @@ from tfds_imagecsv.exceptions import (
     StorageError,
     WorkerError,
 )
+from tfds_imagecsv.registration import register, register_toml
 from tfds_imagecsv.tfds_imagecsv_dataset_builder import ImageCsv
 
 __all__ = [
@@ -39,4 +41,9 @@ __all__ = [
     "StaleDatasetError",
     "StorageError",
     "WorkerError",
+    "register",
+    "register_toml",
 ]
+
+# The last thing: what it imports imports this package, and must find all of it.
+registration.register_installed()

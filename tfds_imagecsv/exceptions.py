@@ -11,7 +11,7 @@ class ImageCsvError(ValueError):
 
 
 class ConfigError(ImageCsvError):
-    """A field of an `ImageCsvConfig` has a value that it can't have."""
+    """A field, a name or a file of configs isn't what it must be."""
 
 
 class SourceError(ImageCsvError):

@@ -21,7 +21,14 @@ from tfds_imagecsv.conversions import ImageOptions
 
 with epy.lazy_imports():
     from tfds_imagecsv import features as features_lib
-    from tfds_imagecsv import fingerprint, images, leftovers, manifest, selection
+    from tfds_imagecsv import (
+        fingerprint,
+        images,
+        leftovers,
+        manifest,
+        registration,
+        selection,
+    )
     from tfds_imagecsv import plan as plan_lib
     from tfds_imagecsv import shards as shards_lib
     from tfds_imagecsv import survey as survey_lib
@@ -29,10 +36,12 @@ with epy.lazy_imports():
 # What systems say where a file can't grow any more.
 _LACK_OF_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
-_INSTRUCTIONS = """\
+_MANUAL_DIR = """\
 A relative image_dir or label_csv is looked up in the manual directory
 (`tfds build --manual_dir=DIR`, or `DownloadConfig(manual_dir=DIR)`).
-
+"""
+_INSTRUCTIONS = f"""\
+{_MANUAL_DIR}
 image_csv/cifar10 is Kaggle's CIFAR-10. Get `train.7z` and `trainLabels.csv` from
 https://www.kaggle.com/c/cifar-10/data, put them into the manual directory, and
 extract the images there (`7z x train.7z`), so that it has:
@@ -42,7 +51,7 @@ extract the images there (`7z x train.7z`), so that it has:
 
 To build a dataset of your own images, give its config:
     tfds build image_csv --imports=tfds_imagecsv \\
-        --config='{"name": "pets", "image_dir": "DIR", "label_csv": "FILE"}'
+        --config='{{"name": "pets", "image_dir": "DIR", "label_csv": "FILE"}}'
 """
 
 
@@ -65,6 +74,10 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
 
     The files are stored byte for byte, if they read rightly so, and converted
     otherwise. The whole of the input is checked before a byte is written.
+
+    A class that is derived from it, in a folder as TFDS has it, is a dataset with a
+    name, a README.md, tests and dummy data of its own. `BUILDER_CONFIGS` has its
+    `ImageCsvConfig`s, of which the first is the default.
     """
 
     VERSION = tfds.core.Version("1.0.0")
@@ -84,36 +97,51 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
         ),
     ]
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Gives a dataset of its own what TFDS would take from this one."""
+        super().__init_subclass__(**kwargs)
+        if "pkg_dir_path" not in vars(cls):
+            # TFDS finds the folder of a package, but not if ours is inherited; it
+            # fails at a module that is in none, which is given ours.
+            in_package = "." in cls.__module__
+            ours = epath.resource_path("tfds_imagecsv")
+            cls.pkg_dir_path = None if in_package else ours
+        if cls.MANUAL_DOWNLOAD_INSTRUCTIONS is _INSTRUCTIONS:
+            cls.MANUAL_DOWNLOAD_INSTRUCTIONS = _MANUAL_DIR
+
     def __init__(self, *, config: Any = None, **kwargs: Any) -> None:
         """Constructs the builder; arguments are those of TFDS.
 
         Raises:
-          ConfigError: if a config object isn't an `ImageCsvConfig`, or has the name
-            of a built-in one.
+          ConfigError: if there is no config of that name, or if a config object isn't
+            an `ImageCsvConfig`, or has the name of another one.
         """
-        if config is not None and not isinstance(config, str):
-            self._check_config(config)
-        self._has_config = config is not None
+        # A class of its own has its own default; ours is no dataset of the user's.
+        configs = self.BUILDER_CONFIGS
+        has_default = bool(configs) and configs is not ImageCsv.BUILDER_CONFIGS
+        self._has_config = config is not None or has_default
         self._plan: plan_lib.DatasetPlan | None = None
         self._survey: survey_lib.Survey | None = None
         self._digests: dict[str, str] = {}
         self._is_known_to_be_fresh = False
         self._engine: engines.Engine | None = None
-        super().__init__(config=config, **kwargs)
+        super().__init__(config=self._find_config(config, **kwargs), **kwargs)
 
     @classmethod
-    def _check_config(cls, config: object) -> None:
+    def _find_config(
+        cls, config: object, *, version: object = None, **_: object
+    ) -> ImageCsvConfig | None:
+        """Returns the config of a name, or a config that has no other one's name."""
+        if config is None:
+            return None
+        if isinstance(config, str):
+            return registration.named_config(cls, config, version)
         if not isinstance(config, ImageCsvConfig):
             raise exceptions.ConfigError(
                 "config must be a name or an ImageCsvConfig, got"
                 f" {type(config).__name__}"
             )
-        built_in = cls.builder_configs.get(config.name)
-        if built_in is not None and built_in is not config:
-            raise exceptions.ConfigError(
-                f"name: {cls.name}/{config.name} is a built-in dataset. Choose another"
-                " name."
-            )
+        return registration.accepted_config(cls, config)
 
     def _info(self) -> tfds.core.DatasetInfo:
         # TFDS calls this on every load, so it must not need the CSV or the images.

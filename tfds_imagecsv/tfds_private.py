@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
+import json
 import sys
 from collections.abc import Iterable, Sequence
 from types import TracebackType
@@ -53,6 +55,21 @@ def set_features(info: tfds.core.DatasetInfo, features: Any) -> None:
             f" {tfds.__version__}: tfds_imagecsv has to be adapted."
         )
     info._features = features
+
+
+def forget_builder_configs() -> None:
+    """Lets TFDS look at the `BUILDER_CONFIGS` of all builders again.
+
+    It remembers `builder_configs` when they are asked for, and wouldn't see those that
+    are added later.
+    """
+    remembered = vars(tfds.core.DatasetBuilder)["builder_configs"].fget.__func__
+    if not hasattr(remembered, "cache_clear"):
+        raise AttributeError(
+            "DatasetBuilder.builder_configs has no cache any more in"
+            f" tensorflow-datasets {tfds.__version__}: tfds_imagecsv has to be adapted."
+        )
+    remembered.cache_clear()
 
 
 def progress_bar(total: int, description: str) -> Any:
@@ -218,7 +235,8 @@ def show_errors_without_traceback() -> None:
     """Lets the `tfds` command print the message of an `ImageCsvError`, and no more.
 
     A stack trace says nothing about a mistake in a CSV, and hides the message that
-    does. In other programs, and for other errors, nothing changes.
+    does. The same holds for JSON in the command's flags that can't be read. In other
+    programs, and for other errors, nothing changes.
     """
     if _TFDS_COMMAND not in sys.modules:
         return
@@ -231,7 +249,24 @@ def show_errors_without_traceback() -> None:
     ) -> None:
         if isinstance(error, exceptions.ImageCsvError):
             print(f"Error: {error}", file=sys.stderr)
+        elif isinstance(error, json.JSONDecodeError) and (flag := _flag_of(error.doc)):
+            print(
+                f"Error: {flag} isn't JSON: {error}, got {error.doc}\nPut all of it"
+                " in single quotes, and names and texts within it in double quotes.",
+                file=sys.stderr,
+            )
         else:
             show_with_traceback(kind, error, traceback)
 
     sys.excepthook = show
+
+
+def _flag_of(value: str) -> str | None:
+    """Returns the flag of this process's command line that has a value, if one has."""
+    for before, argument in itertools.pairwise(sys.argv):
+        flag, equals, rest = argument.partition("=")
+        if not flag.startswith("--"):
+            flag, equals, rest = before, "=", argument
+        if equals and rest == value and flag.startswith("--"):
+            return flag
+    return None

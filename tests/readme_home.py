@@ -1,0 +1,38 @@
+"""The files that the README speaks of, in a home directory."""
+
+import pathlib
+import re
+
+from PIL import Image
+
+README = pathlib.Path(__file__).parents[1] / "README.md"
+
+# Blocks that say which file they are.
+FILES = re.findall(r"^```\w+ ~/(\S+)\n(.*?)^```", README.read_text(), re.M | re.S)
+
+
+def make_home(home):
+    """Makes the images of pets, their CSV, and a model repository."""
+    _write_pets(home / "pets", 60)
+    for path, content in FILES:
+        file = home / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(content)
+    package = home / "my_repo" / "my_model"
+    (package / "__init__.py").touch()
+    (package / "pets" / "README.md").write_text("Cats, dogs and rabbits.\n")
+    (package / "pets" / "CITATIONS.bib").write_text("@misc{pets}\n")
+    (package / "pets" / "TAGS.txt").write_text("content.data-type.image # Images.\n")
+    _write_pets(package / "pets" / "dummy_data", 20)
+
+
+def _write_pets(directory, count):
+    """Writes images that all differ, and a CSV with their labels."""
+    images = directory / "images"
+    images.mkdir(parents=True)
+    rows = ["filename,label"]
+    for at in range(count):
+        name = f"{at}.png"
+        Image.new("RGB", (40 + at, 50), (at, 2 * at, 3 * at)).save(images / name)
+        rows.append(f"{name},{('cat', 'dog', 'rabbit')[at % 3]}")
+    (directory / "labels.csv").write_text("\n".join(rows))
