@@ -83,3 +83,20 @@ def test_the_picture_of_the_splits_is_true():
     for split, counts in planned.class_counts.items():
         for name, count in counts.items():
             assert int(drawn[name].get(split, 0)) == count
+
+
+def test_each_capability_is_backed_by_a_test():
+    """Each "yes" of the table names one, which is there; each "no" none."""
+    text = (REPOSITORY / "README.md").read_text()
+    section = text.partition("## What others can do")[2].partition("\n## ")[0]
+    rows = [line.strip("| ").split(" | ") for line in section.splitlines()[10:]]
+    rows = [row for row in rows if len(row) > 2]
+    assert len(rows) > 30
+    for row in rows:
+        here = row[2]
+        assert re.search(r"\b(yes|no)\b", here), row
+        assert ("yes" in here) == (len(row) == 4), row
+        if len(row) == 4:
+            module, name = re.fullmatch(r"`(\w+)::(\w+)` ?\|?", row[3]).groups()
+            source = (REPOSITORY / "tests" / f"{module}.py").read_text()
+            assert re.search(rf"^    def {name}\(|^def {name}\(", source, re.M), row

@@ -243,7 +243,7 @@ def _changed_fields(
         else field.default_factory()
         for field in dataclasses.fields(config)
     }
-    then = _as_json(defaults) | kept
+    then = {**_as_json(defaults), **kept}
     pairs = {name: (then[name], now) for name, now in _fields(config).items()}
     # As JSON, in which 1 (an image) isn't 1.0 (all images).
     return {
