@@ -840,32 +840,6 @@ def home(tmp_path_factory):
     return home
 
 
-@pytest.fixture(scope="module")
-def installed(home, tmp_path_factory):
-    """The repository, installed by the README's command, which also builds a dataset.
-
-    Returns the variables of the environment in which it is installed.
-    """
-    command = next(
-        command
-        for command in readme_home.README.read_text().split("```sh\n")
-        if command.startswith("pip install ~/my_repo && tfds build")
-    ).partition("```")[0]
-    site = tmp_path_factory.mktemp("site")
-    env = {"HOME": home, "path": site, "TFDS_DATA_DIR": home / "entry_point"}
-    pip = {
-        "PIP_TARGET": site,
-        "PIP_NO_DEPS": 1,
-        "PIP_NO_BUILD_ISOLATION": 0,  # pip's way to say yes
-        "PIP_NO_INDEX": 1,
-        "PIP_NO_CACHE_DIR": 1,
-    }
-    process = run("bash", "-ec", command, cwd=home, **env, **pip)
-    assert process.returncode == 0, process.stderr
-    assert (site / "my_model" / "datasets.py").exists()
-    return env
-
-
 LOAD = """
 import json, sys
 import tensorflow_datasets as tfds
@@ -887,28 +861,47 @@ def loaded(name, *, imports, cwd, **env):
     return json.loads(output.splitlines()[-1])
 
 
-def test_an_installed_repository(home, installed):
-    """Its name is known wherever this package is imported, without its own import."""
-    built = home / "entry_point" / "image_csv" / "pets_32" / "1.0.0"
+def test_an_installed_repository(home, tmp_path):
+    """Its name is known wherever this package is imported, without its own import.
+
+    The README's command installs it and builds the dataset; where it isn't built yet,
+    loading builds it.
+    """
+    command = next(
+        command
+        for command in readme_home.README.read_text().split("```sh\n")
+        if command.startswith("pip install ~/my_repo && tfds build")
+    ).partition("```")[0]
+    pip = {
+        "PIP_TARGET": tmp_path / "site",
+        "PIP_NO_DEPS": 1,
+        "PIP_NO_BUILD_ISOLATION": 0,  # pip's way to say yes
+        "PIP_NO_INDEX": 1,
+        "PIP_NO_CACHE_DIR": 1,
+    }
+    env = {"HOME": home, "path": tmp_path / "site", "TFDS_DATA_DIR": tmp_path / "data"}
+    process = run("bash", "-ec", command, cwd=tmp_path, **env, **pip)
+    assert process.returncode == 0, process.stderr
+    dataset = "image_csv/pets_32/1.0.0"
+    assert (tmp_path / "data" / dataset).exists()
+    for data_dir in ("data", "another"):
+        env["TFDS_DATA_DIR"] = tmp_path / data_dir
+        name = "image_csv/pets_32"
+        found = loaded(name, imports="tfds_imagecsv", cwd=tmp_path, **env)
+        assert found == [SIZES, [32, 32, 3], str(tmp_path / data_dir / dataset)]
+
+
+def test_a_module_of_a_repository(home, tmp_path):
+    """`--imports` builds its dataset, and the import loads it."""
+    env = {"HOME": home, "path": home / "my_repo", "TFDS_DATA_DIR": tmp_path / "data"}
+    command = "tfds build image_csv/pets_32 --imports=my_model.datasets"
+    process = run("bash", "-ec", command, cwd=tmp_path, **env)
+    assert process.returncode == 0, process.stderr
+    built = tmp_path / "data" / "image_csv" / "pets_32" / "1.0.0"
     assert built.exists()
-    found = loaded("image_csv/pets_32", imports="tfds_imagecsv", cwd=home, **installed)
+    name = "image_csv/pets_32"
+    found = loaded(name, imports="my_model.datasets", cwd=tmp_path, **env)
     assert found == [SIZES, [32, 32, 3], str(built)]
-
-
-def test_a_module_of_a_repository(home, installed):
-    """`--imports` builds it, the import loads it, and loading builds what is missing."""
-    for data_dir, build in ((home / "a", True), (home / "b", False)):
-        env = {**installed, "TFDS_DATA_DIR": data_dir}
-        if build:
-            command = "tfds build image_csv/pets_32 --imports=my_model.datasets"
-            process = run("bash", "-ec", command, cwd=home, **env)
-            assert process.returncode == 0, process.stderr
-        built = data_dir / "image_csv" / "pets_32" / "1.0.0"
-        assert built.exists() == build
-        found = loaded(
-            "image_csv/pets_32", imports="my_model.datasets", cwd=home, **env
-        )
-        assert found == [SIZES, [32, 32, 3], str(built)]
 
 
 def test_a_toml_file_of_a_repository(home):
