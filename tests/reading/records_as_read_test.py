@@ -43,15 +43,6 @@ def test_pixels_and_labels_are_those_of_the_files(digits, read):
         assert (example["image/height"], example["image/width"]) == pixels.shape[:2]
 
 
-def test_both_read_in_the_same_order(digits):
-    """Record by record."""
-    loaded = tfds.as_numpy(digits.dataset("train"))
-    source = digits.source("train")
-    assert [one["image/filename"] for one in loaded] == [
-        one["image/filename"] for one in source
-    ]
-
-
 @pytest.mark.parametrize(
     ("parts", "whole"),
     [

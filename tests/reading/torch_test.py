@@ -3,6 +3,7 @@
 import ast
 
 import numpy as np
+import pytest
 import readme
 
 pytestmark = readme.needs_extra("torch")
@@ -14,7 +15,7 @@ def test_a_model_learns_and_sees_each_image_once(digits, run_example):
     line = '    source = tfds.data_source("image_csv/pets", split="train")\n'
     assert line in code
     *losses, facts = run_example(
-        # Workers that are forked die of this.
+        # Workers that are forked die of that look.
         code.replace(line, f"{line}    source[0]\n"),
         digits.array_records,
         """
@@ -41,16 +42,16 @@ def test_a_model_learns_and_sees_each_image_once(digits, run_example):
             }
         )
         """,
-        epochs=("range(2)", "range(15)"),
+        epochs=("range(2)", "range(10)"),
     )
     first, *_, last = [float(loss.rpartition(" ")[2]) for loss in losses]
-    assert len(losses) == 15
+    assert len(losses) == 10
     assert last < 0.7 * first
 
     facts = ast.literal_eval(facts)
     low, high = facts.pop("range")
-    assert 0 <= low < 0.1
-    assert 0.9 < high <= 1
+    assert low == pytest.approx(0, abs=0.1)
+    assert high == pytest.approx(1, abs=0.1)
     assert facts == {
         "images": 288,
         "different": 288,
