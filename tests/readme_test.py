@@ -5,19 +5,19 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+import readme
 import readme_home
 import tensorflow_datasets as tfds
 
 import tfds_imagecsv
 from tfds_imagecsv import splits
 
-REPOSITORY = Path(__file__).parent.parent
-BLOCKS = re.findall(
-    r"^```(sh|python)\n(.*?)^```", (REPOSITORY / "README.md").read_text(), re.M | re.S
-)
+REPOSITORY = readme.REPOSITORY
+BLOCKS = readme.read_blocks()
 
 
 @pytest.fixture(scope="module")
@@ -33,14 +33,16 @@ def test_the_readme_has_commands():
     assert len(BLOCKS) >= 6
 
 
-def test_the_commands_and_the_code_run(home):
+def test_the_commands_and_the_code_run(home, tmp_path):
     """In the order of the README; those that install are run by CI."""
-    for language, code in BLOCKS:
-        if code.startswith("pip install"):
+    for block in BLOCKS:
+        if block.code.startswith("pip install") or block.extra:
             continue
-        program = {"sh": ["bash", "-ec"], "python": [sys.executable, "-c"]}[language]
+        script = tmp_path / "block"
+        script.write_text(block.code)
+        program = {"sh": ["bash", "-e"], "python": [sys.executable]}[block.language]
         done = subprocess.run(
-            [*program, code],
+            [*program, script],
             check=False,
             capture_output=True,
             text=True,
@@ -48,12 +50,31 @@ def test_the_commands_and_the_code_run(home):
             env=os.environ
             | {
                 "HOME": str(home),
+                "MPLBACKEND": "agg",  # no windows
                 "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
                 # As if `my_model` were installed.
                 "PYTHONPATH": f"{home}/my_repo:{os.environ.get('PYTHONPATH', '')}",
             },
         )
-        assert done.returncode == 0, f"{code}\n{done.stderr}"
+        assert done.returncode == 0, f"{block.code}\n{done.stderr}"
+
+
+def test_what_is_left_out_has_tests_of_its_own():
+    """Those in `tests/reading` run a block for each extra."""
+    extras = [block.extra for block in BLOCKS if block.extra]
+    assert extras == ["torch", "jax"]
+    for extra in extras:
+        code = (REPOSITORY / "tests" / "reading" / f"{extra}_test.py").read_text()
+        assert f'needs_extra("{extra}")' in code
+
+
+def test_the_extras_install_what_the_code_imports():
+    """Else its tests would be left out for ever."""
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    for extra, packages in readme.PACKAGES_BY_EXTRA.items():
+        requirements = project["optional-dependencies"][extra]
+        names = [re.match(r"[\w-]+", one)[0] for one in requirements]
+        assert sorted(names) == sorted([*packages, "opencv-python-headless"])
 
 
 def test_the_table_of_the_config_is_complete():

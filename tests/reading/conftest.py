@@ -1,0 +1,139 @@
+"""Real images for the README's ways to read them."""
+
+import csv
+import dataclasses
+import os
+import pathlib
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+from PIL import Image
+from sklearn import datasets
+
+import tfds_imagecsv
+
+
+@dataclasses.dataclass(frozen=True)
+class Digits:
+    """Scanned digits of different sizes, as files and as two datasets.
+
+    Attributes:
+      image_dir: the directory of the PNG files, in gray and RGB.
+      label_csv: the CSV.
+      labels: the label by file name, as the CSV has it.
+      tfrecords: the data directory for `tfds.load`, with `image_csv/pets`, as the
+        README calls it, and `image_csv/pets_folds`.
+      array_records: the data directory for `tfds.data_source`, with the same two.
+    """
+
+    image_dir: pathlib.Path
+    label_csv: pathlib.Path
+    labels: dict[str, str]
+    tfrecords: pathlib.Path
+    array_records: pathlib.Path
+
+    def pixels(self, filename):
+        """Returns what Pillow reads: uint8, height x width x 3."""
+        with Image.open(self.image_dir / filename) as image:
+            return np.asarray(image.convert("RGB"))
+
+    def source(self, split, name="pets"):
+        """Returns a split as a data source."""
+        return tfds.data_source(
+            f"image_csv/{name}", split=split, data_dir=self.array_records
+        )
+
+    def dataset(self, split, name="pets", **kwargs):
+        """Returns a split as a `tf.data.Dataset`."""
+        return tfds.load(
+            f"image_csv/{name}", split=split, data_dir=self.tfrecords, **kwargs
+        )
+
+    def info(self):
+        """Returns the dataset's info, as it is restored from disk."""
+        return tfds.builder("image_csv/pets", data_dir=self.tfrecords).info
+
+
+@pytest.fixture(scope="session")
+def digits(tmp_path_factory):
+    """Writes 360 images, and builds the datasets, in several shards."""
+    root = tmp_path_factory.mktemp("digits")
+    (root / "images").mkdir()
+    scans = datasets.load_digits()
+    labels = {}
+    for at in range(360):
+        grey = (scans.images[at] * 255 / 16).round().astype("uint8")
+        image = Image.fromarray(grey).resize((32 + at % 5, 32 + at % 7))
+        if at % 2:
+            red, blue = (
+                image.point(lambda level: 255 - level),
+                Image.new("L", image.size),
+            )
+            image = Image.merge("RGB", (red, image, blue))
+        labels[f"{at:03}.png"] = f"digit {scans.target[at]}"
+        image.save(root / "images" / f"{at:03}.png")
+    with (root / "labels.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("filename", "label"), *labels.items()])
+
+    digits = Digits(
+        root / "images", root / "labels.csv", labels, root / "tf", root / "arrays"
+    )
+    for name, folds in [("pets", 0), ("pets_folds", 5)]:
+        config = tfds_imagecsv.ImageCsvConfig(
+            name=name,
+            image_dir=digits.image_dir,
+            label_csv=digits.label_csv,
+            folds=folds,
+        )
+        for data_dir, file_format in [
+            (digits.tfrecords, "tfrecord"),
+            (digits.array_records, "array_record"),
+        ]:
+            tfds.builder(
+                "image_csv", config=config, data_dir=data_dir, file_format=file_format
+            ).download_and_prepare(
+                download_config=tfds.download.DownloadConfig(num_shards=3)
+            )
+    return digits
+
+
+@pytest.fixture
+def run_example(tmp_path):
+    """Returns a function that runs a block of the README, and checks of its result."""
+
+    def run_example(code, data_dir, checks="", epochs=None):
+        """Runs it in a new process.
+
+        Args:
+          code: the block.
+          data_dir: where its datasets are.
+          checks: Python code that goes on where the block ends.
+          epochs: a piece of the block that says 2 epochs, and one that says more.
+
+        Returns:
+          What was printed, as lines.
+        """
+        if epochs is not None:
+            assert code.count(epochs[0]) == 1
+            code = code.replace(*epochs)
+        # Workers import the block without what it, or its checks, do.
+        checks = textwrap.indent(textwrap.dedent(checks) or "pass", "    ")
+        script = tmp_path / "example.py"
+        script.write_text(f'{code}\n\nif __name__ == "__main__":\n{checks}')
+        done = subprocess.run(
+            [sys.executable, script],
+            check=False,
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            env=os.environ | {"TFDS_DATA_DIR": str(data_dir), "MPLBACKEND": "agg"},
+            timeout=300,  # for workers that wait for each other
+        )
+        assert done.returncode == 0, f"{code}\n{done.stderr}"
+        return done.stdout.splitlines()
+
+    return run_example

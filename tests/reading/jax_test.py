@@ -1,0 +1,108 @@
+"""JAX trains on `tfds.data_source` with Grain, as in the README."""
+
+import ast
+
+import numpy as np
+import pytest
+import readme
+
+pytestmark = readme.needs_extra("jax")
+
+LOSS = "loss "
+
+
+def test_a_model_learns(digits, run_example):
+    """The README's code; its loss falls in some epochs."""
+    *losses, facts = run_example(
+        readme.find_code("grain.MapDataset"),
+        digits.array_records,
+        """
+        import sys
+
+        print(
+            {
+                "batch": (batch["image"].shape, str(batch["image"].dtype)),
+                "range": (float(batch["image"].min()), float(batch["image"].max())),
+                "tensorflow": "tensorflow" in sys.modules,
+            }
+        )
+        """,
+        epochs=("repeat(2)", "repeat(15)"),
+    )
+    losses = [float(line.removeprefix(LOSS)) for line in losses]
+    assert len(losses) == 15 * 288 / 32
+    assert np.mean(losses[-9:]) < 0.7 * losses[0]
+
+    facts = ast.literal_eval(facts)
+    low, high = facts.pop("range")
+    assert low == pytest.approx(0, abs=0.1)
+    assert high == pytest.approx(1, abs=0.1)
+    assert facts == {"batch": ((32, 32, 32, 3), "float32"), "tensorflow": False}
+
+
+def pipeline(digits, *, seed=0, epochs=1):
+    """Returns Grain's dataset of shuffled examples."""
+    import grain
+
+    return (
+        grain.MapDataset.source(digits.source("train"))
+        .seed(seed)
+        .shuffle()
+        .repeat(epochs)
+        .map(lambda example: (example["image/filename"].decode(), example))
+    )
+
+
+def test_images_are_those_of_the_files(digits):
+    """They have the pixels and the labels that the CSV names."""
+    names = digits.source("train").dataset_info.features["label"].names
+    examples = list(pipeline(digits).to_iter_dataset())
+    assert len(examples) == 288
+    for filename, example in examples:
+        assert names[example["label"]] == digits.labels[filename]
+        np.testing.assert_array_equal(example["image"], digits.pixels(filename))
+
+
+def test_shuffled_epochs_have_each_image_once(digits):
+    """In another order each time, which the seed repeats."""
+
+    def order(**kwargs):
+        names = [name for name, _ in pipeline(digits, epochs=2, **kwargs)]
+        return names[:288], names[288:]
+
+    expected = sorted(one["image/filename"].decode() for one in digits.source("train"))
+    first, second = order(seed=0)
+    assert sorted(first) == sorted(second) == expected
+    assert first != second
+    assert order(seed=0) == (first, second)
+    assert order(seed=1) != (first, second)
+
+
+def test_processes_give_what_threads_give(digits, run_example):
+    """The README's batches, in the same order, from two other processes."""
+    code = readme.find_code("grain.MapDataset")
+    # Only the reading is of interest.
+    definitions, source, rest = code.partition("source = ")
+    pipeline = (source + rest).partition("num_classes")[0]
+    lines = run_example(
+        f"import os\nfrom absl import flags\n{definitions}",
+        digits.array_records,
+        checks=f"""
+        flags.FLAGS.mark_as_parsed()
+{indent(pipeline)}
+        source[0]
+        options = grain.multiprocessing.MultiprocessingOptions(num_workers=2)
+        expected = list(batches)
+        found = list(batches.mp_prefetch(options))
+        print(len(expected), len(found))
+        for one, other in zip(expected, found):
+            np.testing.assert_array_equal(one["image"], other["image"])
+            np.testing.assert_array_equal(one["label"], other["label"])
+        """,
+    )
+    assert lines == ["18 18"]
+
+
+def indent(code):
+    """Returns code for a block that is indented by eight spaces."""
+    return "".join(f"        {line}\n" for line in code.splitlines())

@@ -1,0 +1,19 @@
+"""Keras trains on what `tfds.load` reads, as in the README."""
+
+import readme
+
+
+def test_a_model_learns(digits, run_example):
+    """The README's code; the loss falls in some epochs, of training and validation."""
+    lines = run_example(
+        readme.find_code("import keras"),
+        digits.tfrecords,
+        """
+        print(*model.history.history["loss"])
+        print(*model.history.history["val_loss"])
+        """,
+        epochs=("epochs=2", "epochs=20"),
+    )
+    for losses in lines[-2:]:
+        first, *_, last = map(float, losses.split())
+        assert last < first
