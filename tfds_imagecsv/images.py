@@ -292,6 +292,10 @@ class Finder:
         self._image_dir = os.fspath(image_dir)
         # Only local file systems have links.
         self._is_local = not is_remote(image_dir)
+        if not self._is_local:
+            from tfds_imagecsv import s3
+
+            s3.use_s3fs()  # in the workers too
         self._root = os.path.realpath(self._image_dir) if self._is_local else ""
         # Most images share few folders; each is resolved once.
         self._real_folder = functools.lru_cache(maxsize=4096)(self._resolved_folder)

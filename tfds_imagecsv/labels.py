@@ -8,6 +8,7 @@ import dataclasses
 import functools
 import io
 import itertools
+import operator
 import posixpath
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -17,7 +18,7 @@ import numpy as np
 import pandas as pd
 from etils import epath
 
-from tfds_imagecsv import exceptions, gc_pause
+from tfds_imagecsv import exceptions, filenames, gc_pause
 from tfds_imagecsv.problems import Kind, Problem
 
 if TYPE_CHECKING:
@@ -61,7 +62,8 @@ class LabelTable:
         unique), `label` (str: the class name as written, without the white space
         around it; empty for none), `group` (str: empty for none) and `given` (str:
         the split that the CSV gives it, empty for none).
-      filename_header: the name of the column with the file names.
+      filename_header: the name of the column with the file names, or what the template
+        makes of the names of its columns.
       class_names: the names of the classes in the order of their ids.
       problems: what is wrong with the rows that aren't in `rows`.
     """
@@ -81,6 +83,7 @@ def read_labels(
     group_column: str | None = None,
     split_column: str | None = None,
     filename_suffix: str = "",
+    filename_template: str | None = None,
     classes: Sequence[str] | None = None,
 ) -> LabelTable:
     """Reads a label CSV.
@@ -102,6 +105,8 @@ def read_labels(
         for `test`, in upper or lower case; other names stay as they are. In a split
         named `unlabeled`, a label may be empty.
       filename_suffix: what to append to each file name, such as `".png"`.
+      filename_template: how file names are made of columns, see `filenames.parse`, in
+        the place of `filename_column`; default none.
       classes: the class names in the order of their ids; default the names found,
         sorted by code point.
 
@@ -119,16 +124,24 @@ def read_labels(
         number += 1
         header = cells
     header = [name.strip() for name in header]
+    template = None if filename_template is None else filenames.parse(filename_template)
     columns = _columns(
         path,
         header,
-        filename_column=filename_column,
+        **({"filename_column": filename_column} if template is None else {}),
         label_column=label_column,
         group_column=group_column,
         split_column=split_column,
     )
+    if template is None:
+        of_filename = {"filename_column": columns["filename_column"]}
+    else:
+        of_filename = dict(template.positions(path, header))
+        columns |= of_filename
+    to_filename = template.fill if template else operator.itemgetter(0)
+    positions = list(of_filename.values())
     key_of = functools.partial(
-        _key, position=columns["filename_column"], suffix=filename_suffix
+        _key, positions=positions, to_filename=to_filename, suffix=filename_suffix
     )
     problems: list[Problem] = []
     numbers: list[int] = []
@@ -152,12 +165,13 @@ def read_labels(
             " image a row with its file name and its label."
         )
 
-    filenames = cells_of["filename_column"]
+    by_row = zip(*(cells_of[field] for field in of_filename), strict=True)
+    names_of_files = list(map(to_filename, by_row))
     nothing = [""] * len(numbers)
     rows: dict[str, list[Any]] = {
         "row": numbers,
-        "filename": filenames,
-        "key": [_normalized(name + filename_suffix) for name in filenames],
+        "filename": names_of_files,
+        "key": [_normalized(name + filename_suffix) for name in names_of_files],
         "label": cells_of["label_column"],
         "group": cells_of.get("group_column", nothing),
         "given": nothing,
@@ -180,7 +194,7 @@ def read_labels(
     names = sorted(set(table["label"]) - {""}) if classes is None else classes
     return LabelTable(
         rows=pd.DataFrame(table).astype({"row": np.int64}),
-        filename_header=header[columns["filename_column"]],
+        filename_header=to_filename([header[at] for at in positions]),
         class_names=tuple(names),
         problems=tuple(sorted(problems, key=lambda problem: problem.row)),
     )
@@ -210,9 +224,16 @@ def _whole_rows(
     return [number for number, _ in whole], [cells for _, cells in whole]
 
 
-def _key(cells: list[str], *, position: int, suffix: str) -> str:
-    """Returns the key of a row's image; empty if the row hasn't the cell for it."""
-    name = cells[position].strip() if position < len(cells) else ""
+def _key(
+    cells: list[str],
+    *,
+    positions: Sequence[int],
+    to_filename: Callable[[Sequence[str]], str],
+    suffix: str,
+) -> str:
+    """Returns the key of a row's image; empty if the row hasn't the cells for it."""
+    is_there = max(positions) < len(cells)
+    name = to_filename([cells[at].strip() for at in positions]) if is_there else ""
     return _normalized(name + suffix) if name else ""
 
 
