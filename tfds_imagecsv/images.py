@@ -351,7 +351,10 @@ class Finder:
     def _read(self, key: str) -> bytes:
         from etils import epath
 
-        content: bytes = (epath.Path(self._image_dir) / key).read_bytes()
+        from tfds_imagecsv import s3
+
+        path = epath.Path(self._image_dir) / key
+        content: bytes = s3.read(path) if s3.is_s3(path) else path.read_bytes()
         return content
 
     def _read_local(self, key: str) -> bytes:

@@ -53,6 +53,16 @@ def bucket(path: epath.Path) -> epath.Path:
     return epath.Path(f"{SCHEME}{name}")
 
 
+def read(path: epath.Path) -> bytes:
+    """Returns the content of a file, with one request where `read_bytes` makes two.
+
+    Args:
+      path: the file.
+    """
+    content: bytes = _file_system(os.getpid()).cat_file(os.fspath(path))
+    return content
+
+
 def is_failure(error: Exception) -> bool:
     """Returns whether an error is one of a file system, and not of a program."""
     libraries = ("aiobotocore", "botocore", "tensorflow")
@@ -103,7 +113,8 @@ class _Backend(etils_backend._FileSystemSpecBackend):
         # etils 1.15 hands on an argument that doesn't exist.
         for folder, folders, names in self.fs(top).walk(top, topdown=top_down):
             # Some tools mark a folder with an empty file of its name.
-            yield f"{SCHEME}{folder}", list(folders), [one for one in names if one]
+            # The caller may take folders away.
+            yield f"{SCHEME}{folder}", folders, [one for one in names if one]
 
     def mkdir(self, path: Any, *, exist_ok: bool = False, mode: Any = None) -> None:
         # s3fs would make a bucket that isn't there.
