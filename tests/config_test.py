@@ -25,11 +25,11 @@ REQUIRED = {"name": "pets", "image_dir": "images", "label_csv": "labels.csv"}
 FIELDS = (
     "name, version, release_notes, supported_versions, description, tags, image_dir,"
     " label_csv, filename_column, label_column, label_type, label_delimiter,"
-    " group_column, split_column, extra_columns, filename_suffix, classes, class_csv,"
-    " val_size, test_size, folds, seed, duplicates,"
+    " group_column, split_column, extra_columns, filename_suffix, filename_template,"
+    " classes, class_csv, val_size, test_size, folds, seed, duplicates,"
     " pinned_splits, min_class_size, rare_classes, channels, dtype, background,"
     " apply_exif, resize, max_side, image_shape, encoding, quality, max_pixels, verify,"
-    " on_error, max_rejected, workers"
+    " on_error, max_rejected, workers, checksums"
 )
 
 
@@ -999,3 +999,90 @@ def test_the_digits_of_a_short_float_are_those_that_were_meant():
         name="pets", image_dir="a", label_csv="b", max_rejected=np.float32(0.7)
     )
     assert config.max_rejected == 0.7
+
+
+TEMPLATE_RULE = (
+    "filename_template must be a text with names of columns in braces, such as"
+    " '{id}.png', got "
+)
+
+
+@pytest.mark.parametrize(
+    ("template", "reason"),
+    [
+        (5, "5: it isn't a string"),
+        ("", "'': it names no column"),
+        ("a.png", "'a.png': it names no column"),
+        ("{{id}}.png", "'{{id}}.png': it names no column"),
+        ("{}.png", "'{}.png': a pair of braces is empty"),
+        ("{ }.png", "'{ }.png': a pair of braces is empty"),
+        ("{id:03}.png", "'{id:03}.png': a name has ':' or '!' behind it"),
+        ("{id!r}.png", "'{id!r}.png': a name has ':' or '!' behind it"),
+        ("{id.png", "'{id.png': expected '}' before end of string"),
+        ("id}.png", "'id}.png': Single '}' encountered in format string"),
+    ],
+)
+def test_a_template_that_names_no_columns(template, reason):
+    """Nothing of Python's format language but names is understood."""
+    assert error_of(filename_template=template) == TEMPLATE_RULE + reason
+
+
+@pytest.mark.parametrize(
+    ("fields", "shown"),
+    [
+        ({"filename_column": "id"}, "'{id}.png', 'id' and ''"),
+        ({"filename_suffix": ".png"}, "'{id}.png', None and '.png'"),
+    ],
+)
+def test_a_template_and_what_it_takes_the_place_of(fields, shown):
+    """Both can't be meant."""
+    assert error_of(filename_template="{id}.png", **fields) == (
+        "filename_template takes the place of filename_column and filename_suffix, got "
+        + shown
+    )
+
+
+URL = "https://example.org/pets.zip"
+
+
+def test_checksums():
+    """They are of URLs of the config, and in lower case from then on."""
+    config = make(image_dir=URL, checksums={URL: "AB" * 32})
+    assert config.checksums == {URL: "ab" * 32}
+    assert make().checksums is None
+
+
+@pytest.mark.parametrize(
+    ("checksums", "message"),
+    [
+        ("ab" * 32, f"must map URLs to their SHA-256, got '{'ab' * 32}'"),
+        (
+            {"https://example.org/p.zip": "ab" * 32},
+            (
+                "must be of URLs that the config has"
+                " ('https://example.org/pets.zip'), got 'https://example.org/p.zip'"
+            ),
+        ),
+        (
+            {URL: "ab" * 16},
+            (
+                f"must be SHA-256, as 64 hexadecimal digits, got '{'ab' * 16}' for"
+                f" '{URL}'"
+            ),
+        ),
+        (
+            {URL: 5},
+            f"must be SHA-256, as 64 hexadecimal digits, got 5 for '{URL}'",
+        ),
+    ],
+)
+def test_checksums_that_nothing_could_have(checksums, message):
+    """The message has the value."""
+    assert error_of(image_dir=URL, checksums=checksums) == f"checksums {message}"
+
+
+def test_checksums_without_a_url():
+    """Nothing would be checked."""
+    assert error_of(checksums={URL: "ab" * 32}) == (
+        f"checksums must be of URLs that the config has (none), got '{URL}'"
+    )

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 
+import py7zr
 import pytest
 import tensorflow_datasets as tfds
 from PIL import Image
@@ -68,6 +69,44 @@ def test_the_first_command_of_the_readme(tfds_build, data_dir):
     assert_success(process)
     builder = tfds.builder("image_csv/cifar10", data_dir=data_dir)
     assert sizes_of(builder) == {"train": 72, "validation": 36, "test": 12}
+
+
+def test_cifar10_as_it_is_downloaded(tfds_build, tmp_path, data_dir):
+    """Kaggle's archive needn't be extracted: the records are those of the folder."""
+    manual_dir = tmp_path / "kaggle"
+    manual_dir.mkdir()
+    shutil.copy(DUMMY_DATA / "trainLabels.csv", manual_dir)
+    with py7zr.SevenZipFile(manual_dir / "train.7z", "w") as archive:
+        archive.writeall(DUMMY_DATA / "train", "train")
+    shards = []
+    for source, folder in ((DUMMY_DATA, "extracted"), (manual_dir, "archive")):
+        process = tfds_build(
+            *("image_csv/cifar10", IMPORTS, f"--manual_dir={source}"),
+            f"--data_dir={data_dir / folder}",
+        )
+        assert_success(process)
+        dataset = data_dir / folder / "image_csv" / "cifar10" / "1.0.0"
+        shards.append({path.name: path.read_bytes() for path in dataset.glob("*tf*")})
+    assert len(shards[0]) == 3
+    assert shards[0] == shards[1]
+    assert sorted(path.name for path in manual_dir.iterdir()) == [
+        "train.7z",
+        "trainLabels.csv",
+    ]
+
+
+def test_a_damaged_archive(tfds_build, tmp_path, data_dir):
+    """There is no stack trace, and how it must be is said."""
+    shutil.copy(DUMMY_DATA / "trainLabels.csv", tmp_path)
+    (tmp_path / "train.7z").write_bytes(b"7z\xbc\xaf\x27\x1c")
+    process = tfds_build("image_csv/cifar10", IMPORTS, f"--manual_dir={tmp_path}")
+    assert_error(
+        process,
+        f"image_dir {tmp_path}/train.7z: the archive can't be read: invalid header"
+        " data. Get it again, or extract it yourself and give the directory.\n\n"
+        + tfds_imagecsv.ImageCsv.MANUAL_DOWNLOAD_INSTRUCTIONS,
+    )
+    assert not (data_dir / "image_csv").exists()
 
 
 def test_the_folder_of_the_builder(tfds_build, data_dir):
@@ -242,10 +281,11 @@ def test_a_misspelled_field(tfds_build, data_dir):
         "image_dri: there is no such field. Did you mean 'image_dir'? The fields are:"
         " name, version, release_notes, supported_versions, description, tags,"
         " image_dir, label_csv, filename_column, label_column, group_column,"
-        " split_column, filename_suffix, classes, val_size, test_size, folds, seed,"
-        " duplicates, pinned_splits, min_class_size, rare_classes, channels, dtype,"
-        " background, apply_exif, resize, max_side, image_shape, encoding, quality,"
-        " max_pixels, verify, on_error, max_rejected, workers",
+        " split_column, filename_suffix, filename_template, classes, val_size,"
+        " test_size, folds, seed, duplicates, pinned_splits, min_class_size,"
+        " rare_classes, channels, dtype, background, apply_exif, resize, max_side,"
+        " image_shape, encoding, quality, max_pixels, verify, on_error, max_rejected,"
+        " workers, checksums",
     )
     assert not data_dir.exists()
 

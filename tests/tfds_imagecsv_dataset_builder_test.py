@@ -715,7 +715,11 @@ Label that isn't in classes (1):
 
 NO_CSV = "label_csv {root}/labels.csv: no such file or directory."
 NO_IMAGES = "image_dir {root}/images: no such file or directory."
-NO_DIRECTORY = "image_dir {root}/images: not a directory."
+NO_DIRECTORY = (
+    "image_dir {root}/images: neither a directory nor an archive that can be read"
+    " (.zip, .7z, .tar, .tar.gz, .tgz, .tar.bz2, .tbz2, .tar.xz, .txz). Extract it,"
+    " and give the directory."
+)
 EMPTY = (
     "label_csv {root}/labels.csv: the file is empty. Its first row must be a header,"
     " such as 'filename,label', and each row below it an image."
@@ -869,11 +873,13 @@ A relative image_dir or label_csv is looked up in the manual directory
 (`tfds build --manual_dir=DIR`, or `DownloadConfig(manual_dir=DIR)`).
 
 image_csv/cifar10 is Kaggle's CIFAR-10. Get `train.7z` and `trainLabels.csv` from
-https://www.kaggle.com/c/cifar-10/data, put them into the manual directory, and
-extract the images there (`7z x train.7z`), so that it has:
+https://www.kaggle.com/c/cifar-10/data, and put them into the manual directory as
+they are, so that it has:
 
-    train/             50,000 images: 1.png ... 50000.png
+    train.7z           50,000 images: train/1.png ... train/50000.png
     trainLabels.csv    id,label
+
+The folder `train`, extracted from it, does as well.
 
 To build a dataset of your own images, give its config:
     tfds build image_csv --imports=tfds_imagecsv \\

@@ -13,6 +13,7 @@ from array_record.python import array_record_module
 from hypothesis import example, given
 from hypothesis import strategies as st
 from pyarrow import parquet
+from tensorflow_datasets.core.download import checksums, resource
 from tensorflow_datasets.core.utils import shard_utils
 
 from tfds_imagecsv import exceptions, shards, tfds_private
@@ -364,3 +365,39 @@ def test_other_errors_of_a_process():
     assert code == 1
     assert "Traceback (most recent call last):" in stderr
     assert stderr.endswith("ZeroDivisionError: division by zero\n")
+
+
+def test_the_hook_that_makes_the_download_manager():
+    """TFDS calls it with these arguments, and asks it how much was downloaded."""
+    calls = []
+
+    class Hooked(tfds.testing.DummyDataset):
+        def _make_download_manager(self, **kwargs):
+            calls.append(kwargs)
+            manager = super()._make_download_manager(**kwargs)
+            manager._recorded_url_infos["url"] = checksums.UrlInfo(5, "", None)
+            return manager
+
+    with tfds.testing.tmp_dir() as data_dir:
+        config = tfds.download.DownloadConfig()
+        hooked = Hooked(data_dir=data_dir)
+        hooked.download_and_prepare(download_config=config)
+        assert calls == [{"download_dir": None, "download_config": config}]
+        assert hooked.info.download_size == 5
+
+
+def test_where_tfds_keeps_a_download(tmp_path):
+    """What is there isn't downloaded, unless it is to be done anew."""
+    manager = tfds.download.DownloadManager(download_dir=tmp_path, dataset_name="a")
+    url = "http://127.0.0.1:9/images.zip"
+    path = manager._get_dl_path(resource.Resource(url=url))
+    path.parent.mkdir()
+    path.write_bytes(b"abc")
+    info = checksums.compute_url_info(path)
+    resource.write_info_file(
+        url=url, path=path, dataset_name="a", original_fname="a.zip", url_info=info
+    )
+    assert tfds_private.download(manager, url, anew=False) == (path, False)
+    # A URL that nobody reads: by the time it is read, what was there is gone.
+    manager.download = lambda _: sorted(tmp_path.rglob("*.zip*"))
+    assert tfds_private.download(manager, url, anew=True) == ([], True)

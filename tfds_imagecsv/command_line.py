@@ -17,13 +17,14 @@ import tensorflow_datasets as tfds
 from etils import epath, epy
 
 from tfds_imagecsv import engines, exceptions, problems
-from tfds_imagecsv.config import PATH_FIELDS, ImageCsvConfig
+from tfds_imagecsv.config import PATH_FIELDS, ImageCsvConfig, is_url
 from tfds_imagecsv.tfds_imagecsv_dataset_builder import ImageCsv
 
 with epy.lazy_imports():
     import docstring_parser
 
     from tfds_imagecsv import plan as plan_lib
+    from tfds_imagecsv import sources
     from tfds_imagecsv import summary as summary_lib
     from tfds_imagecsv import survey as survey_lib
 
@@ -172,9 +173,9 @@ def _config(args: dict[str, Any], **defaults: Any) -> ImageCsvConfig:
     config = ImageCsvConfig(**{**values, **args})
     for field in PATH_FIELDS:
         path = getattr(config, field)
-        if path is not None:
+        if path is not None and not is_url(path):
             # An absolute or remote path stays as it is.
-            path = _here() / epath.Path(path).expanduser()
+            path = _here() / sources.path_of(field, path)
             setattr(config, field, os.fspath(path))
     return config
 
@@ -184,13 +185,25 @@ def _here() -> epath.Path:
     return epath.Path(pathlib.Path.cwd())
 
 
+def _downloads() -> sources.Downloads:
+    """Returns where a build with the default data directory keeps downloads."""
+    download_dir = epath.Path(tfds.core.constants.DATA_DIR).expanduser() / "downloads"
+    return sources.Downloads(
+        extract_dir=download_dir / "extracted",
+        make_manager=lambda: tfds.download.DownloadManager(
+            download_dir=download_dir, dataset_name=ImageCsv.name
+        ),
+    )
+
+
 def _check(args: dict[str, Any]) -> int:
     as_json, data_dir = args.pop("json"), args.pop("data_dir")
     summary = None
     errors: list[exceptions.ImageCsvError] = []
     try:
         config = _config(args, name=_CHECKED_NAME)
-        paths = survey_lib.locate_sources(config, manual_dir=_here)
+        paths = sources.locate(config, manual_dir=_here, downloads=_downloads())
+        paths["is_extracted"] = paths.pop("archive") is not None
         with engines.LocalEngine(config.workers) as engine:
             survey = survey_lib.make_survey(config, **paths, engine=engine)
         plan = None

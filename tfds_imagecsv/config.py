@@ -15,7 +15,7 @@ from typing import Any
 import tensorflow_datasets as tfds
 from PIL import ImageColor
 
-from tfds_imagecsv import exceptions, extra_columns, targets
+from tfds_imagecsv import exceptions, extra_columns, filenames, targets
 from tfds_imagecsv.conversions import MAX_SIDES, ImageOptions
 
 # What TFDS can parse in `tfds.load("image_csv/NAME")` (its `core/naming.py`), and
@@ -26,6 +26,8 @@ _VERSION = re.compile(r"\d+\.\d+\.\d+")
 # The fields that are paths of sources; the last two may be missing.
 PATH_FIELDS = ("image_dir", "label_csv", "class_csv", "pinned_splits")
 _COLUMNS = ("filename_column", "group_column", "split_column")
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 # Pixels of an image that TensorFlow can decode (its `decode_image_op.cc`).
 _MAX_PIXELS = 2**29 - 1
@@ -41,12 +43,14 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
     Attributes:
       name: The dataset's name: `image_csv/<name>`. Letters, digits, `_`, `-`, `+`
         and `.`, not beginning with `.`.
-      image_dir: The directory with the images: an absolute path, a path that
-        begins with `~`, a remote path such as `gs://...`, or a path relative to
-        TFDS's manual directory.
+      image_dir: The directory with the images, or an archive of them (`.zip`, `.tar`,
+        `.tar.gz`, `.tar.bz2`, `.tar.xz`, `.7z`): an absolute path, a path that begins
+        with `~`, a remote path such as `gs://...` or `s3://...`, or a path relative to
+        TFDS's manual directory; or the `http(s)://...` URL of an archive. Where a
+        directory isn't there, an archive of its name beside it is taken.
       label_csv: The table with a row for each image: a CSV with a header, or a file
         whose name ends with `.tsv` (tabs), `.jsonl` (JSON Lines) or `.parquet`; paths
-        as for `image_dir`.
+        as for `image_dir`, or a URL.
       filename_column: The name of the column with the images' file names, relative
         to `image_dir`. Default: the first column.
       label_column: The name of the column with the labels, or with `"multilabel"` and
@@ -71,6 +75,9 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
         error in others. Default: none.
       filename_suffix: What to append to each file name, such as `".png"` where the
         CSV has ids. Default: nothing.
+      filename_template: How file names are made of columns, whose names are in
+        braces, such as `"{folder}/{id}.png"`; `{{` and `}}` stand for braces. It takes
+        the place of `filename_column` and `filename_suffix`. Default: none.
       classes: The class names in the order of their ids. Default: the names found
         in the CSV, sorted by code point, or those of the columns of 0 and 1.
       class_csv: A CSV of the classes in the place of `classes`, with the columns
@@ -89,7 +96,7 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
         in one split, `"drop"` keeps one of each, `"error"` stops. Default:
         `"together"`.
       pinned_splits: The `split_manifest.csv` of an earlier build: its images stay in
-        their splits. Paths as for `image_dir`. Default: none.
+        their splits. Paths as for `label_csv`. Default: none.
       min_class_size: A class with fewer images is rare. Default: 1.
       rare_classes: What to do with rare classes: `"keep"`, `"drop"` or `"error"`.
         Default: `"keep"`.
@@ -127,6 +134,8 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
         out. Default: 0.01.
       workers: How many processes inspect images and write shards at the most; it
         changes nothing in the result. Default: as many as there are cores.
+      checksums: The SHA-256 that downloaded files must have, as 64 hexadecimal digits,
+        by their URL. Default: none, and nothing is checked.
 
     Raises:
       ConfigError: if a field is unknown, missing, or has a value that it can't
@@ -145,6 +154,7 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
     split_column: str | None = None
     extra_columns: Mapping[str, str] | str | None = None
     filename_suffix: str = ""
+    filename_template: str | None = None
     classes: Sequence[str] | None = None
     class_csv: str | os.PathLike[str] | None = None
     val_size: float = 0.1
@@ -169,6 +179,7 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
     on_error: str = "fail"
     max_rejected: float = 0.01
     workers: int | None = None
+    checksums: Mapping[str, str] | None = None
 
     def __new__(cls, **values: Any) -> ImageCsvConfig:
         """Refuses fields that don't exist, and misses those that must be there."""
@@ -207,6 +218,14 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
         for field in _COLUMNS:
             _check_text(field, getattr(self, field), optional=True)
         _check_text("filename_suffix", self.filename_suffix, empty=True)
+        if self.filename_template is not None:
+            filenames.parse(self.filename_template)
+            if self.filename_column is not None or self.filename_suffix:
+                raise exceptions.ConfigError(
+                    "filename_template takes the place of filename_column and"
+                    f" filename_suffix, got {self.filename_template!r},"
+                    f" {self.filename_column!r} and {self.filename_suffix!r}"
+                )
         if self.classes is not None:
             self.classes = _class_names(self.classes)
         self._check_labels()
@@ -245,6 +264,9 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
         self.max_rejected = _meant(self.max_rejected)
         if self.workers is not None:
             self.workers = _int("workers", self.workers, at_least=1)
+        if self.checksums is not None:
+            urls = [getattr(self, field) for field in PATH_FIELDS]
+            self.checksums = _checksums(self.checksums, [*filter(is_url, urls)])
 
     def _check_labels(self) -> None:
         """Checks the fields that say what the labels are."""
@@ -467,6 +489,33 @@ def _path(field: str, value: object) -> str:
         if isinstance(path, str) and path.strip():
             return path
     raise exceptions.ConfigError(f"{field} must be a path, got {value!r}")
+
+
+def is_url(value: object) -> bool:
+    """Returns whether a field's value is a URL that has to be downloaded."""
+    return isinstance(value, str) and value.startswith(("http://", "https://"))
+
+
+def _checksums(value: object, urls: Sequence[str]) -> dict[str, str]:
+    """Returns checksums in lower case, by URL."""
+    if not isinstance(value, Mapping):
+        raise exceptions.ConfigError(
+            f"checksums must map URLs to their SHA-256, got {value!r}"
+        )
+    checksums = {}
+    for url, checksum in value.items():
+        if url not in urls:
+            shown = ", ".join(map(repr, urls)) or "none"
+            raise exceptions.ConfigError(
+                f"checksums must be of URLs that the config has ({shown}), got {url!r}"
+            )
+        if not isinstance(checksum, str) or not _SHA256.fullmatch(checksum.lower()):
+            raise exceptions.ConfigError(
+                "checksums must be SHA-256, as 64 hexadecimal digits, got"
+                f" {checksum!r} for {url!r}"
+            )
+        checksums[url] = checksum.lower()
+    return checksums
 
 
 def _check_text(

@@ -19,13 +19,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import tensorflow_datasets as tfds
+import xxhash
 from etils import epath, epy
 
 from tfds_imagecsv import exceptions, images
-from tfds_imagecsv.config import PATH_FIELDS, ImageCsvConfig
+from tfds_imagecsv.config import PATH_FIELDS, ImageCsvConfig, is_url
 from tfds_imagecsv.pictures import UnusableImageError
 
 with epy.lazy_imports():
+    from tfds_imagecsv import sources as sources_lib
     from tfds_imagecsv import survey as survey_lib
 
 if TYPE_CHECKING:
@@ -45,7 +47,7 @@ _WITHOUT_EFFECT = frozenset(
     (
         *(field.name for field in dataclasses.fields(tfds.core.BuilderConfig)),
         *PATH_FIELDS,
-        "workers",
+        *("workers", "checksums"),
     )
 )
 
@@ -55,12 +57,16 @@ _ABOUT_THE_TABLE = frozenset(
     (
         *("filename_column", "label_column", "group_column", "split_column"),
         "filename_suffix",
+        "filename_template",
     )
 )
 
 # The lists that are needed at each load, first in the file; all are of one length.
 _STATUS = ("key", "size", "modified")
 _LISTS = (*_STATUS, "digest")
+
+# Bytes of a large file that are read at once.
+_BLOCK = 1 << 20
 
 # A file that couldn't be read.
 _NO_FILE = images.File(-1, "", -1)
@@ -74,14 +80,20 @@ _REMEDY = (
 _SHOWN = 10
 
 
-def describe(config: ImageCsvConfig, digests: Mapping[str, str]) -> dict[str, Any]:
+def describe(
+    config: ImageCsvConfig,
+    digests: Mapping[str, str],
+    archive: images.File | None = None,
+) -> dict[str, Any]:
     """Returns what the metadata keep, as values that JSON can hold.
 
     Args:
       config: that of the dataset.
       digests: see `digests_of`.
+      archive: the file that has the images, if they are in an archive.
     """
-    return {"config": _fields(config), "digests": dict(digests)}
+    described = {"config": _fields(config), "digests": dict(digests)}
+    return described if archive is None else {**described, "archive": list(archive)}
 
 
 def digests_of(paths: Mapping[str, epath.Path]) -> dict[str, str]:
@@ -100,6 +112,24 @@ def digests_of(paths: Mapping[str, epath.Path]) -> dict[str, str]:
             with contextlib.suppress(Exception):
                 found[field] = images.digest_of(path.read_bytes())
     return found
+
+
+def file_of(path: epath.Path) -> images.File:
+    """Returns what a file is that may be too large for the memory."""
+    digest = xxhash.xxh3_128()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    size, modified = _status(path)
+    return images.File(size, digest.hexdigest(), modified)
+
+
+def _status(path: epath.Path) -> tuple[int, int]:
+    """Returns size and time of a file; -1 for what nobody knows."""
+    if images.is_remote(path):
+        return path.stat().length, -1
+    status = os.stat(path)  # noqa: PTH116 - epath has no nanoseconds
+    return status.st_size, status.st_mtime_ns
 
 
 def write_sources(path: epath.Path, survey: Survey) -> None:
@@ -212,21 +242,29 @@ def _changes(
             yield f"{name}: was {values[0]!r}, is {values[1]!r}"
     for name in PATH_FIELDS:
         if name not in ("image_dir", "label_csv"):
-            yield from _changed_file(
-                name, paths.get(name), was.get(name), now.get(name)
-            )
+            path = getattr(config, name) and paths.get(name, getattr(config, name))
+            yield from _changed_file(name, path, was.get(name), now.get(name))
     yield from rows
-    yield from _changed_images(paths["image_dir"], sources)
+    image_dir = paths.get("image_dir")
+    if image_dir is None or images.is_remote(image_dir):
+        return
+    if image_dir.is_dir():
+        yield from _changed_images(image_dir, sources)
+    elif "archive" in kept:
+        yield from _changed_archive(image_dir, images.File(*kept["archive"]))
 
 
 def _paths(config: ImageCsvConfig, manual_dir: epath.Path) -> dict[str, epath.Path]:
-    """Returns the paths that the fields of a config stand for, be they there or not."""
+    """Returns the paths that the fields of a config stand for, be they there or not.
+
+    What is behind a URL isn't looked at.
+    """
     values = {name: getattr(config, name) for name in PATH_FIELDS}
     # An absolute or remote path stays as it is.
     return {
         name: manual_dir / epath.Path(value).expanduser()
         for name, value in values.items()
-        if value is not None
+        if value is not None and not is_url(value)
     }
 
 
@@ -254,7 +292,7 @@ def _changed_fields(
 
 
 def _changed_file(
-    name: str, path: epath.Path | None, was: str | None, now: str | None
+    name: str, path: object | None, was: str | None, now: str | None
 ) -> Iterator[str]:
     """Yields what has changed in a file that a config may do without."""
     if path is None and was is not None:
@@ -382,8 +420,6 @@ def _differences(names: Sequence[str], then: Sequence[str], now: Sequence[str]) 
 
 def _changed_images(image_dir: epath.Path, sources: epath.Path) -> list[str]:
     """Returns the lines that say what has changed in the images."""
-    if images.is_remote(image_dir) or not image_dir.is_dir():
-        return []
     members = _read(sources, _STATUS)
     if members is None:
         return []
@@ -423,6 +459,18 @@ def _changed_images(image_dir: epath.Path, sources: epath.Path) -> list[str]:
             [f"{key!r} can be read now" for key in readable],
         ),
     )
+
+
+def _changed_archive(image_dir: epath.Path, then: images.File) -> list[str]:
+    """Returns the line that says that an archive of images has changed, if it has."""
+    found = (
+        [image_dir] if image_dir.exists() else sources_lib.archives_instead(image_dir)
+    )
+    if len(found) != 1 or _status(found[0]) == (then.size, then.modified):
+        return []
+    if file_of(found[0]).digest == then.digest:
+        return []
+    return [f"image_dir {found[0]}: the archive has changed"]
 
 
 def _changed_content(

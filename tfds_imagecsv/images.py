@@ -329,6 +329,10 @@ class Finder:
         self._image_dir = os.fspath(image_dir)
         # Only local file systems have links.
         self._is_local = not is_remote(image_dir)
+        if not self._is_local:
+            from tfds_imagecsv import s3
+
+            s3.use_s3fs()  # in the workers too
         self._root = os.path.realpath(self._image_dir) if self._is_local else ""
         # Most images share few folders; each is resolved once.
         self._real_folder = functools.lru_cache(maxsize=4096)(self._resolved_folder)
@@ -384,7 +388,10 @@ class Finder:
     def _read(self, key: str) -> bytes:
         from etils import epath
 
-        content: bytes = (epath.Path(self._image_dir) / key).read_bytes()
+        from tfds_imagecsv import s3
+
+        path = epath.Path(self._image_dir) / key
+        content: bytes = s3.read(path) if s3.is_s3(path) else path.read_bytes()
         return content
 
     def _read_local(self, key: str) -> bytes:

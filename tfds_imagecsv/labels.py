@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
+import operator
 import posixpath
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -14,7 +15,14 @@ import numpy as np
 import pandas as pd
 from etils import epath
 
-from tfds_imagecsv import exceptions, extra_columns, gc_pause, tables, targets
+from tfds_imagecsv import (
+    exceptions,
+    extra_columns,
+    filenames,
+    gc_pause,
+    tables,
+    targets,
+)
 from tfds_imagecsv.problems import Kind, Problem
 
 #: The split whose rows may be without a label.
@@ -58,7 +66,8 @@ class LabelTable:
         for none). Labels of other types than classes are in `target` besides (see
         `targets.Parsed`), and each extra column is in one whose name begins with
         `extra_columns.PREFIX`.
-      filename_header: the name of the column with the file names.
+      filename_header: the name of the column with the file names, or what the template
+        makes of the names of its columns.
       class_names: the names of the classes in the order of their ids.
       class_columns: the names of the columns of 0 and 1, each a class; None if the
         names of classes are in cells.
@@ -86,6 +95,7 @@ def read_labels(
     split_column: str | None = None,
     extra: Mapping[str, str] | str | None = None,
     filename_suffix: str = "",
+    filename_template: str | None = None,
     classes: Sequence[str] | None = None,
 ) -> LabelTable:
     """Reads a label CSV, or another table that `tables.read_table` reads.
@@ -111,6 +121,8 @@ def read_labels(
       extra: the types of further columns, by name; `extra_columns.ALL` for all that
         nothing else names, with the types that fit; default none.
       filename_suffix: what to append to each file name, such as `".png"`.
+      filename_template: how file names are made of columns, see `filenames.parse`, in
+        the place of `filename_column`; default none.
       classes: the class names in the order of their ids; default the names found,
         sorted by code point, or those of the columns of 0 and 1.
 
@@ -123,10 +135,11 @@ def read_labels(
     """
     table = tables.read_table(path, "label_csv", list_delimiter=label_delimiter)
     header, records, number = table.header, table.records, table.first - 1
+    template = None if filename_template is None else filenames.parse(filename_template)
     columns = _columns(
         path,
         header,
-        filename_column=filename_column,
+        **({"filename_column": filename_column} if template is None else {}),
         **_label_fields(label_type, label_column),
         group_column=group_column,
         split_column=split_column,
@@ -139,10 +152,17 @@ def read_labels(
             f"classes and label_column must have the same names, got {list(classes)}"
             f" and {label_headers}"
         )
+    if template is None:
+        of_filename = {"filename_column": columns["filename_column"]}
+    else:
+        of_filename = dict(template.positions(path, header))
+        columns |= of_filename
+    to_filename = template.fill if template else operator.itemgetter(0)
+    positions = list(of_filename.values())
     extra_positions = _extra_positions(path, header, extra, set(columns.values()))
     columns |= extra_positions
     key_of = functools.partial(
-        _key, position=columns["filename_column"], suffix=filename_suffix
+        _key, positions=positions, to_filename=to_filename, suffix=filename_suffix
     )
     problems: list[Problem] = []
     numbers: list[int] = []
@@ -166,7 +186,8 @@ def read_labels(
             " image a row with its file name and its label."
         )
 
-    filenames = cells_of["filename_column"]
+    by_row = zip(*(cells_of[field] for field in of_filename), strict=True)
+    names_of_files = list(map(to_filename, by_row))
     nothing = [""] * len(numbers)
     parsed = targets.Parsed(nothing, None, {})
     if label_fields:
@@ -179,8 +200,8 @@ def read_labels(
         )
     rows: dict[str, Sequence[Any]] = {
         "row": numbers,
-        "filename": filenames,
-        "key": [_normalized(name + filename_suffix) for name in filenames],
+        "filename": names_of_files,
+        "key": [_normalized(name + filename_suffix) for name in names_of_files],
         "label": parsed.texts,
         "group": cells_of.get("group_column", nothing),
         "given": nothing,
@@ -214,7 +235,7 @@ def read_labels(
     names = classes or targets.class_names(label_type, usable_rows, class_columns)
     return LabelTable(
         rows=usable_rows,
-        filename_header=header[columns["filename_column"]],
+        filename_header=to_filename([header[at] for at in positions]),
         class_names=tuple(names),
         class_columns=class_columns,
         extra_columns=of_extra.dtypes,
@@ -246,9 +267,16 @@ def _whole_rows(
     return [number for number, _ in whole], [cells for _, cells in whole]
 
 
-def _key(cells: list[str], *, position: int, suffix: str) -> str:
-    """Returns the key of a row's image; empty if the row hasn't the cell for it."""
-    name = cells[position].strip() if position < len(cells) else ""
+def _key(
+    cells: list[str],
+    *,
+    positions: Sequence[int],
+    to_filename: Callable[[Sequence[str]], str],
+    suffix: str,
+) -> str:
+    """Returns the key of a row's image; empty if the row hasn't the cells for it."""
+    is_there = max(positions) < len(cells)
+    name = to_filename([cells[at].strip() for at in positions]) if is_there else ""
     return _normalized(name + suffix) if name else ""
 
 
@@ -423,24 +451,10 @@ def _extra_positions(
                 " extra column, since features of the dataset have this name. Rename"
                 " the column, or name the extra columns and their types one by one."
             )
-    found = {name: _position("extra_columns", path, header, name) for name in names}
+    found = {
+        name: tables.position("extra_columns", path, header, name) for name in names
+    }
     return {extra_columns.PREFIX + name: at for name, at in found.items()}
-
-
-def _position(field: str, path: epath.Path, header: Sequence[str], name: str) -> int:
-    """Returns the position of a column.
-
-    Raises:
-      SourceError: if there isn't one of this name, or several.
-    """
-    found = [at for at, column in enumerate(header) if column == name.strip()]
-    if len(found) != 1:
-        many = "no column has" if not found else f"{len(found)} columns have"
-        shown = ", ".join(map(repr, header))
-        raise exceptions.SourceError(
-            f"{field}: {many} the name {name!r} in {path}. Its columns are: {shown}"
-        )
-    return found[0]
 
 
 def _columns(
@@ -476,7 +490,7 @@ def _columns(
             if field in _DEFAULT_POSITIONS:
                 positions[field] = _DEFAULT_POSITIONS[field]
             continue
-        positions[field] = _position(field.partition("[")[0], path, header, name)
+        positions[field] = tables.position(field.partition("[")[0], path, header, name)
     for (field, at), (other, at_other) in itertools.combinations(positions.items(), 2):
         if at == at_other:
             shown = ", ".join(map(repr, header))

@@ -14,6 +14,7 @@ import dataclasses
 import hashlib
 import itertools
 import os
+import tempfile
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -450,6 +451,10 @@ def _renamed_when_complete(path: str) -> Iterator[str]:
     """Yields a temporary name for a file."""
     from etils import epath
 
+    if images.is_remote(path):
+        from tfds_imagecsv import s3
+
+        s3.use_s3fs()  # in the workers too
     temporary = epath.Path(_temporary(path))
     try:
         yield os.fspath(temporary)
@@ -466,9 +471,9 @@ def _temporary(path: str) -> str:
 
 def _write_file(path: str, file_format: str, found: Iterable[bytes]) -> int:
     """Writes records to a file; returns their bytes."""
-    if file_format == "tfrecord":
-        from etils import epath
+    from etils import epath
 
+    if file_format == "tfrecord":
         with epath.Path(path).open("wb") as file:
             return _write_frames(file, found)
 
@@ -482,7 +487,14 @@ def _write_file(path: str, file_format: str, found: Iterable[bytes]) -> int:
             size += len(record)
             yield record
 
-    tfds_private.write_records(path, file_format, counted())
+    if not images.is_remote(path):
+        tfds_private.write_records(path, file_format, counted())
+        return size
+    # The other formats' writers know local files only.
+    with tempfile.TemporaryDirectory() as folder:
+        local = epath.Path(folder) / "shard"
+        tfds_private.write_records(os.fspath(local), file_format, counted())
+        local.copy(path, overwrite=True)
     return size
 
 

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 import pandas as pd
 from etils import epath
 
-from tfds_imagecsv import classes, exceptions, images, labels, manifest, tfds_private
-from tfds_imagecsv.config import PATH_FIELDS, ImageCsvConfig
+from tfds_imagecsv import (
+    classes,
+    exceptions,
+    images,
+    labels,
+    manifest,
+    sources,
+    tfds_private,
+)
+from tfds_imagecsv.config import ImageCsvConfig
 from tfds_imagecsv.engines import Engine
 from tfds_imagecsv.problems import Kind, Problem
 
@@ -56,40 +64,6 @@ class Survey:
     unusable: Mapping[str, images.File]
 
 
-def locate_sources(
-    config: ImageCsvConfig, *, manual_dir: Callable[[], epath.Path]
-) -> dict[str, epath.Path]:
-    """Returns the paths that those fields of a config stand for that have one.
-
-    Args:
-      config: what the user says.
-      manual_dir: returns the directory that relative paths are looked up in; raises a
-        `SourceError` if there is none.
-
-    Raises:
-      SourceError: if something isn't there; all that isn't is named.
-    """
-    paths = {}
-    missing = []
-    for field in PATH_FIELDS:
-        value = getattr(config, field)
-        if value is None:
-            continue
-        path = epath.Path(value).expanduser()
-        if not path.is_absolute():
-            try:
-                path = manual_dir() / path
-            except exceptions.SourceError as error:
-                missing.append(f"{field} {path}: {error}")
-                continue
-        if not path.exists():
-            missing.append(f"{field} {path}: no such file or directory.")
-        paths[field] = path
-    if missing:
-        raise exceptions.SourceError("\n".join(missing))
-    return paths
-
-
 def make_survey(
     config: ImageCsvConfig,
     *,
@@ -97,6 +71,7 @@ def make_survey(
     image_dir: epath.Path,
     class_csv: epath.Path | None = None,
     pinned_splits: epath.Path | None = None,
+    is_extracted: bool = False,
     engine: Engine,
 ) -> Survey:
     """Reads the CSV, and inspects the images.
@@ -107,6 +82,8 @@ def make_survey(
       image_dir: where the config's `image_dir` is.
       class_csv: where the config's `class_csv` is, if it has one.
       pinned_splits: where the config's `pinned_splits` is, if it has one.
+      is_extracted: whether `image_dir` has the files of an archive, which may all be in
+        one folder.
       engine: where images are inspected.
 
     Returns:
@@ -116,14 +93,15 @@ def make_survey(
       SourceError: if the CSV, the directory or the manifest can't be used.
       WorkerError: if a process that inspected images died.
     """
-    if not image_dir.is_dir():
-        raise exceptions.SourceError(f"image_dir {image_dir}: not a directory.")
     if label_csv.is_file() and label_csv.stat().length >= _MANY:
         engine.expect_work()
     table, class_list = read_table(config, label_csv, class_csv)
-    _check_header(table, label_csv, image_dir, config.filename_suffix)
-    earlier = manifest.read_manifest(pinned_splits) if pinned_splits else {}
     named = frozenset([*table.rows["key"], *(one.key for one in table.problems)])
+    if is_extracted:
+        image_dir = sources.top_of_archive(image_dir, named)
+    _check_header(table, label_csv, image_dir, config.filename_suffix)
+    sources.check_repeated_folders(image_dir, named - {""}, label_csv=label_csv)
+    earlier = manifest.read_manifest(pinned_splits) if pinned_splits else {}
     unlisted: tuple[str, ...] = ()
 
     def list_directory() -> None:
@@ -188,6 +166,7 @@ def read_table(
         split_column=config.split_column,
         extra=config.extra_columns,
         filename_suffix=config.filename_suffix,
+        filename_template=config.filename_template,
         classes=class_list.names or None,
     )
     return table, class_list

@@ -89,6 +89,28 @@ def delimiter_of(path: epath.Path) -> str:
     return "tab" if path.suffix.lower() in _TABS else "comma"
 
 
+def position(field: str, path: object, header: Sequence[str], name: str) -> int:
+    """Returns the position of a column, from 0.
+
+    Args:
+      field: the field of the config that names it, for messages.
+      path: the file.
+      header: the names of its columns.
+      name: that of the column; white space around it doesn't count.
+
+    Raises:
+      SourceError: if there isn't one of this name, or several.
+    """
+    found = [at for at, column in enumerate(header) if column == name.strip()]
+    if len(found) != 1:
+        many = "no column has" if not found else f"{len(found)} columns have"
+        shown = ", ".join(map(repr, header))
+        raise exceptions.SourceError(
+            f"{field}: {many} the name {name!r} in {path}. Its columns are: {shown}"
+        )
+    return found[0]
+
+
 def is_filled(cells: Sequence[str]) -> bool:
     """Returns whether a cell has a text other than white space."""
     return any(cell.strip() for cell in cells)

@@ -15,7 +15,7 @@ from typing import Any
 import tensorflow_datasets as tfds
 from etils import epath, epy
 
-from tfds_imagecsv import engines, exceptions, gc_pause, tfds_private
+from tfds_imagecsv import engines, exceptions, gc_pause, s3, tfds_private
 from tfds_imagecsv.config import ImageCsvConfig
 from tfds_imagecsv.conversions import ImageOptions
 
@@ -31,6 +31,7 @@ with epy.lazy_imports():
     )
     from tfds_imagecsv import plan as plan_lib
     from tfds_imagecsv import shards as shards_lib
+    from tfds_imagecsv import sources as sources_lib
     from tfds_imagecsv import survey as survey_lib
 
 # What systems say where a file can't grow any more.
@@ -43,11 +44,13 @@ A relative image_dir or label_csv is looked up in the manual directory
 _INSTRUCTIONS = f"""\
 {_MANUAL_DIR}
 image_csv/cifar10 is Kaggle's CIFAR-10. Get `train.7z` and `trainLabels.csv` from
-https://www.kaggle.com/c/cifar-10/data, put them into the manual directory, and
-extract the images there (`7z x train.7z`), so that it has:
+https://www.kaggle.com/c/cifar-10/data, and put them into the manual directory as
+they are, so that it has:
 
-    train/             50,000 images: 1.png ... 50000.png
+    train.7z           50,000 images: train/1.png ... train/50000.png
     trainLabels.csv    id,label
+
+The folder `train`, extracted from it, does as well.
 
 To build a dataset of your own images, give its config:
     tfds build image_csv --imports=tfds_imagecsv \\
@@ -59,6 +62,19 @@ def _absolute(path: epath.Path) -> epath.Path:
     """Returns a path that means the same in a process with another directory."""
     # An absolute or remote path stays as it is.
     return epath.Path(pathlib.Path.cwd()) / path
+
+
+@contextlib.contextmanager
+def _reachable(data_dir: epath.PathLike) -> Iterator[None]:
+    """Raises a `StorageError` for what is raised where a bucket can't be reached."""
+    try:
+        yield
+    except Exception as error:
+        if not s3.is_s3(data_dir) or not s3.is_failure(error):
+            raise
+        raise exceptions.StorageError(
+            f"data_dir {os.fspath(data_dir)}: {s3.reason(error)}"
+        ) from error
 
 
 class ImageCsv(tfds.core.GeneratorBasedBuilder):
@@ -123,9 +139,12 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
         self._plan: plan_lib.DatasetPlan | None = None
         self._survey: survey_lib.Survey | None = None
         self._digests: dict[str, str] = {}
+        self._archive: images.File | None = None
         self._is_known_to_be_fresh = False
         self._engine: engines.Engine | None = None
-        super().__init__(config=self._find_config(config, **kwargs), **kwargs)
+        self._dl_manager: tfds.download.DownloadManager | None = None
+        with _reachable(kwargs.get("data_dir") or tfds.core.constants.DATA_DIR):
+            super().__init__(config=self._find_config(config, **kwargs), **kwargs)
 
     @classmethod
     def _find_config(
@@ -200,13 +219,16 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
           SplitError: if the rows can't be divided as the config says.
           StaleDatasetError: if a dataset is there, and its config, its CSV or its
             images have changed.
-          StorageError: if the disk is full.
+          StorageError: if the disk is full, or the data directory can't be reached.
           WorkerError: if a worker process died.
         """
         config = download_config or tfds.download.DownloadConfig()
         manual_dir = self._manual_dir(config, download_dir)
         kwargs |= {"download_dir": download_dir, "download_config": config}
         mode = config.download_mode
+        with _reachable(self.data_dir_root):
+            self._check_bucket()
+            self._remove_unfinished_copy()
         if mode == tfds.download.GenerateMode.UPDATE_DATASET_INFO or (
             self.data_path.exists() and not mode.overwrite_dataset
         ):
@@ -290,9 +312,11 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
         download_dir: epath.PathLike | None = None,
     ) -> epath.Path:
         """Returns the directory of relative paths, as TFDS chooses it."""
-        download_path = epath.Path(download_dir or self.data_dir_root / "downloads")
         given = config.manual_dir if config else None
-        return epath.Path(given or download_path / "manual")
+        return epath.Path(given or self._download_path(download_dir) / "manual")
+
+    def _download_path(self, download_dir: epath.PathLike | None) -> epath.Path:
+        return epath.Path(download_dir or self.data_dir_root / "downloads")
 
     def _takes_over(
         self, mode: tfds.download.GenerateMode, manual_dir: epath.Path
@@ -308,8 +332,26 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
         self.raise_if_stale(manual_dir=manual_dir)
         return True
 
+    def _check_bucket(self) -> None:
+        """Checks that the bucket is there, which isn't made."""
+        root = self.data_dir_root
+        if s3.is_s3(root) and not s3.bucket(root).exists():
+            raise exceptions.StorageError(
+                f"data_dir {root}: there is no bucket {s3.bucket(root)}. Make it first."
+            )
+
+    def _remove_unfinished_copy(self) -> None:
+        """Removes what has a dataset's name and isn't one.
+
+        Buckets can't rename a directory at once, so a build that is killed at its very
+        end leaves such.
+        """
+        path = self.data_path
+        if images.is_remote(path) and path.exists() and not self.is_prepared():
+            path.rmtree()
+
     def _forget_plan(self) -> None:
-        self._engine = self._plan = self._survey = None
+        self._engine = self._plan = self._survey = self._dl_manager = None
 
     @contextlib.contextmanager
     def _lack_of_room_explained(self) -> Iterator[None]:
@@ -352,10 +394,37 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
                 manual_dir_instructions=self.MANUAL_DOWNLOAD_INSTRUCTIONS,
                 dataset_name=self.name,
             )
-            plan = self._make_plan(dl_manager)
+            downloads = self._downloads(config, self._download_path(download_dir))
+            plan = self._make_plan(dl_manager, downloads)
         if config.max_examples_per_split is not None:
             plan = plan.first(config.max_examples_per_split)
         return plan
+
+    def _downloads(
+        self, config: tfds.download.DownloadConfig, download_dir: epath.Path
+    ) -> sources_lib.Downloads:
+        """Returns where TFDS keeps downloads and extracted archives."""
+        download_dir = download_dir.expanduser()
+        extract_dir = config.extract_dir or download_dir / "extracted"
+        # The checksums are those of the config, and not of TFDS.
+        unchecked = config.replace(force_checksums_validation=False)
+
+        def make_manager() -> tfds.download.DownloadManager:
+            self._dl_manager = super(ImageCsv, self)._make_download_manager(
+                download_dir=download_dir, download_config=unchecked
+            )
+            return self._dl_manager
+
+        return sources_lib.Downloads(
+            extract_dir=_absolute(epath.Path(extract_dir).expanduser()),
+            make_manager=make_manager,
+            anew=config.download_mode.force_download,
+            must_be_checked=config.force_checksums_validation,
+        )
+
+    def _make_download_manager(self, **kwargs: Any) -> tfds.download.DownloadManager:
+        """Returns the one that has downloaded, which TFDS asks how much that was."""
+        return self._dl_manager or super()._make_download_manager(**kwargs)
 
     def _download_and_prepare(
         self,
@@ -439,7 +508,9 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
         self, dl_manager: tfds.download.DownloadManager
     ) -> dict[str, Iterator[tuple[str, dict[str, Any]]]]:
         if self._plan is None:
-            self._plan = self._make_plan(dl_manager)
+            config = tfds.download.DownloadConfig()
+            downloads = self._downloads(config, dl_manager.download_dir)
+            self._plan = self._make_plan(dl_manager, downloads)
         plan = self._plan
         self._describe(plan)
         return {
@@ -475,7 +546,9 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
         self.info.metadata.update(self._metadata(plan))
 
     def _make_plan(
-        self, dl_manager: tfds.download.DownloadManager
+        self,
+        dl_manager: tfds.download.DownloadManager,
+        downloads: sources_lib.Downloads,
     ) -> plan_lib.DatasetPlan:
         if not self._has_config:
             known = ", ".join(f"{self.name}/{name}" for name in self.builder_configs)
@@ -485,9 +558,12 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
                 " image_dir=..., label_csv=...)."
             )
         config = self.builder_config
-        paths = self._locate(dl_manager)
+        paths = self._locate(dl_manager, downloads)
         engine = self._engine or engines.LocalEngine(workers=1)
+        archive = paths.pop("archive")
         self._digests = fingerprint.digests_of(paths)
+        self._archive = fingerprint.file_of(archive) if archive else None
+        paths["is_extracted"] = archive is not None
         survey = survey_lib.make_survey(config, **paths, engine=engine)
         self._survey = survey
         plan = plan_lib.make_plan(config, survey)
@@ -499,8 +575,10 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
         return plan
 
     def _locate(
-        self, dl_manager: tfds.download.DownloadManager
-    ) -> dict[str, epath.Path]:
+        self,
+        dl_manager: tfds.download.DownloadManager,
+        downloads: sources_lib.Downloads,
+    ) -> dict[str, Any]:
         """Returns the paths that the fields of the config stand for.
 
         Raises:
@@ -519,7 +597,9 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
                 raise exceptions.SourceError(words) from error
 
         try:
-            return survey_lib.locate_sources(self.builder_config, manual_dir=manual_dir)
+            return sources_lib.locate(
+                self.builder_config, manual_dir=manual_dir, downloads=downloads
+            )
         except exceptions.SourceError as error:
             if not used_manual_dir:
                 raise
@@ -532,7 +612,9 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
         config = self.builder_config
         return {
             "tfds_imagecsv_version": importlib.metadata.version("tfds-imagecsv"),
-            fingerprint.METADATA_KEY: fingerprint.describe(config, self._digests),
+            fingerprint.METADATA_KEY: fingerprint.describe(
+                config, self._digests, self._archive
+            ),
             "val_size": config.val_size,
             "test_size": config.test_size,
             "folds": config.folds,
@@ -553,4 +635,5 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
         }
 
 
+s3.use_s3fs()
 tfds_private.show_errors_without_traceback()

@@ -13,6 +13,7 @@ from typing import Any
 import tensorflow_datasets as tfds
 from etils import epath
 from tensorflow_datasets.core import file_adapters
+from tensorflow_datasets.core.download import resource
 from tensorflow_datasets.core.utils import shard_utils
 
 from tfds_imagecsv import exceptions
@@ -72,16 +73,15 @@ def forget_builder_configs() -> None:
     remembered.cache_clear()
 
 
-def progress_bar(total: int, description: str) -> Any:
+def progress_bar(total: int | None, description: str, unit: str = " images") -> Any:
     """Returns a `tqdm` bar, or what stands for one after `disable_progress_bar`.
 
     Args:
-      total: how many images there are.
+      total: how many images there are; None if nobody knows.
       description: what is done with them.
+      unit: what they are.
     """
-    return tfds.core.utils.tqdm(
-        total=total, desc=description, unit=" images", leave=False
-    )
+    return tfds.core.utils.tqdm(total=total, desc=description, unit=unit, leave=False)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -217,6 +217,25 @@ def set_splits(
         for split in lengths
     ]
     builder.info.set_splits(tfds.core.SplitDict(infos))
+
+
+def download(
+    manager: tfds.download.DownloadManager, url: str, *, anew: bool
+) -> tuple[epath.Path, bool]:
+    """Returns the file of a URL, and whether it was downloaded now.
+
+    Args:
+      manager: TFDS's, which hasn't downloaded it yet if that is to be done anew.
+      url: the URL.
+      anew: whether to download it even if it is there. TFDS does so if it is told to
+        when the manager is made, but then fails if the content has changed.
+    """
+    path = manager._get_dl_path(resource.Resource(url=url))
+    if anew:
+        for one in (path, resource.get_info_path(path)):
+            one.unlink(missing_ok=True)
+    is_new = not resource.is_locally_cached(path)
+    return manager.download(url), is_new
 
 
 def write_records(path: str, file_format: str, records: Iterable[bytes]) -> None:

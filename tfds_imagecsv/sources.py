@@ -1,0 +1,294 @@
+"""The sources of a dataset: what the paths, URLs and archives of a config stand for."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+from collections.abc import Callable, Collection
+from typing import Any
+
+import tensorflow_datasets as tfds
+from etils import epath
+
+from tfds_imagecsv import archives, exceptions, images, s3, tfds_private
+from tfds_imagecsv.config import PATH_FIELDS, ImageCsvConfig, is_url
+
+_SHOWN_SUFFIXES = ", ".join(archives.SUFFIXES)
+
+# Bytes that are read at once.
+_BLOCK = 1 << 20
+
+
+@dataclasses.dataclass(kw_only=True)
+class Downloads:
+    """Where downloads and extracted archives are kept; it is made when it is needed.
+
+    Attributes:
+      extract_dir: the directory for extracted archives.
+      make_manager: returns a download manager of TFDS, and makes its directories.
+      anew: whether to download and extract again what is there.
+      must_be_checked: whether a URL without a checksum is an error.
+      manager: the download manager that has downloaded something, if there is one.
+    """
+
+    extract_dir: epath.Path
+    make_manager: Callable[[], tfds.download.DownloadManager]
+    anew: bool = False
+    must_be_checked: bool = False
+    manager: tfds.download.DownloadManager | None = None
+
+    def file_of(self, url: str, checksum: str | None, *, where: str) -> epath.Path:
+        """Returns the file of a URL, downloaded unless it is there.
+
+        If one that is there hasn't the checksum, it is downloaded again.
+
+        Args:
+          url: the URL, which begins with `http://` or `https://`.
+          checksum: the SHA-256 that the file must have, in lower case; None for any.
+          where: the field of the config and its value, for messages.
+
+        Raises:
+          SourceError: if it can't be downloaded, or has another checksum.
+        """
+        if checksum is None and self.must_be_checked:
+            raise exceptions.SourceError(
+                f"{where}: force_checksums_validation asks for a checksum. Add its"
+                " SHA-256 to checksums."
+            )
+        path, is_new = self._download(url, where, anew=self.anew)
+        if checksum is None:
+            return path
+        found = _sha256(path)
+        if found != checksum and not is_new:
+            path, _ = self._download(url, where, anew=True)
+            found = _sha256(path)
+        if found != checksum:
+            raise exceptions.SourceError(
+                f"{where}: its SHA-256 is {found}, and checksums has {checksum}. It has"
+                " changed, or is damaged: correct the URL or checksums."
+            )
+        return path
+
+    def _download(self, url: str, where: str, *, anew: bool) -> tuple[epath.Path, bool]:
+        """Returns the file of a URL, and whether it was downloaded now."""
+        self._check_local(where)
+        try:
+            if self.manager is None or anew:
+                self.manager = self.make_manager()
+            return tfds_private.download(self.manager, url, anew=anew)
+        except Exception as error:
+            self.manager = None  # it doesn't try again
+            reason = str(error).strip().rstrip(".") or type(error).__name__
+            raise exceptions.SourceError(
+                f"{where}: it can't be downloaded: {reason}. Check the URL and the"
+                " connection."
+            ) from error
+
+    def directory_of(self, archive: epath.Path, *, where: str) -> epath.Path:
+        """Returns the directory with the files of an archive.
+
+        Args:
+          archive: the file.
+          where: the field of the config and its value, for messages.
+
+        Raises:
+          SourceError: if it isn't an archive that can be read.
+          StorageError: if there is no room for the files.
+        """
+        try:
+            kind = archives.kind_of(archive)
+        except Exception as error:
+            raise exceptions.SourceError(f"{where}: {s3.reason(error)}") from error
+        if kind is None:
+            raise exceptions.SourceError(
+                f"{where}: neither a directory nor an archive that can be read"
+                f" ({_SHOWN_SUFFIXES}). Extract it, and give the directory."
+            )
+        self._check_local(where)
+        return archives.extracted(
+            archive, self.extract_dir, kind=kind, where=where, anew=self.anew
+        )
+
+    def _check_local(self, where: str) -> None:
+        if images.is_remote(self.extract_dir):
+            raise exceptions.StorageError(
+                f"{where}: downloads and extracted archives need a local directory, and"
+                f" theirs is {self.extract_dir}. Choose another download_dir."
+            )
+
+
+def _sha256(path: epath.Path) -> str:
+    with path.open("rb") as file:
+        digest = hashlib.sha256()
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def path_of(field: str, value: str) -> epath.Path:
+    """Returns the path that a field of a config has.
+
+    Args:
+      field: the name of the field.
+      value: its value, which isn't a URL that has to be downloaded.
+
+    Raises:
+      SourceError: if it begins like a URL that nobody can read.
+    """
+    try:
+        return epath.Path(value).expanduser()
+    except KeyError:
+        scheme = value.partition("://")[0]
+        raise exceptions.SourceError(
+            f"{field} {value}: nothing is known that begins with '{scheme}://'. Give a"
+            " local path, or one that begins with http://, https://, gs:// or s3://."
+        ) from None
+
+
+def locate(
+    config: ImageCsvConfig,
+    *,
+    manual_dir: Callable[[], epath.Path],
+    downloads: Downloads,
+) -> dict[str, Any]:
+    """Returns the paths that those fields of a config stand for that have one.
+
+    URLs are downloaded, and an archive of images is extracted, once everything that is
+    on a file system is known to be there.
+
+    Args:
+      config: what the user says.
+      manual_dir: returns the directory that relative paths are looked up in; raises a
+        `SourceError` if there is none.
+      downloads: where downloads and extracted archives are kept.
+
+    Returns:
+      The path of each field, and `archive`: what that of `image_dir` was extracted
+      from, or None.
+
+    Raises:
+      SourceError: if something isn't there; all that isn't is named.
+      StorageError: if there is no room for what is in an archive.
+    """
+    found: dict[str, Any] = {}
+    missing = []
+    for field in PATH_FIELDS:
+        value = getattr(config, field)
+        if value is None or is_url(value):
+            continue
+        try:
+            found[field] = _existing(field, value, manual_dir)
+        except exceptions.SourceError as error:
+            missing.append(str(error))
+    if missing:
+        raise exceptions.SourceError("\n".join(missing))
+    for field in PATH_FIELDS:
+        value = getattr(config, field)
+        if value is not None and is_url(value):
+            checksum = (config.checksums or {}).get(value)
+            where = f"{field} {value}"
+            found[field] = downloads.file_of(value, checksum, where=where)
+    image_dir = found["image_dir"]
+    archive = None if image_dir.is_dir() else image_dir
+    if archive is not None:
+        value = config.image_dir if is_url(config.image_dir) else image_dir
+        where = f"image_dir {value}"
+        found["image_dir"] = downloads.directory_of(archive, where=where)
+    return {**found, "archive": archive}
+
+
+def _existing(
+    field: str, value: str, manual_dir: Callable[[], epath.Path]
+) -> epath.Path:
+    """Returns the path of a field, which is there.
+
+    Raises:
+      SourceError: if it isn't.
+    """
+    path = path_of(field, value)
+    if not path.is_absolute():
+        try:
+            path = manual_dir() / path
+        except exceptions.SourceError as error:
+            raise exceptions.SourceError(f"{field} {path}: {error}") from error
+    try:
+        if path.exists():
+            return path
+        instead = archives_instead(path) if field == "image_dir" else []
+        if len(instead) == 1:
+            return instead[0]
+        has_bucket = not s3.is_s3(path) or s3.bucket(path).exists()
+    except Exception as error:
+        raise exceptions.SourceError(f"{field} {path}: {s3.reason(error)}") from error
+    if instead:
+        names = " and ".join(one.name for one in instead)
+        raise exceptions.SourceError(
+            f"{field} {path}: no such directory, and more than one archive of its name:"
+            f" {names}. Give the name of one of them."
+        )
+    if not has_bucket:
+        raise exceptions.SourceError(
+            f"{field} {path}: there is no bucket {s3.bucket(path)}."
+        )
+    raise exceptions.SourceError(f"{field} {path}: no such file or directory.")
+
+
+def archives_instead(path: epath.Path) -> list[epath.Path]:
+    """Returns the archives beside which a directory is missing."""
+    named = (path.parent / f"{path.name}{suffix}" for suffix in archives.SUFFIXES)
+    return [archive for archive in named if path.name and archive.exists()]
+
+
+def top_of_archive(extracted: epath.Path, keys: Collection[str]) -> epath.Path:
+    """Returns the directory in an archive that the keys are relative to.
+
+    That is its top, if an image or a folder that they name is there; else, if there is
+    nothing but one folder at the top, as in many archives, it is looked for in that
+    one, and so on.
+
+    Args:
+      extracted: the directory with the archive's files.
+      keys: those of the images.
+    """
+    named = {key.partition("/")[0] for key in keys}
+    folder = extracted
+    while True:
+        there = {path.name for path in folder.iterdir()}
+        if not named.isdisjoint(there):
+            return folder
+        if len(there) != 1 or not (folder / min(there)).is_dir():
+            return extracted
+        folder /= min(there)
+
+
+def check_repeated_folders(
+    image_dir: epath.Path, keys: Collection[str], *, label_csv: epath.Path
+) -> None:
+    """Raises a `SourceError` if all keys begin with the name of their directory.
+
+    It isn't guessed what was meant, since the right one is easily said.
+
+    Args:
+      image_dir: the directory.
+      keys: those of the images, which are relative to it.
+      label_csv: the CSV.
+    """
+    if not keys:
+        return
+    some = min(keys)
+    for parent in image_dir.parents:
+        prefix = os.fspath(image_dir).removeprefix(os.fspath(parent)).strip("/\\") + "/"
+        prefix = prefix.replace(os.sep, "/")
+        if not some.startswith(prefix):
+            continue
+        first = prefix.partition("/")[0]
+        if (
+            all(key.startswith(prefix) for key in keys)
+            and not (image_dir / first).exists()
+        ):
+            raise exceptions.SourceError(
+                f"label_csv {label_csv}: its file names begin with {prefix!r}, which is"
+                f" where image_dir {image_dir} ends already, such as {some!r}. Give"
+                f" {os.fspath(parent)!r} as image_dir."
+            )
