@@ -71,13 +71,13 @@ def error_of(locate):
 
 
 def digests(builder):
-    """Builds a dataset; returns the digests of all of its files."""
+    """Builds a dataset; returns the digests of its files, but those of times and paths."""
     builder.download_and_prepare()
     return {
         path.name: hashlib.sha256(path.read_bytes()).hexdigest()
         for path in builder.data_path.iterdir()
-        # The one has how much was downloaded, and the other paths.
-        if path.name not in ("dataset_info.json", "metadata.json")
+        # They have how much was downloaded, paths, and times of images.
+        if path.name not in ("dataset_info.json", "metadata.json", "sources.json")
     }
 
 
