@@ -7,13 +7,14 @@ import os
 import pathlib
 import resource
 import shutil
+import stat
 import subprocess
 import sys
 
 import pytest
 import tensorflow_datasets as tfds
 from etils import epath
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tfds_imagecsv
@@ -483,14 +484,14 @@ def test_other_times_only(dataset):
     for path in dataset.images.iterdir():
         os.utime(path, (5, 5))
     before = json.loads(dataset.sources.read_text())
-    mode = dataset.sources.stat().st_mode
+    dataset.sources.chmod(0o640)
     with nothing_can_be_written():
         dataset.raise_if_stale()
     assert json.loads(dataset.sources.read_text()) == before
     dataset.raise_if_stale()
     after = json.loads(dataset.sources.read_text())
     assert after == {**before, "modified": [5 * 10**9] * 6}
-    assert dataset.sources.stat().st_mode == mode
+    assert stat.S_IMODE(dataset.sources.stat().st_mode) == 0o640
     assert [path.name for path in dataset.data_path.iterdir()] == ["sources.json"]
     # They aren't read again: what has the old size and the new time isn't looked at.
     rewrite(dataset.images / "b.png")
@@ -498,15 +499,28 @@ def test_other_times_only(dataset):
     dataset.raise_if_stale()
 
 
-def test_nothing_is_noted_if_an_image_has_changed(dataset):
-    """Its new time must not be taken for that of the image in the dataset."""
+def test_times_of_images_that_have_changed(dataset):
+    """They aren't noted, or these would be taken for those of the dataset."""
     dataset.make()
-    before = dataset.sources.read_bytes()
+    before = json.loads(dataset.sources.read_text())
     for path in dataset.images.iterdir():
         rewrite(path)
     for _ in range(2):
         assert "6 have changed" in dataset.changes()
-    assert dataset.sources.read_bytes() == before
+    assert json.loads(dataset.sources.read_text()) == before
+
+
+def test_another_size_and_the_same_time(dataset):
+    """The image isn't even read."""
+    dataset.make()
+    path = dataset.images / "c.png"
+    time = path.stat().st_mtime_ns
+    path.write_bytes(path.read_bytes() + b" ")
+    os.utime(path, ns=(time, time))
+    assert dataset.changes() == (
+        "  image_dir ROOT/images: of the images, 1 has changed:\n"
+        "    'c.png' has changed"
+    )
 
 
 def test_an_image_that_was_rejected(dataset):
@@ -717,6 +731,7 @@ edits = st.lists(
 )
 
 
+@settings(max_examples=40)
 @given(edits)
 def test_stale_is_what_would_be_another_dataset(
     tmp_path_factory, write_png, write_csv, edits

@@ -144,7 +144,7 @@ def raise_if_stale(
     """Compares a dataset with its config, its CSV and its images.
 
     Sources that aren't there, or can't be read, aren't compared. Images are read only
-    if their time has changed, and their size has not. If that was all, the new times
+    if their time has changed, and their size has not. If that was all, their new times
     are noted, where that is allowed. Remote images aren't looked at.
 
     Args:
@@ -240,7 +240,7 @@ def _changed_fields(
         else field.default_factory()
         for field in dataclasses.fields(config)
     }
-    then = _as_json(defaults) | kept
+    then = {**_as_json(defaults), **kept}
     pairs = {name: (then[name], now) for name, now in _fields(config).items()}
     # As JSON, in which 1 (an image) isn't 1.0 (all images).
     return {
@@ -424,7 +424,7 @@ def _changed_content(
 ) -> list[str]:
     """Reads images whose time has changed, and returns those that have changed.
 
-    If none has, their new times are noted, so that they aren't read again.
+    The new times of the others are noted, so that they aren't read again.
     """
     members = _read(sources)
     assert members is not None
@@ -439,7 +439,7 @@ def _changed_content(
             members["modified"][at] = finder.modified
         else:
             changed.append(key)
-    if not changed and not images.is_remote(sources):
+    if not images.is_remote(sources):
         # The dataset may be another user's, or on a disk that can only be read.
         with contextlib.suppress(OSError):
             _replace(sources, _as_text(members))
