@@ -94,9 +94,9 @@ class Dataset:
             found = survey.make_survey(self.config, **paths, engine=engine)
         self.plan = plan_lib.make_plan(self.config, found)
         self.data_path.mkdir(parents=True)
-        fingerprint.write_sources(epath.Path(self.sources), found)
+        fingerprint.write_sources(epath.Path(self.sources), found, digests)
         # As JSON, in which TFDS keeps it.
-        self.kept = json.loads(json.dumps(fingerprint.describe(self.config, digests)))
+        self.kept = json.loads(json.dumps(fingerprint.fields_of(self.config)))
         return self
 
     def config_with(self, **fields):
@@ -160,8 +160,10 @@ def test_what_is_kept_of_the_rows(dataset):
         images.digest_of((dataset.images / key).read_bytes())
         for key in ("a.png", "b.png", "bad.png")
     ]
+    of_csv = images.digest_of((dataset.root / "labels.csv").read_bytes())
     assert dataset.sources.read_text() == (
         "{\n"
+        f'"digests": {{"label_csv": "{of_csv}"}},\n'
         '"key": ["a.png", "b.png", "bad.png", "lost.png"],\n'
         f'"size": [{sizes[0]}, {sizes[1]}, 6, -1],\n'
         '"modified": [1000000000000000000, 1000000000000000001, 123456789, -1],\n'
@@ -173,22 +175,20 @@ def test_what_is_kept_of_the_rows(dataset):
         "}\n"
     )
     assert list(json.loads(dataset.sources.read_text())) == [
-        *("key", "size", "modified", "digest", "table", "problems")
+        *("digests", "key", "size", "modified", "digest", "table", "problems")
     ]
 
 
 def test_what_is_kept_of_the_config(dataset, tmp_path):
-    """The fields that change the result, and digests instead of paths."""
+    """The fields that change the result, and no paths."""
     dataset.make(classes=["dog", "cat"], version="1.0.0", workers=1, description="x")
-    path = tmp_path / "labels.csv"
-    assert dataset.kept["digests"] == {"label_csv": images.digest_of(path.read_bytes())}
     own = {field.name for field in dataclasses.fields(tfds_imagecsv.ImageCsvConfig)}
-    assert own - set(dataset.kept["config"]) == {
+    assert own - set(dataset.kept) == {
         *("name", "version", "release_notes", "supported_versions", "description"),
         *("tags", "image_dir", "label_csv", "pinned_splits", "workers"),
     }
-    assert dataset.kept["config"]["classes"] == ["dog", "cat"]
-    assert str(tmp_path) not in json.dumps(dataset.kept)
+    assert dataset.kept["classes"] == ["dog", "cat"]
+    assert str(tmp_path) not in json.dumps(dataset.kept) + dataset.sources.read_text()
 
 
 def test_names_and_labels_of_all_scripts(dataset):
@@ -288,7 +288,7 @@ def test_one_image_is_not_all_of_them(dataset):
 def test_a_field_that_is_newer_than_the_dataset(dataset):
     """The dataset was built with its default."""
     dataset.make()
-    del dataset.kept["config"]["seed"]
+    del dataset.kept["seed"]
     dataset.raise_if_stale()
     assert dataset.changes(dataset.config_with(seed=1)) == "  seed: was 0, is 1"
 
@@ -686,12 +686,15 @@ def test_a_dataset_of_an_earlier_version(dataset):
 
 
 def test_a_dataset_without_its_list(dataset):
-    """What is left is compared: the config and the content of the CSV."""
+    """What is left is compared: the config."""
     dataset.make()
     dataset.sources.unlink()
-    dataset.raise_if_stale()
     dataset.write_rows(ROWS[:5])
-    assert dataset.changes() == "  label_csv ROOT/labels.csv: its content has changed"
+    rewrite(dataset.images / "a.png")
+    dataset.raise_if_stale()
+    assert dataset.changes(dataset.config_with(seed=1, group_column=None)) == (
+        "  group_column: was 'group', is None\n  seed: was 0, is 1"
+    )
 
 
 @pytest.mark.parametrize(

@@ -427,7 +427,9 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
             path = self.data_path / selection.REJECTED_ROWS_FILENAME
             path.write_text(rejected, encoding="utf-8")
         assert self._survey is not None
-        fingerprint.write_sources(self.data_path / fingerprint.FILENAME, self._survey)
+        fingerprint.write_sources(
+            self.data_path / fingerprint.FILENAME, self._survey, self._digests
+        )
         tfds_private.set_class_names(self.info.features["label"], plan.class_names)
         self.info.metadata.clear()
         self.info.metadata.update(self._metadata(plan))
@@ -492,7 +494,7 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
         config = self.builder_config
         return {
             "tfds_imagecsv_version": importlib.metadata.version("tfds-imagecsv"),
-            fingerprint.METADATA_KEY: fingerprint.describe(config, self._digests),
+            fingerprint.METADATA_KEY: fingerprint.fields_of(config),
             "val_size": config.val_size,
             "test_size": config.test_size,
             "folds": config.folds,
