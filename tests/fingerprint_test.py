@@ -7,13 +7,14 @@ import os
 import pathlib
 import resource
 import shutil
+import stat
 import subprocess
 import sys
 
 import pytest
 import tensorflow_datasets as tfds
 from etils import epath
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tfds_imagecsv
@@ -93,9 +94,9 @@ class Dataset:
             found = survey.make_survey(self.config, **paths, engine=engine)
         self.plan = plan_lib.make_plan(self.config, found)
         self.data_path.mkdir(parents=True)
-        fingerprint.write_sources(epath.Path(self.sources), found)
+        fingerprint.write_sources(epath.Path(self.sources), found, digests)
         # As JSON, in which TFDS keeps it.
-        self.kept = json.loads(json.dumps(fingerprint.describe(self.config, digests)))
+        self.kept = json.loads(json.dumps(fingerprint.fields_of(self.config)))
         return self
 
     def config_with(self, **fields):
@@ -159,8 +160,11 @@ def test_what_is_kept_of_the_rows(dataset):
         images.digest_of((dataset.images / key).read_bytes())
         for key in ("a.png", "b.png", "bad.png")
     ]
+    of_csv = images.digest_of((dataset.root / "labels.csv").read_bytes())
     assert dataset.sources.read_text() == (
         "{\n"
+        f'"digests": {{"label_csv": "{of_csv}"}},\n'
+        '"archive": [],\n'
         '"key": ["a.png", "b.png", "bad.png", "lost.png"],\n'
         f'"size": [{sizes[0]}, {sizes[1]}, 6, -1],\n'
         '"modified": [1000000000000000000, 1000000000000000001, 123456789, -1],\n'
@@ -172,22 +176,22 @@ def test_what_is_kept_of_the_rows(dataset):
         "}\n"
     )
     assert list(json.loads(dataset.sources.read_text())) == [
-        *("key", "size", "modified", "digest", "table", "problems")
+        *("digests", "archive", "key", "size", "modified", "digest", "table"),
+        "problems",
     ]
 
 
 def test_what_is_kept_of_the_config(dataset, tmp_path):
-    """The fields that change the result, and digests instead of paths."""
+    """The fields that change the result, and no paths."""
     dataset.make(classes=["dog", "cat"], version="1.0.0", workers=1, description="x")
-    path = tmp_path / "labels.csv"
-    assert dataset.kept["digests"] == {"label_csv": images.digest_of(path.read_bytes())}
     own = {field.name for field in dataclasses.fields(tfds_imagecsv.ImageCsvConfig)}
-    assert own - set(dataset.kept["config"]) == {
+    assert own - set(dataset.kept) == {
         *("name", "version", "release_notes", "supported_versions", "description"),
         *("tags", "image_dir", "label_csv", "class_csv", "pinned_splits", "workers"),
+        "checksums",
     }
-    assert dataset.kept["config"]["classes"] == ["dog", "cat"]
-    assert str(tmp_path) not in json.dumps(dataset.kept)
+    assert dataset.kept["classes"] == ["dog", "cat"]
+    assert str(tmp_path) not in json.dumps(dataset.kept) + dataset.sources.read_text()
 
 
 def test_names_and_labels_of_all_scripts(dataset):
@@ -335,7 +339,7 @@ def test_one_image_is_not_all_of_them(dataset):
 def test_a_field_that_is_newer_than_the_dataset(dataset):
     """The dataset was built with its default."""
     dataset.make()
-    del dataset.kept["config"]["seed"]
+    del dataset.kept["seed"]
     dataset.raise_if_stale()
     assert dataset.changes(dataset.config_with(seed=1)) == "  seed: was 0, is 1"
 
@@ -531,14 +535,14 @@ def test_other_times_only(dataset):
     for path in dataset.images.iterdir():
         os.utime(path, (5, 5))
     before = json.loads(dataset.sources.read_text())
-    mode = dataset.sources.stat().st_mode
+    dataset.sources.chmod(0o640)
     with nothing_can_be_written():
         dataset.raise_if_stale()
     assert json.loads(dataset.sources.read_text()) == before
     dataset.raise_if_stale()
     after = json.loads(dataset.sources.read_text())
     assert after == {**before, "modified": [5 * 10**9] * 6}
-    assert dataset.sources.stat().st_mode == mode
+    assert stat.S_IMODE(dataset.sources.stat().st_mode) == 0o640
     assert [path.name for path in dataset.data_path.iterdir()] == ["sources.json"]
     # They aren't read again: what has the old size and the new time isn't looked at.
     rewrite(dataset.images / "b.png")
@@ -546,15 +550,28 @@ def test_other_times_only(dataset):
     dataset.raise_if_stale()
 
 
-def test_nothing_is_noted_if_an_image_has_changed(dataset):
-    """Its new time must not be taken for that of the image in the dataset."""
+def test_times_of_images_that_have_changed(dataset):
+    """They aren't noted, or these would be taken for those of the dataset."""
     dataset.make()
-    before = dataset.sources.read_bytes()
+    before = json.loads(dataset.sources.read_text())
     for path in dataset.images.iterdir():
         rewrite(path)
     for _ in range(2):
         assert "6 have changed" in dataset.changes()
-    assert dataset.sources.read_bytes() == before
+    assert json.loads(dataset.sources.read_text()) == before
+
+
+def test_another_size_and_the_same_time(dataset):
+    """The image isn't even read."""
+    dataset.make()
+    path = dataset.images / "c.png"
+    time = path.stat().st_mtime_ns
+    path.write_bytes(path.read_bytes() + b" ")
+    os.utime(path, ns=(time, time))
+    assert dataset.changes() == (
+        "  image_dir ROOT/images: of the images, 1 has changed:\n"
+        "    'c.png' has changed"
+    )
 
 
 def test_an_image_that_was_rejected(dataset):
@@ -720,12 +737,15 @@ def test_a_dataset_of_an_earlier_version(dataset):
 
 
 def test_a_dataset_without_its_list(dataset):
-    """What is left is compared: the config and the content of the CSV."""
+    """What is left is compared: the config."""
     dataset.make()
     dataset.sources.unlink()
-    dataset.raise_if_stale()
     dataset.write_rows(ROWS[:5])
-    assert dataset.changes() == "  label_csv ROOT/labels.csv: its content has changed"
+    rewrite(dataset.images / "a.png")
+    dataset.raise_if_stale()
+    assert dataset.changes(dataset.config_with(seed=1, group_column=None)) == (
+        "  group_column: was 'group', is None\n  seed: was 0, is 1"
+    )
 
 
 @pytest.mark.parametrize(
@@ -765,6 +785,7 @@ edits = st.lists(
 )
 
 
+@settings(max_examples=40)
 @given(edits)
 def test_stale_is_what_would_be_another_dataset(
     tmp_path_factory, write_png, write_csv, edits

@@ -71,7 +71,7 @@ def error_of(locate):
 
 
 def digests(builder):
-    """Builds a dataset; returns the digests of its files, but those of times and paths."""
+    """Builds a dataset; returns the digests of its files but those of times."""
     builder.download_and_prepare()
     return {
         path.name: hashlib.sha256(path.read_bytes()).hexdigest()
@@ -715,3 +715,43 @@ def test_a_check_and_then_a_build(tmp_path, server, served):
         assert done.returncode == 0, done.stderr
     assert server.requests == ["/images.zip", "/labels.csv"]
     assert len(extracted_in(tmp_path / "data")) == 1
+
+
+# What has changed since
+
+
+@pytest.mark.parametrize("image_dir", ["images.zip", "images"])
+def test_a_changed_archive_makes_a_dataset_stale(
+    tmp_path, make_dataset, make_builder, image_dir
+):
+    """Its content does, whatever its time; without it, the dataset loads."""
+    make_dataset()
+    archive = tmp_path / "images.zip"
+    contents = files_below(tmp_path / "images")
+    pack(archive, contents)
+    shutil.rmtree(tmp_path / "images")
+    values = {"name": "pets", "label_csv": tmp_path / "labels.csv"}
+    config = tfds_imagecsv.ImageCsvConfig(image_dir=tmp_path / image_dir, **values)
+    make_builder(config).download_and_prepare()
+    os.utime(archive, (1, 1))
+    make_builder(config).download_and_prepare()
+    name = min(contents)
+    pack(archive, {**contents, name: contents[max(contents)]})
+    with pytest.raises(tfds_imagecsv.StaleDatasetError) as caught:
+        make_builder(config).download_and_prepare()
+    assert f":\n  image_dir {archive}: the archive has changed\nGive" in str(
+        caught.value
+    )
+    archive.unlink()
+    make_builder(config).download_and_prepare()
+
+
+def test_urls_are_not_asked_at_each_load(served, make_builder, server):
+    """A dataset from URLs loads as it is."""
+    config = served()
+    make_builder(config).download_and_prepare()
+    server.requests.clear()
+    builder = make_builder(config)
+    builder.download_and_prepare()
+    assert len(builder.as_dataset("train")) == 16
+    assert server.requests == []

@@ -1,8 +1,10 @@
 """What a dataset was made of, and whether its sources are still that.
 
-The metadata of a dataset have the fields of its config, and the digests of the files
-that these name. Beside the records is `sources.json`, which says what each row of the
-CSV was, and its image. Where only sizes and times of images have to be compared, which
+The metadata of a dataset have the fields of its config. Beside the records is
+`sources.json`, which has the digests of the files that these name, and says what each
+row of the CSV was, and its image. It isn't the same after each build, as all else is:
+it has the times of images, and the CSV may have the same rows in another order. Where
+only sizes and times of images have to be compared, which
 is at each load, neither pandas nor anything else is imported that takes time.
 """
 
@@ -38,8 +40,8 @@ if TYPE_CHECKING:
 
 FILENAME = "sources.json"
 
-# What the metadata call it.
-METADATA_KEY = "fingerprint"
+# What the metadata call the fields of the config.
+METADATA_KEY = "config"
 
 # The fields of a config that change nothing in the result. Those that are paths don't
 # either: what is found there does.
@@ -61,9 +63,11 @@ _ABOUT_THE_TABLE = frozenset(
     )
 )
 
-# The lists that are needed at each load, first in the file; all are of one length.
+# What is needed at each load, first in the file. The lists are of one length.
 _STATUS = ("key", "size", "modified")
-_LISTS = (*_STATUS, "digest")
+_AT_EACH_LOAD = ("digests", "archive", *_STATUS)
+_ALL = (*_AT_EACH_LOAD, "digest", "table", "problems")
+_LISTS = frozenset((*_STATUS, "digest"))
 
 # Bytes of a large file that are read at once.
 _BLOCK = 1 << 20
@@ -80,20 +84,15 @@ _REMEDY = (
 _SHOWN = 10
 
 
-def describe(
-    config: ImageCsvConfig,
-    digests: Mapping[str, str],
-    archive: images.File | None = None,
-) -> dict[str, Any]:
-    """Returns what the metadata keep, as values that JSON can hold.
-
-    Args:
-      config: that of the dataset.
-      digests: see `digests_of`.
-      archive: the file that has the images, if they are in an archive.
-    """
-    described = {"config": _fields(config), "digests": dict(digests)}
-    return described if archive is None else {**described, "archive": list(archive)}
+def fields_of(config: ImageCsvConfig) -> dict[str, Any]:
+    """Returns the fields of a config that change the result, as values of JSON."""
+    return _as_json(
+        {
+            field.name: getattr(config, field.name)
+            for field in dataclasses.fields(config)
+            if field.name not in _WITHOUT_EFFECT
+        }
+    )
 
 
 def digests_of(paths: Mapping[str, epath.Path]) -> dict[str, str]:
@@ -132,19 +131,27 @@ def _status(path: epath.Path) -> tuple[int, int]:
     return status.st_size, status.st_mtime_ns
 
 
-def write_sources(path: epath.Path, survey: Survey) -> None:
+def write_sources(
+    path: epath.Path,
+    survey: Survey,
+    digests: Mapping[str, str],
+    archive: images.File | None = None,
+) -> None:
     """Writes what the rows of the CSV and their images are.
 
     It is JSON, an object with a line for each member, those first that are needed at
-    each load: `key`, `size` (bytes; -1 if the image can't be read), `modified`
-    (nanoseconds since 1970; -1 if nobody knows) and `digest` (see `images.digest_of`)
-    are lists of what the rows have that have no problem of their own, sorted by key;
-    `table` are the columns of the label table that aren't empty, and `problems` the
-    other rows.
+    each load: `digests` are those of the files that the config names; `archive` is
+    size, digest and time of the archive that has the images, or empty; `key`, `size`
+    (bytes; -1 if the image can't be read), `modified` (nanoseconds since 1970; -1 if
+    nobody knows) and `digest` (see `images.digest_of`) are lists of what the rows have
+    that have no problem of their own, sorted by key; `table` are the columns of the
+    label table that aren't empty, and `problems` the other rows.
 
     Args:
       path: the file.
       survey: what there is.
+      digests: see `digests_of`.
+      archive: the file that has the images, see `file_of`; None if they aren't in one.
     """
     rows, usable = survey.table.rows, survey.rows
     files: Iterable[Sequence[Any]]
@@ -152,12 +159,16 @@ def write_sources(path: epath.Path, survey: Survey) -> None:
     if len(usable) < len(rows):
         file_of = dict(zip(usable["key"], files, strict=True)) | dict(survey.unusable)
         files = [file_of.get(key, _NO_FILE) for key in rows["key"]]
-    sizes, digests, modified = zip(*files, strict=True) if len(rows) else ((), (), ())
+    sizes, digests_of_images, modified = (
+        zip(*files, strict=True) if len(rows) else ((), (), ())
+    )
     members = {
+        "digests": digests,
+        "archive": archive or (),
         "key": rows["key"].tolist(),
         "size": sizes,
         "modified": modified,
-        "digest": digests,
+        "digest": digests_of_images,
         "table": _columns(rows),
         "problems": _bad_rows(survey.table),
     }
@@ -174,13 +185,13 @@ def raise_if_stale(
     """Compares a dataset with its config, its CSV and its images.
 
     Sources that aren't there, or can't be read, aren't compared. Images are read only
-    if their time has changed, and their size has not. If that was all, the new times
+    if their time has changed, and their size has not. If that was all, their new times
     are noted, where that is allowed. Remote images aren't looked at.
 
     Args:
       config: what the user asks for.
-      kept: what `describe` has returned for the dataset; None if it has nothing, since
-        an earlier version of this package has built it.
+      kept: what `fields_of` has returned for the dataset; None if an earlier version
+        of this package has built it, and nothing can be compared.
       data_path: where it is.
       manual_dir: where relative paths are looked up.
 
@@ -201,16 +212,6 @@ def raise_if_stale(
         )
 
 
-def _fields(config: ImageCsvConfig) -> dict[str, Any]:
-    """Returns the fields of a config that change the result, as values of JSON."""
-    values = {
-        field.name: getattr(config, field.name)
-        for field in dataclasses.fields(config)
-        if field.name not in _WITHOUT_EFFECT
-    }
-    return _as_json(values)
-
-
 def _as_json(values: dict[str, Any]) -> dict[str, Any]:
     """Returns values as they come back from JSON."""
     back: dict[str, Any] = json.loads(json.dumps(values, default=str))
@@ -224,9 +225,10 @@ def _changes(
     manual_dir: epath.Path,
 ) -> Iterator[str]:
     """Yields the lines that say what has changed."""
-    paths = _paths(config, manual_dir)
-    now, was = digests_of(paths), kept["digests"]
-    changed = _changed_fields(config, kept["config"])
+    changed = _changed_fields(config, kept)
+    members = _read(sources, _AT_EACH_LOAD)
+    paths = _paths(config, manual_dir) if members else {}
+    now, was = digests_of(paths), members["digests"] if members else {}
     has_csv = "label_csv" in now
     rows: Sequence[str] = ()
     if has_csv and (
@@ -240,6 +242,8 @@ def _changes(
         is_order &= config.label_type == "multilabel"
         if rows or not has_csv or is_order or name not in _ABOUT_THE_TABLE:
             yield f"{name}: was {values[0]!r}, is {values[1]!r}"
+    if members is None:
+        return
     for name in PATH_FIELDS:
         if name not in ("image_dir", "label_csv"):
             path = getattr(config, name) and paths.get(name, getattr(config, name))
@@ -249,9 +253,9 @@ def _changes(
     if image_dir is None or images.is_remote(image_dir):
         return
     if image_dir.is_dir():
-        yield from _changed_images(image_dir, sources)
-    elif "archive" in kept:
-        yield from _changed_archive(image_dir, images.File(*kept["archive"]))
+        yield from _changed_images(image_dir, members, sources)
+    elif members["archive"]:
+        yield from _changed_archive(image_dir, images.File(*members["archive"]))
 
 
 def _paths(config: ImageCsvConfig, manual_dir: epath.Path) -> dict[str, epath.Path]:
@@ -282,7 +286,7 @@ def _changed_fields(
         for field in dataclasses.fields(config)
     }
     then = {**_as_json(defaults), **kept}
-    pairs = {name: (then[name], now) for name, now in _fields(config).items()}
+    pairs = {name: (then[name], now) for name, now in fields_of(config).items()}
     # As JSON, in which 1 (an image) isn't 1.0 (all images).
     return {
         name: (was, now)
@@ -311,9 +315,8 @@ def _changed_rows(
     if class_csv is not None and not class_csv.exists():
         class_csv = None
     place = f"label_csv {label_csv}"
-    members = _read(sources)
-    if members is None:
-        return [f"{place}: its content has changed"]
+    members = _read(sources, _ALL)
+    assert members is not None
     try:
         table, _ = survey_lib.read_table(config, label_csv, class_csv)
     except exceptions.SourceError as error:
@@ -418,11 +421,10 @@ def _differences(names: Sequence[str], then: Sequence[str], now: Sequence[str]) 
     )
 
 
-def _changed_images(image_dir: epath.Path, sources: epath.Path) -> list[str]:
+def _changed_images(
+    image_dir: epath.Path, members: Mapping[str, Any], sources: epath.Path
+) -> list[str]:
     """Returns the lines that say what has changed in the images."""
-    members = _read(sources, _STATUS)
-    if members is None:
-        return []
     prefix = f"{image_dir}/"
     changed, missing, unread, suspected = [], [], [], []
     rows = zip(*(members[name] for name in _STATUS), strict=True)
@@ -478,9 +480,9 @@ def _changed_content(
 ) -> list[str]:
     """Reads images whose time has changed, and returns those that have changed.
 
-    If none has, their new times are noted, so that they aren't read again.
+    The new times of the others are noted, so that they aren't read again.
     """
-    members = _read(sources)
+    members = _read(sources, _ALL)
     assert members is not None
     changed = []
     for at in suspected:
@@ -493,7 +495,7 @@ def _changed_content(
             members["modified"][at] = finder.modified
         else:
             changed.append(key)
-    if not changed and not images.is_remote(sources):
+    if not images.is_remote(sources):
         # The dataset may be another user's, or on a disk that can only be read.
         with contextlib.suppress(OSError):
             _replace(sources, _as_text(members))
@@ -538,12 +540,12 @@ def _as_text(members: Mapping[str, Any]) -> str:
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
-def _read(path: epath.Path, names: Sequence[str] = ()) -> dict[str, Any] | None:
-    """Returns the first members of `sources.json`, or all.
+def _read(path: epath.Path, names: Sequence[str]) -> dict[str, Any] | None:
+    """Returns members of `sources.json`.
 
     Args:
       path: the file.
-      names: those that are needed; default: all.
+      names: those that are needed, the first ones or all.
 
     Returns:
       The members; None if there is no such file.
@@ -559,12 +561,10 @@ def _read(path: epath.Path, names: Sequence[str] = ()) -> dict[str, Any] | None:
             name, colon, value = line.removesuffix(",").partition(": ")
             if colon:
                 members[json.loads(name)] = json.loads(value)
-            if names and len(members) == len(names):
+            if len(members) == len(names):
                 break
-        lengths = {len(members[name]) for name in names or _LISTS}
-        is_whole = len(lengths) == 1 and (
-            names or {"table", "problems"} < members.keys()
-        )
+        lengths = {len(members[name]) for name in names if name in _LISTS}
+        is_whole = len(lengths) == 1 and members.keys() == set(names)
     except (KeyError, TypeError, ValueError):
         is_whole = False
     if not is_whole:

@@ -538,7 +538,12 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
             path = self.data_path / selection.REJECTED_ROWS_FILENAME
             path.write_text(rejected, encoding="utf-8")
         assert self._survey is not None
-        fingerprint.write_sources(self.data_path / fingerprint.FILENAME, self._survey)
+        fingerprint.write_sources(
+            self.data_path / fingerprint.FILENAME,
+            self._survey,
+            self._digests,
+            self._archive,
+        )
         label = features_lib.class_label(self.info.features)
         if label is not None:
             tfds_private.set_class_names(label, plan.class_names)
@@ -612,9 +617,7 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
         config = self.builder_config
         return {
             "tfds_imagecsv_version": importlib.metadata.version("tfds-imagecsv"),
-            fingerprint.METADATA_KEY: fingerprint.describe(
-                config, self._digests, self._archive
-            ),
+            fingerprint.METADATA_KEY: fingerprint.fields_of(config),
             "val_size": config.val_size,
             "test_size": config.test_size,
             "folds": config.folds,
