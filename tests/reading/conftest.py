@@ -19,22 +19,21 @@ import tfds_imagecsv
 
 @dataclasses.dataclass(frozen=True)
 class Digits:
-    """Scanned digits of different sizes, as files and as two datasets.
+    """Scanned digits of different sizes, as files and as datasets.
 
     Attributes:
       image_dir: the directory of the PNG files, in gray and RGB.
       label_csv: the CSV.
       labels: the label by file name, as the CSV has it.
-      tfrecords: the data directory for `tfds.load`, with `image_csv/pets`, as the
-        README calls it, and `image_csv/pets_folds`.
-      array_records: the data directory for `tfds.data_source`, with the same two.
+      data_dir: the data directory, with `image_csv/pets` and `image_csv/pets_folds` as
+        TFRecords, and `image_csv/pets_arrays` and `image_csv/pets_folds_arrays`, which
+        have the same, as ArrayRecords.
     """
 
     image_dir: pathlib.Path
     label_csv: pathlib.Path
     labels: dict[str, str]
-    tfrecords: pathlib.Path
-    array_records: pathlib.Path
+    data_dir: pathlib.Path
 
     def pixels(self, filename):
         """Returns what Pillow reads: uint8, height x width x 3."""
@@ -44,18 +43,14 @@ class Digits:
     def source(self, split, name="pets"):
         """Returns a split as a data source."""
         return tfds.data_source(
-            f"image_csv/{name}", split=split, data_dir=self.array_records
+            f"image_csv/{name}_arrays", split=split, data_dir=self.data_dir
         )
 
     def dataset(self, split, name="pets", **kwargs):
         """Returns a split as a `tf.data.Dataset`."""
         return tfds.load(
-            f"image_csv/{name}", split=split, data_dir=self.tfrecords, **kwargs
+            f"image_csv/{name}", split=split, data_dir=self.data_dir, **kwargs
         )
-
-    def info(self):
-        """Returns the dataset's info, as it is restored from disk."""
-        return tfds.builder("image_csv/pets", data_dir=self.tfrecords).info
 
 
 @pytest.fixture(scope="session")
@@ -79,22 +74,20 @@ def digits(tmp_path_factory):
     with (root / "labels.csv").open("w", newline="") as file:
         csv.writer(file).writerows([("filename", "label"), *labels.items()])
 
-    digits = Digits(
-        root / "images", root / "labels.csv", labels, root / "tf", root / "arrays"
-    )
+    digits = Digits(root / "images", root / "labels.csv", labels, root / "data")
     for name, folds in [("pets", 0), ("pets_folds", 5)]:
-        config = tfds_imagecsv.ImageCsvConfig(
-            name=name,
-            image_dir=digits.image_dir,
-            label_csv=digits.label_csv,
-            folds=folds,
-        )
-        for data_dir, file_format in [
-            (digits.tfrecords, "tfrecord"),
-            (digits.array_records, "array_record"),
-        ]:
+        for suffix, file_format in [("", "tfrecord"), ("_arrays", "array_record")]:
+            config = tfds_imagecsv.ImageCsvConfig(
+                name=name + suffix,
+                image_dir=digits.image_dir,
+                label_csv=digits.label_csv,
+                folds=folds,
+            )
             tfds.builder(
-                "image_csv", config=config, data_dir=data_dir, file_format=file_format
+                "image_csv",
+                config=config,
+                data_dir=digits.data_dir,
+                file_format=file_format,
             ).download_and_prepare(
                 download_config=tfds.download.DownloadConfig(num_shards=3)
             )

@@ -15,7 +15,7 @@ def test_a_model_learns(digits, run_example):
     """The README's code; its loss falls in some epochs."""
     *losses, facts = run_example(
         readme.find_code("grain.MapDataset"),
-        digits.array_records,
+        digits.data_dir,
         """
         import sys
 
@@ -86,7 +86,7 @@ def test_processes_give_what_threads_give(digits, run_example):
     pipeline = (source + rest).partition("num_classes")[0]
     lines = run_example(
         f"import os\nfrom absl import flags\n{definitions}",
-        digits.array_records,
+        digits.data_dir,
         checks=f"""
         flags.FLAGS.mark_as_parsed()
 {indent(pipeline)}

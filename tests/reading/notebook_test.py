@@ -7,7 +7,7 @@ def test_a_table_and_pictures(digits, run_example):
     """Rows are examples, with thumbnails in HTML; pictures have the class below."""
     lines = run_example(
         readme.find_code("tfds.as_dataframe("),
-        digits.tfrecords,
+        digits.data_dir,
         """
         for filename, label in zip(table["image/filename"], table["label"]):
             print(filename.decode(), info.features["label"].int2str(label))

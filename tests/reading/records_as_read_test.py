@@ -34,7 +34,7 @@ def test_pixels_and_labels_are_those_of_the_files(digits, read):
     splits = {split: read(split) for split in SPLITS}
     found = by_filename([one for examples in splits.values() for one in examples])
     assert found.keys() == digits.labels.keys()
-    names = digits.info().features["label"].names
+    names = digits.source("train").dataset_info.features["label"].names
     for filename, example in found.items():
         assert names[example["label"]] == digits.labels[filename]
         pixels = digits.pixels(filename)
@@ -119,9 +119,9 @@ def test_a_data_source_does_not_need_tensorflow(digits, run_example):
 import sys
 import tensorflow_datasets as tfds
 
-source = tfds.data_source("image_csv/pets", split="train")
+source = tfds.data_source("image_csv/pets_arrays", split="train")
 print(source[0]["image"].shape, "tensorflow" in sys.modules)
 """,
-        digits.array_records,
+        digits.data_dir,
     )
     assert lines == [f"{digits.source('train')[0]['image'].shape} False"]

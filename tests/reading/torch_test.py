@@ -12,12 +12,12 @@ pytestmark = readme.needs_extra("torch")
 def test_a_model_learns_and_sees_each_image_once(digits, run_example):
     """The README's code, whose two workers go on for some epochs after a look."""
     code = readme.find_code("DataLoader(")
-    line = '    source = tfds.data_source("image_csv/pets", split="train")\n'
+    line = '    source = tfds.data_source("image_csv/pets_arrays", split="train")\n'
     assert line in code
     *losses, facts = run_example(
         # Workers that are forked die of that look.
         code.replace(line, f"{line}    source[0]\n"),
-        digits.array_records,
+        digits.data_dir,
         """
         import sys
 
