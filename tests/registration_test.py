@@ -109,6 +109,7 @@ def test_the_same_again(run_module):
     run_module("a.py", CALL % 0)
     tfds_imagecsv.register(make_config(), first["dogs"])
     assert registered() == first
+    assert registration._registry.registered["pets"].config is first["pets"]
 
 
 def test_another_config_of_the_same_name(run_module):

@@ -334,13 +334,10 @@ def test_json_of_something_else(excepthook, in_command, capsys, monkeypatch, arg
     """It is no mistake in a flag."""
     monkeypatch.setattr(sys, "argv", argv)
     tfds_private.show_errors_without_traceback()
-    with pytest.raises(json.JSONDecodeError) as caught:
-        json.loads(BAD_JSON)
-    sys.excepthook(caught.type, caught.value, None)
-    message = (
-        "json.decoder.JSONDecodeError: Expecting value: line 1 column 10 (char 9)\n"
-    )
-    assert capsys.readouterr().err == message
+    error = json.JSONDecodeError("Expecting value", BAD_JSON, 9)
+    sys.excepthook(type(error), error, None)
+    reason = "Expecting value: line 1 column 10 (char 9)"
+    assert capsys.readouterr().err == f"json.decoder.JSONDecodeError: {reason}\n"
 
 
 def run(code):
