@@ -118,6 +118,6 @@ def test_each_capability_is_backed_by_a_test():
         assert re.search(r"\b(yes|no)\b", here), row
         assert ("yes" in here) == (len(row) == 4), row
         if len(row) == 4:
-            module, name = re.fullmatch(r"`(\w+)::(\w+)` ?\|?", row[3]).groups()
+            module, name = re.fullmatch(r"`([\w/]+)::(\w+)` ?\|?", row[3]).groups()
             source = (REPOSITORY / "tests" / f"{module}.py").read_text()
             assert re.search(rf"^    def {name}\(|^def {name}\(", source, re.M), row
