@@ -92,6 +92,19 @@ def test_multilabel(make, data_dir, fields, file_format):
     assert indicators.sum(0).tolist() == [20, 20, 20]
 
 
+def test_ids_ascend_whatever_the_names_are(make, data_dir):
+    """Classes in the order of the columns, and ids in theirs."""
+    config = make(label_type="multilabel", label_column=["emu", "cat", "dog"])
+    builder = built(config, data_dir)
+    assert builder.info.features["label"].feature.names == ["emu", "cat", "dog"]
+    found = {at: one["label"].tolist() for at, one in examples_of(builder).items()}
+    ids = {"cat": 1, "dog": 2, "emu": 0}
+    assert found == {
+        at: sorted(ids[ANIMALS[bit]] for bit in bits)
+        for at, bits in enumerate(LABELS_OF)
+    }
+
+
 def test_the_metadata_of_multilabel(make, data_dir):
     """How many images of each split have a class; an image may have several."""
     builder = built(make(label_type="multilabel", **MULTI[0]), data_dir)
