@@ -17,7 +17,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import tensorflow_datasets as tfds
@@ -154,14 +154,13 @@ def write_sources(
       archive: the file that has the images, see `file_of`; None if they aren't in one.
     """
     rows, usable = survey.table.rows, survey.rows
-    files: Iterable[Sequence[Any]]
-    files = zip(*(usable[name].tolist() for name in images.File._fields), strict=True)
+    files = [usable[name].tolist() for name in images.File._fields]
     if len(usable) < len(rows):
-        file_of = dict(zip(usable["key"], files, strict=True)) | dict(survey.unusable)
-        files = [file_of.get(key, _NO_FILE) for key in rows["key"]]
-    sizes, digests_of_images, modified = (
-        zip(*files, strict=True) if len(rows) else ((), (), ())
-    )
+        file_of = dict(zip(usable["key"], zip(*files, strict=True), strict=True))
+        file_of |= survey.unusable
+        found = [file_of.get(key, _NO_FILE) for key in rows["key"]]
+        files = list(map(list, zip(*found, strict=True)))
+    sizes, digests_of_images, modified = files
     members = {
         "digests": digests,
         "archive": archive or (),
@@ -335,7 +334,7 @@ def _changed_rows(
         gone[row[0]].append(row)
     new = (collections.Counter(now) - collections.Counter(then)).elements()
     changed, added = [], []
-    for row in sorted(new, key=lambda row: (number_of[row], row)):
+    for row in sorted(new, key=number_of.__getitem__):
         shown = f"row {number_of[row]}: {row[0]!r}"
         if gone[row[0]]:
             differences = _differences(names, gone[row[0]].pop(0), row)
@@ -358,14 +357,18 @@ def _changed_rows(
 def _columns(rows: pd.DataFrame) -> dict[str, list[str]]:
     """Returns what the rows of a label table say besides keys, unless it is empty."""
     columns = {
-        str(name): [
-            value if isinstance(value, str) else json.dumps(value, default=str)
-            for value in rows[name]
-        ]
+        str(name): rows[name].tolist()
         for name in rows.columns
         if name not in ("row", "key")
     }
-    return {name: values for name, values in columns.items() if any(values)}
+    return {
+        name: [
+            value if isinstance(value, str) else json.dumps(value, default=str)
+            for value in values
+        ]
+        for name, values in columns.items()
+        if any(values)
+    }
 
 
 def _bad_rows(table: LabelTable) -> list[dict[str, str]]:
