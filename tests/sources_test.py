@@ -339,7 +339,7 @@ def test_damaged_and_encrypted_archives(
 def test_an_archive_without_files(tmp_path, error_of, suffix):
     """Hidden ones don't count."""
     archive = tmp_path / f"images{suffix}"
-    pack(archive, {".DS_Store": b"x"})
+    pack(archive, {".DS_Store": b"x", "a/.hidden.png": b"x", "b.png~": b"x"})
     message = f"image_dir {archive}: the archive has no files."
     assert error_of(image_dir=archive.name) == message
 
@@ -485,12 +485,12 @@ def test_a_folder_of_the_same_name_is_no_repetition(
 
 def test_some_names_that_repeat_the_directory(tmp_path, make_dataset, make_builder):
     """Only some of them: that isn't the directory's fault."""
-    config = make_dataset()
+    config = make_dataset([(f"z{at:02}.png", "ab"[at % 2]) for at in range(20)])
     with (tmp_path / "labels.csv").open("a") as file:
-        file.write("images/00.png,cat\n")
+        file.write("images/z00.png,a\n")
     with pytest.raises(exceptions.InvalidRowsError) as raised:
         make_builder(config).download_and_prepare()
-    assert "row 22: 'images/00.png'" in str(raised.value)
+    assert "row 22: 'images/z00.png'" in str(raised.value)
 
 
 # URLs

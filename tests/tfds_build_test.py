@@ -98,7 +98,7 @@ def test_cifar10_as_it_is_downloaded(tfds_build, tmp_path, data_dir):
 def test_a_damaged_archive(tfds_build, tmp_path, data_dir):
     """There is no stack trace, and how it must be is said."""
     shutil.copy(DUMMY_DATA / "trainLabels.csv", tmp_path)
-    (tmp_path / "train.7z").write_bytes(b"7z\xbc\xaf\x27\x1c")
+    (tmp_path / "train.7z").write_bytes(b"7z\xbc\xaf\x27\x1c" + bytes(26))
     process = tfds_build("image_csv/cifar10", IMPORTS, f"--manual_dir={tmp_path}")
     assert_error(
         process,

@@ -368,7 +368,7 @@ def test_the_hook_that_makes_the_download_manager():
     """TFDS calls it with these arguments, and asks it how much was downloaded."""
     calls = []
 
-    class Hooked(tfds.testing.DummyDataset):
+    class WithManager(tfds.testing.DummyDataset):
         def _make_download_manager(self, **kwargs):
             calls.append(kwargs)
             manager = super()._make_download_manager(**kwargs)
@@ -377,7 +377,7 @@ def test_the_hook_that_makes_the_download_manager():
 
     with tfds.testing.tmp_dir() as data_dir:
         config = tfds.download.DownloadConfig()
-        hooked = Hooked(data_dir=data_dir)
+        hooked = WithManager(data_dir=data_dir)
         hooked.download_and_prepare(download_config=config)
         assert calls == [{"download_dir": None, "download_config": config}]
         assert hooked.info.download_size == 5
