@@ -942,6 +942,19 @@ def test_the_ways_on(built, make_builder, make_dataset, data_dir):
     load(config, data_dir)
 
 
+def test_a_new_description_of_a_stale_dataset(built, make_builder):
+    """TFDS's mode that writes it reads nothing else."""
+    config, _ = built
+    changed(config)
+    mode = tfds.download.GenerateMode.UPDATE_DATASET_INFO
+    builder = make_builder(config)
+    builder.download_and_prepare(
+        download_config=tfds.download.DownloadConfig(download_mode=mode)
+    )
+    with pytest.raises(tfds_imagecsv.StaleDatasetError):
+        builder.as_dataset(split="train")
+
+
 def test_a_dataset_that_is_loaded_by_its_name(built, data_dir):
     """Nobody knows what it was made of; it stands alone."""
     config, _ = built

@@ -13,11 +13,12 @@ from __future__ import annotations
 import collections
 import contextlib
 import dataclasses
+import functools
 import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import tensorflow_datasets as tfds
@@ -428,22 +429,22 @@ def _changed_images(
     image_dir: epath.Path, members: Mapping[str, Any], sources: epath.Path
 ) -> list[str]:
     """Returns the lines that say what has changed in the images."""
-    prefix = f"{image_dir}/"
     changed, missing, unread, suspected = [], [], [], []
     rows = zip(*(members[name] for name in _STATUS), strict=True)
-    for at, (key, size, modified) in enumerate(rows):
-        if size < 0:
-            unread.append(key)
-            continue
-        try:
-            status = os.stat(prefix + key)  # noqa: PTH116 - for speed
-        except OSError:
-            missing.append(key)
-            continue
-        if status.st_size != size:
-            changed.append(key)
-        elif status.st_mtime_ns != modified:
-            suspected.append(at)
+    with _stat_in(image_dir) as stat:
+        for at, (key, size, modified) in enumerate(rows):
+            if size < 0:
+                unread.append(key)
+                continue
+            try:
+                status = stat(key)
+            except OSError:
+                missing.append(key)
+                continue
+            if status.st_size != size:
+                changed.append(key)
+            elif status.st_mtime_ns != modified:
+                suspected.append(at)
     if len(missing) == len(members["key"]) - len(unread):
         return []  # the directory was emptied, or what was mounted there isn't any more
     finder = images.Finder(image_dir)
@@ -476,6 +477,19 @@ def _changed_archive(image_dir: epath.Path, then: images.File) -> list[str]:
     if file_of(found[0]).digest == then.digest:
         return []
     return [f"image_dir {found[0]}: the archive has changed"]
+
+
+@contextlib.contextmanager
+def _stat_in(folder: epath.Path) -> Iterator[Callable[[str], os.stat_result]]:
+    """Lets `os.stat` look up names in a folder, whose own path is looked up once."""
+    if os.stat not in os.supports_dir_fd:  # Windows
+        yield lambda key: os.stat(f"{folder}/{key}")  # noqa: PTH116 - for speed
+        return
+    opened = os.open(folder, getattr(os, "O_PATH", os.O_RDONLY))
+    try:
+        yield functools.partial(os.stat, dir_fd=opened)
+    finally:
+        os.close(opened)
 
 
 def _changed_content(
@@ -560,12 +574,13 @@ def _read(path: epath.Path, names: Sequence[str]) -> dict[str, Any] | None:
         return None
     members: dict[str, Any] = {}
     try:
-        for line in path.read_bytes().decode().split("\n"):
-            name, colon, value = line.removesuffix(",").partition(": ")
-            if colon:
-                members[json.loads(name)] = json.loads(value)
-            if len(members) == len(names):
-                break
+        with path.open("rb") as file:
+            for line in file:
+                name, colon, value = line.decode().rstrip(",\n").partition(": ")
+                if colon:
+                    members[json.loads(name)] = json.loads(value)
+                if len(members) == len(names):
+                    break
         lengths = {len(members[name]) for name in names if name in _LISTS}
         is_whole = len(lengths) == 1 and members.keys() == set(names)
     except (KeyError, TypeError, ValueError):
