@@ -16,4 +16,4 @@ def test_a_model_learns(digits, run_example):
     )
     for losses in lines[-2:]:
         first, *_, last = map(float, losses.split())
-        assert last < first
+        assert last < 0.995 * first
