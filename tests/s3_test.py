@@ -95,10 +95,11 @@ def make_remote(make_dataset, put):
 
 
 def digests(directory):
-    """Returns the SHA-256 of a directory's files."""
+    """Returns the SHA-256 of a directory's files, but for that with times of images."""
     return {
         path.name: hashlib.sha256(path.read_bytes()).hexdigest()
         for path in epath.Path(directory).iterdir()
+        if path.name != "sources.json"
     }
 
 

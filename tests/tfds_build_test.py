@@ -280,9 +280,10 @@ def test_a_misspelled_field(tfds_build, data_dir):
         process,
         "image_dri: there is no such field. Did you mean 'image_dir'? The fields are:"
         " name, version, release_notes, supported_versions, description, tags,"
-        " image_dir, label_csv, filename_column, label_column, group_column,"
-        " split_column, filename_suffix, filename_template, classes, val_size,"
-        " test_size, folds, seed, duplicates, pinned_splits, min_class_size,"
+        " image_dir, label_csv, filename_column, label_column, label_type,"
+        " label_delimiter, group_column, split_column, extra_columns, filename_suffix,"
+        " filename_template, classes, class_csv, val_size, test_size, folds,"
+        " seed, duplicates, pinned_splits, min_class_size,"
         " rare_classes, channels, dtype, background, apply_exif, resize, max_side,"
         " image_shape, encoding, quality, max_pixels, verify, on_error, max_rejected,"
         " workers, checksums",
