@@ -1,6 +1,7 @@
 """Builds with Apache Beam, which must be those of one process, bit by bit."""
 
 import contextlib
+import csv
 import hashlib
 import json
 import os
@@ -118,6 +119,47 @@ def test_in_memory(manual_dir, data_dir, in_process, file_format):
         beam_options=options,
     )
     assert digests(data_dir) == in_process[file_format]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"label_type": "multilabel", "label_column": "many", "label_delimiter": "|"},
+        {"label_type": "regression", "label_column": ["x", "age"]},
+        {"label_type": "none"},
+    ],
+)
+def test_labels_of_all_types(manual_dir, data_dir, tmp_path, write_csv, fields):
+    """Lists, bytes, empty cells and numbers that aren't travel as tables, too."""
+    (tmp_path / "manual").mkdir()
+    (tmp_path / "manual" / "images").symlink_to(manual_dir / "images")
+    with (manual_dir / "labels.csv").open() as file:
+        _, *rows = csv.reader(file)
+    many = ["|", "a", "a|b", "c"]
+    rows = [
+        [
+            name,
+            many[at % 4],
+            at / 10,
+            at,
+            "" if at % 3 else "0.1",
+            "" if at % 4 else "ß",
+        ]
+        for at, (name, _) in enumerate(rows[:-1])
+    ]
+    header = ("filename", "many", "x", "age", "weight", "site")
+    write_csv(tmp_path / "manual" / "labels.csv", rows, header=header)
+    extra = {"weight": "float64", "site": "string", "x": "float32", "age": "int32"}
+    fields = {**FIELDS, "extra_columns": extra, **fields}
+    build(tmp_path / "manual", data_dir / "local", fields=fields)
+    build(
+        tmp_path / "manual",
+        data_dir / "beam",
+        fields=fields,
+        beam_runner="DirectRunner",
+        beam_options=PipelineOptions(["--direct_running_mode=in_memory"]),
+    )
+    assert digests(data_dir / "beam") == digests(data_dir / "local")
 
 
 def test_processes_on_this_machine(manual_dir, data_dir, in_process):
