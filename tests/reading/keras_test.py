@@ -4,7 +4,7 @@ import readme
 
 
 def test_a_model_learns(digits, run_example):
-    """The README's code; the loss falls in some epochs, of training and validation."""
+    """The README's code; the losses of training and validation fall in ten epochs."""
     lines = run_example(
         readme.find_code("import keras"),
         digits.data_dir,
@@ -16,4 +16,4 @@ def test_a_model_learns(digits, run_example):
     )
     for losses in lines[-2:]:
         first, *_, last = map(float, losses.split())
-        assert last < 0.995 * first
+        assert last < 0.8 * first
