@@ -739,8 +739,13 @@ def test_a_changed_archive_makes_a_dataset_stale(
     pack(archive, {**contents, name: contents[max(contents)]})
     with pytest.raises(tfds_imagecsv.StaleDatasetError) as caught:
         make_builder(config).download_and_prepare()
-    assert f":\n  image_dir {archive}: the archive has changed\nGive" in str(
-        caught.value
+    place = tmp_path / "data" / "image_csv" / "pets" / "1.0.0"
+    assert str(caught.value) == (
+        f"{place}: the config or the sources of this dataset have changed since it was"
+        f" built:\n  image_dir {archive}: the archive has changed\nGive the config"
+        ' another version, such as version="1.0.1", to keep both datasets. Or build it'
+        " anew with --overwrite (in Python:"
+        " DownloadConfig(download_mode=tfds.download.GenerateMode.REUSE_CACHE_IF_EXISTS))."
     )
     archive.unlink()
     make_builder(config).download_and_prepare()

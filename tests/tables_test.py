@@ -8,7 +8,7 @@ import pytest
 from etils import epath
 from pyarrow import parquet
 
-from tfds_imagecsv import exceptions, tables
+from tfds_imagecsv import exceptions, labels, tables
 
 
 @pytest.fixture
@@ -249,4 +249,16 @@ def test_lists_that_cannot_be_joined(error_of):
     ) == (
         "label_csv DIR/l.parquet: row 2: 'a' has an item that holds the label_delimiter"
         " '|': 'b|c'. Set label_delimiter to what no label holds."
+    )
+
+
+def test_one_column_of_a_tsv(tmp_path):
+    """What has to be between cells is said as the format has it."""
+    path = epath.Path(tmp_path / "l.tsv")
+    path.write_text("name,label\n1.png,cat\n")
+    with pytest.raises(exceptions.SourceError) as caught:
+        labels.read_labels(path)
+    assert str(caught.value) == (
+        f"label_csv {path}: there is only one column, 'name,label'. Two are needed, for"
+        " file names and labels, with a tab between them."
     )

@@ -3,6 +3,7 @@
 import collections
 import math
 import random
+import re
 
 import numpy as np
 import pandas as pd
@@ -120,8 +121,21 @@ def test_a_column_of_labels_that_is_not_there(read):
     """The message names the field, the column and those that are."""
     with pytest.raises(exceptions.SourceError) as caught:
         read("f,cat,dig", "1,1,0", **INDICATED)
-    assert str(caught.value).startswith("label_column: no column has the name 'dog' in")
-    assert str(caught.value).endswith("Its columns are: 'f', 'cat', 'dig'")
+    assert re.sub(r"\S*/labels.csv", "CSV", str(caught.value)) == (
+        "label_column: no column has the name 'dog' in CSV. Its columns are: 'f',"
+        " 'cat', 'dig'"
+    )
+
+
+def test_a_column_for_two_fields(read):
+    """The message has both fields."""
+    with pytest.raises(exceptions.SourceError) as caught:
+        read("f,cat,dog", "1,1,0", group_column="cat", **INDICATED)
+    assert re.sub(r"\S*/labels.csv", "CSV", str(caught.value)) == (
+        "label_column[1] and group_column are both 'cat' in CSV. Name two columns"
+        " (filename_column defaults to the first, label_column to the second) among:"
+        " 'f', 'cat', 'dog'"
+    )
 
 
 def test_numbers(read):
