@@ -745,7 +745,8 @@ def test_a_changed_archive_makes_a_dataset_stale(
         f" built:\n  image_dir {archive}: the archive has changed\nGive the config"
         ' another version, such as version="1.0.1", to keep both datasets. Or build it'
         " anew with --overwrite (in Python:"
-        " DownloadConfig(download_mode=tfds.download.GenerateMode.REUSE_CACHE_IF_EXISTS))."
+        " DownloadConfig(download_mode="
+        "tfds.download.GenerateMode.REUSE_CACHE_IF_EXISTS))."
     )
     archive.unlink()
     make_builder(config).download_and_prepare()
