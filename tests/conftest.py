@@ -15,8 +15,16 @@ import tfds_imagecsv
 hypothesis.settings.register_profile("any_machine", deadline=None)
 hypothesis.settings.load_profile("any_machine")
 
+# Minutes long: the README's commands, one after the other.
+LONGEST = "test_the_commands_and_the_code_run"
+
 # By number: a name is looked up at another machine.
 LOOPBACK = ("127.0.0.1", "::1")
+
+
+def pytest_collection_modifyitems(items):
+    """Runs the longest test first, so that it doesn't keep one core busy at the end."""
+    items.sort(key=lambda item: item.name != LONGEST)
 
 
 @pytest.fixture(autouse=True, scope="session")
