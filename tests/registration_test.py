@@ -866,6 +866,24 @@ def loaded(name, *, imports, cwd, **env):
     return json.loads(output.splitlines()[-1])
 
 
+PIP = {
+    "PIP_NO_DEPS": 1,
+    "PIP_NO_BUILD_ISOLATION": 0,  # pip's way to say yes
+    "PIP_NO_INDEX": 1,
+    "PIP_NO_CACHE_DIR": 1,
+}
+
+
+@pytest.fixture(scope="module")
+def site(home, tmp_path_factory):
+    """Where the repository is installed."""
+    site = tmp_path_factory.mktemp("site")
+    command = (sys.executable, "-m", "pip", "install", "--target", site)
+    process = run(*command, home / "my_repo", cwd=home, **PIP)
+    assert process.returncode == 0, process.stderr
+    return site
+
+
 def test_an_installed_repository(home, tmp_path):
     """Its name is known wherever this package is imported, without its own import.
 
@@ -877,13 +895,7 @@ def test_an_installed_repository(home, tmp_path):
         for command in readme_home.README.read_text().split("```sh\n")
         if command.startswith("pip install ~/my_repo && tfds build")
     ).partition("```")[0]
-    pip = {
-        "PIP_TARGET": tmp_path / "site",
-        "PIP_NO_DEPS": 1,
-        "PIP_NO_BUILD_ISOLATION": 0,  # pip's way to say yes
-        "PIP_NO_INDEX": 1,
-        "PIP_NO_CACHE_DIR": 1,
-    }
+    pip = {**PIP, "PIP_TARGET": tmp_path / "site"}
     env = {"HOME": home, "path": tmp_path / "site", "TFDS_DATA_DIR": tmp_path / "data"}
     process = run("bash", "-ec", command, cwd=tmp_path, **env, **pip)
     assert process.returncode == 0, process.stderr
@@ -896,9 +908,9 @@ def test_an_installed_repository(home, tmp_path):
         assert found == [SIZES, [32, 32, 3], str(tmp_path / data_dir / dataset)]
 
 
-def test_a_module_of_a_repository(home, tmp_path):
+def test_a_module_of_a_repository(home, site, tmp_path):
     """`--imports` builds its dataset, and the import loads it."""
-    env = {"HOME": home, "path": home / "my_repo", "TFDS_DATA_DIR": tmp_path / "data"}
+    env = {"HOME": home, "path": site, "TFDS_DATA_DIR": tmp_path / "data"}
     command = "tfds build image_csv/pets_32 --imports=my_model.datasets"
     process = run("bash", "-ec", command, cwd=tmp_path, **env)
     assert process.returncode == 0, process.stderr
@@ -932,14 +944,14 @@ def test_a_toml_file_of_a_repository(home):
         assert folder == str(data_dir / name / "1.0.0")
 
 
-def test_a_folder_of_a_repository(home):
+def test_a_folder_of_a_repository(home, site):
     """TFDS tests it, builds all of its configs, and loads the first one by its name."""
     folder = home / "my_repo" / "my_model" / "pets"
     env = {"HOME": home, "path": home / "my_repo"}
     process = run(sys.executable, "pets_dataset_builder_test.py", cwd=folder, **env)
     assert process.returncode == 0, process.stderr
     assert "OK ] PetsTest.test_download_and_prepare_as_dataset" in process.stderr
-    env["TFDS_DATA_DIR"] = home / "folder"
+    env |= {"TFDS_DATA_DIR": home / "folder", "path": site}
     process = run("tfds", "build", f"--manual_dir={home}/pets", cwd=folder, **env)
     assert process.returncode == 0, process.stderr
     assert (home / "folder" / "pets" / "small" / "1.0.0").exists()
