@@ -1,11 +1,11 @@
 """The files that the README speaks of, in a home directory."""
 
-import pathlib
 import re
 
+import readme
 from PIL import Image
 
-README = pathlib.Path(__file__).parents[1] / "README.md"
+README = readme.REPOSITORY / "README.md"
 
 # Blocks that say which file they are.
 FILES = re.findall(r"^```\w+ ~/(\S+)\n(.*?)^```", README.read_text(), re.M | re.S)

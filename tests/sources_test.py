@@ -19,7 +19,7 @@ from archives import files_below, pack
 from etils import epath
 
 import tfds_imagecsv
-from tfds_imagecsv import archives, exceptions, sources
+from tfds_imagecsv import archives, exceptions, images, sources
 
 SUFFIXES = ", ".join(archives.SUFFIXES)
 
@@ -151,7 +151,12 @@ def test_an_archive_is_extracted_once(tmp_path, locate, list_tree):
     before = list_tree(tmp_path / "downloads")
     assert locate(image_dir="images.zip") == first
     assert list_tree(tmp_path / "downloads") == before
-    assert first["archive"] == epath.Path(tmp_path / "images.zip")
+    archive = tmp_path / "images.zip"
+    assert first["archive"] == images.File(
+        size=archive.stat().st_size,
+        digest=images.digest_of(archive.read_bytes()),
+        modified=archive.stat().st_mtime_ns,
+    )
     assert files_below(first["image_dir"]) == {"a.png": b"a"}
 
 

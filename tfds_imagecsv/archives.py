@@ -57,7 +57,7 @@ def kind_of(path: epath.Path) -> str | None:
 
 def extracted(
     archive: epath.Path, extract_dir: epath.Path, *, kind: str, where: str, anew: bool
-) -> epath.Path:
+) -> tuple[epath.Path, str]:
     """Returns the directory with the files of an archive; extracts it if need be.
 
     The directory is named after the archive's name and content, so that another
@@ -72,6 +72,9 @@ def extracted(
       where: the field of the config and its value, for messages.
       anew: whether to extract it even if it was before.
 
+    Returns:
+      The directory, and the digest of the archive's content, see `images.digest_of`.
+
     Raises:
       SourceError: if the archive can't be read, or has no files.
       StorageError: if there is no room for the files.
@@ -79,12 +82,12 @@ def extracted(
     with _as_local(archive, where, extract_dir) as (local, digest):
         final = extract_dir / f"{kind}.{archive.name[:_NAME]}.{digest}"
         if final.exists() and not anew:
-            return final
+            return final, digest
         with _room_explained(where, extract_dir), leftovers.only_build(final):
             # Another process may have done it while this one waited.
             if not final.exists() or anew:
                 _extract(local, final, kind=kind, where=where)
-    return final
+    return final, digest
 
 
 def _extract(local: epath.Path, final: epath.Path, *, kind: str, where: str) -> None:
@@ -241,11 +244,10 @@ def _as_local(
                 contextlib.closing(_create(epath.Path(name), "a"))
             )
         with _room_explained(where, extract_dir), _damage_explained(where):
-            with archive.open("rb") as file:
-                while block := file.read(_BLOCK):
-                    digest.update(block)
-                    if copy is not None:
-                        copy.write(block)
+            for block in images.blocks_of(archive):
+                digest.update(block)
+                if copy is not None:
+                    copy.write(block)
             if copy is not None:
                 copy.close()
         yield epath.Path(name) / "a" if copy else archive, digest.hexdigest()

@@ -203,7 +203,6 @@ def _check(args: dict[str, Any]) -> int:
     try:
         config = _config(args, name=_CHECKED_NAME)
         paths = sources.locate(config, manual_dir=_here, downloads=_downloads())
-        paths["is_extracted"] = paths.pop("archive") is not None
         with engines.LocalEngine(config.workers) as engine:
             survey = survey_lib.make_survey(config, **paths, engine=engine)
         plan = None

@@ -27,8 +27,13 @@ PREFIX = "extra/"
 # A whole number, also as programs write it that have numbers with a point.
 _WHOLE = re.compile(r"([+-]?\d+)(?:\.0*)?")
 
-_BOOLEANS = {"false": False, "true": True, "0": False, "1": True} | {
+# Also as programs write them that have numbers with a point.
+_BOOLEANS = {
+    "false": False,
+    "0": False,
     "0.0": False,
+    "true": True,
+    "1": True,
     "1.0": True,
 }
 
@@ -61,11 +66,11 @@ def parse(cells: Sequence[str], dtype: str) -> Parsed:
     if dtype == "string":
         return Parsed(cells, ())
     of_text: Callable[[str], Any] = {
-        "bool": lambda cell: _BOOLEANS.get(cell.lower()),
+        "bool": as_bool,
         "int32": lambda cell: _whole(cell, 2**31),
         "int64": lambda cell: _whole(cell, 2**63),
         "float32": _float32,
-        "float64": _float64,
+        "float64": as_float,
     }[dtype]
     values = list(map(of_text, cells))
     wrong = [at for at, value in enumerate(values) if value is None]
@@ -93,7 +98,7 @@ def inferred(cells: Iterable[str]) -> str:
             return "int64"
         most = max(abs(number) for number in whole if number is not None)
         return "float64" if most <= _MOST_EXACT else "string"
-    if len(whole) == len(filled) or any(_float64(cell) is None for cell in filled):
+    if len(whole) == len(filled) or any(as_float(cell) is None for cell in filled):
         return "string"
     return "float64"
 
@@ -106,7 +111,13 @@ def _whole(cell: str, limit: int) -> int | None:
     return number if -limit <= number < limit else None
 
 
-def _float64(cell: str) -> float | None:
+def as_bool(cell: str) -> bool | None:
+    """Returns what a cell says, or None if that is neither yes nor no."""
+    return _BOOLEANS.get(cell.lower())
+
+
+def as_float(cell: str) -> float | None:
+    """Returns the number of a cell, NaN if it is empty, or None if it has none."""
     if not cell:
         return math.nan
     try:
@@ -116,7 +127,7 @@ def _float64(cell: str) -> float | None:
 
 
 def _float32(cell: str) -> float | None:
-    number = _float64(cell)
+    number = as_float(cell)
     if number is None or not math.isfinite(number):
         return number
     with np.errstate(over="ignore"):

@@ -4,8 +4,8 @@ The metadata of a dataset have the fields of its config. Beside the records is
 `sources.json`, which has the digests of the files that these name, and says what each
 row of the CSV was, and its image. It isn't the same after each build, as all else is:
 it has the times of images, and the CSV may have the same rows in another order. Where
-only sizes and times of images have to be compared, which
-is at each load, neither pandas nor anything else is imported that takes time.
+only sizes and times of images have to be compared, which is at each load, neither
+pandas nor anything else is imported that takes time.
 """
 
 from __future__ import annotations
@@ -70,9 +70,6 @@ _AT_EACH_LOAD = ("digests", "archive", *_STATUS)
 _ALL = (*_AT_EACH_LOAD, "digest", "table", "problems")
 _LISTS = frozenset((*_STATUS, "digest"))
 
-# Bytes of a large file that are read at once.
-_BLOCK = 1 << 20
-
 # A file that couldn't be read.
 _NO_FILE = images.File(-1, "", -1)
 
@@ -96,47 +93,28 @@ def fields_of(config: ImageCsvConfig) -> dict[str, Any]:
     )
 
 
-def digests_of(paths: Mapping[str, epath.Path]) -> dict[str, str]:
+def digests_of(paths: Mapping[str, Any]) -> dict[str, str]:
     """Returns the digests of the files that fields of a config name, by the field.
 
     Those that can't be read have none; nor have the images, which `sources.json` has
     one by one.
 
     Args:
-      paths: the paths that the fields stand for.
+      paths: the paths that the fields stand for; what else is in it has no effect.
     """
     found = {}
     for field, path in paths.items():
-        if field != "image_dir":
+        if field in PATH_FIELDS and field != "image_dir":
             # Of remote files, each library has errors of its own.
             with contextlib.suppress(Exception):
                 found[field] = images.digest_of(path.read_bytes())
     return found
 
 
-def file_of(path: epath.Path) -> images.File:
-    """Returns what a file is that may be too large for the memory."""
-    digest = xxhash.xxh3_128()
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-    size, modified = _status(path)
-    return images.File(size, digest.hexdigest(), modified)
-
-
-def _status(path: epath.Path) -> tuple[int, int]:
-    """Returns size and time of a file; -1 for what nobody knows."""
-    if images.is_remote(path):
-        return path.stat().length, -1
-    status = os.stat(path)  # noqa: PTH116 - epath has no nanoseconds
-    return status.st_size, status.st_mtime_ns
-
-
 def write_sources(
     path: epath.Path,
     survey: Survey,
     digests: Mapping[str, str],
-    archive: images.File | None = None,
 ) -> None:
     """Writes what the rows of the CSV and their images are.
 
@@ -152,7 +130,6 @@ def write_sources(
       path: the file.
       survey: what there is.
       digests: see `digests_of`.
-      archive: the file that has the images, see `file_of`; None if they aren't in one.
     """
     rows, usable = survey.table.rows, survey.rows
     files = [usable[name].tolist() for name in images.File._fields]
@@ -164,7 +141,7 @@ def write_sources(
     sizes, digests_of_images, modified = files
     members = {
         "digests": digests,
-        "archive": archive or (),
+        "archive": survey.archive or (),
         "key": rows["key"].tolist(),
         "size": sizes,
         "modified": modified,
@@ -246,7 +223,8 @@ def _changes(
         return
     for name in PATH_FIELDS:
         if name not in ("image_dir", "label_csv"):
-            path = getattr(config, name) and paths.get(name, getattr(config, name))
+            # What is behind a URL has no path.
+            path = paths.get(name, getattr(config, name))
             yield from _changed_file(name, path, was.get(name), now.get(name))
     yield from rows
     image_dir = paths.get("image_dir")
@@ -472,9 +450,12 @@ def _changed_archive(image_dir: epath.Path, then: images.File) -> list[str]:
     found = (
         [image_dir] if image_dir.exists() else sources_lib.archives_instead(image_dir)
     )
-    if len(found) != 1 or _status(found[0]) == (then.size, then.modified):
+    if len(found) != 1 or images.status_of(found[0]) == (then.size, then.modified):
         return []
-    if file_of(found[0]).digest == then.digest:
+    digest = xxhash.xxh3_128()
+    for block in images.blocks_of(found[0]):
+        digest.update(block)
+    if digest.hexdigest() == then.digest:
         return []
     return [f"image_dir {found[0]}: the archive has changed"]
 

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 # busy.
 _CHUNKS = {"decode": 128, "header": 1024}
 
+# Bytes of a large file that are read at once.
+_BLOCK = 1 << 20
+
 # Remote images that are read at once.
 _READ_AHEAD = 16
 
@@ -301,6 +304,21 @@ def _inspect_chunk(chunk: Chunk) -> list[_Found | _Refused]:
 
 def _file(content: bytes, modified: int) -> File:
     return File(len(content), digest_of(content), modified)
+
+
+def blocks_of(path: epath.Path) -> Iterator[bytes]:
+    """Yields the content of a file that may be too large for the memory, in blocks."""
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            yield block
+
+
+def status_of(path: epath.Path) -> tuple[int, int]:
+    """Returns size and time of a file, as `File` has them."""
+    if is_remote(path):
+        return path.stat().length, -1
+    status = os.stat(path)  # noqa: PTH116 - epath has no nanoseconds
+    return status.st_size, status.st_mtime_ns
 
 
 def digest_of(content: bytes) -> str:

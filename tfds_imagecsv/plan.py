@@ -158,7 +158,7 @@ def make_plan(config: ImageCsvConfig, survey: Survey) -> DatasetPlan:
         class_names=selection.class_names,
         label_type=config.label_type,
         about_classes=survey.about_classes,
-        extra_columns=survey.extra_columns,
+        extra_columns=survey.table.extra_columns,
         class_counts=class_counts,
         split_sizes={split: sizes[split] for split in class_counts},
         largest_class_deviation=split_plan.largest_class_deviation,

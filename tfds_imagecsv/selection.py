@@ -86,7 +86,9 @@ def select_rows(config: ImageCsvConfig, survey: Survey) -> Selection:
         rows = _without_classes(config, rows, rare, rejected)
     class_names = survey.class_names
     if config.classes is None and config.class_csv is None and rejected:
-        class_names = targets.class_names(config.label_type, rows, survey.class_columns)
+        class_names = targets.class_names(
+            config.label_type, rows, survey.table.class_columns
+        )
     together = units.find_units(
         list(rows["group"]), list(rows["digest"]), rows=len(rows)
     )

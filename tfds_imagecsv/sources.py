@@ -16,9 +16,6 @@ from tfds_imagecsv.config import PATH_FIELDS, ImageCsvConfig, is_url
 
 _SHOWN_SUFFIXES = ", ".join(archives.SUFFIXES)
 
-# Bytes that are read at once.
-_BLOCK = 1 << 20
-
 
 @dataclasses.dataclass(kw_only=True)
 class Downloads:
@@ -85,8 +82,10 @@ class Downloads:
                 " connection."
             ) from error
 
-    def directory_of(self, archive: epath.Path, *, where: str) -> epath.Path:
-        """Returns the directory with the files of an archive.
+    def directory_of(
+        self, archive: epath.Path, *, where: str
+    ) -> tuple[epath.Path, str]:
+        """Returns the directory with the files of an archive, and the archive's digest.
 
         Args:
           archive: the file.
@@ -119,10 +118,9 @@ class Downloads:
 
 
 def _sha256(path: epath.Path) -> str:
-    with path.open("rb") as file:
-        digest = hashlib.sha256()
-        while block := file.read(_BLOCK):
-            digest.update(block)
+    digest = hashlib.sha256()
+    for block in images.blocks_of(path):
+        digest.update(block)
     return digest.hexdigest()
 
 
@@ -164,8 +162,8 @@ def locate(
       downloads: where downloads and extracted archives are kept.
 
     Returns:
-      The path of each field, and `archive`: what that of `image_dir` was extracted
-      from, or None.
+      The path of each field, and `archive`: the `images.File` that the images were
+      extracted from, or None.
 
     Raises:
       SourceError: if something isn't there; all that isn't is named.
@@ -190,11 +188,13 @@ def locate(
             where = f"{field} {value}"
             found[field] = downloads.file_of(value, checksum, where=where)
     image_dir = found["image_dir"]
-    archive = None if image_dir.is_dir() else image_dir
-    if archive is not None:
+    archive = None
+    if not image_dir.is_dir():
         value = config.image_dir if is_url(config.image_dir) else image_dir
         where = f"image_dir {value}"
-        found["image_dir"] = downloads.directory_of(archive, where=where)
+        size, modified = images.status_of(image_dir)
+        found["image_dir"], digest = downloads.directory_of(image_dir, where=where)
+        archive = images.File(size, digest, modified)
     return {**found, "archive": archive}
 
 

@@ -202,7 +202,7 @@ def make_summary(
         byte_for_byte=int((rows["conversion"] == "").sum()),
         wrong_extensions=images.count_other_extensions(rows),
         classes=dict(sorted(targets.class_sizes(label_type, rows).items())),
-        extra_columns=survey.extra_columns,
+        extra_columns=survey.table.extra_columns,
         splits=plan.class_counts if plan else None,
         split_sizes=plan.split_sizes if plan else None,
         largest_class_deviation=plan.largest_class_deviation if plan else None,

@@ -32,15 +32,14 @@ class Survey:
     Attributes:
       label_csv: the CSV.
       image_dir: the directory that the keys are relative to.
+      archive: the file that it was extracted from; None if it wasn't.
       table: what the CSV says.
       total_rows: how many rows the CSV has, blank ones and the header apart.
       rows: a row for each image that can be used, sorted by key, with the columns
         of the label table and of `images.COLUMNS`, and `pinned` (str: the split in
         an earlier manifest, or empty).
       class_names: the names of the classes in the order of their ids.
-      class_columns: see `labels.LabelTable`.
       about_classes: what a class CSV says besides, see `classes.ClassList`.
-      extra_columns: the types of the extra columns, by name.
       copies: the rows of identical images, see `identical_images`.
       problems: what is wrong with rows and images, in any order.
       unlisted: the images of the directory that no row names, sorted.
@@ -50,13 +49,12 @@ class Survey:
 
     label_csv: epath.Path
     image_dir: epath.Path
+    archive: images.File | None
     table: labels.LabelTable
     total_rows: int
     rows: pd.DataFrame
     class_names: tuple[str, ...]
-    class_columns: tuple[str, ...] | None
     about_classes: Mapping[str, Mapping[str, str]]
-    extra_columns: Mapping[str, str]
     copies: pd.DataFrame
     problems: tuple[Problem, ...]
     unlisted: tuple[str, ...]
@@ -71,7 +69,7 @@ def make_survey(
     image_dir: epath.Path,
     class_csv: epath.Path | None = None,
     pinned_splits: epath.Path | None = None,
-    is_extracted: bool = False,
+    archive: images.File | None = None,
     engine: Engine,
 ) -> Survey:
     """Reads the CSV, and inspects the images.
@@ -82,8 +80,8 @@ def make_survey(
       image_dir: where the config's `image_dir` is.
       class_csv: where the config's `class_csv` is, if it has one.
       pinned_splits: where the config's `pinned_splits` is, if it has one.
-      is_extracted: whether `image_dir` has the files of an archive, which may all be in
-        one folder.
+      archive: what `image_dir` was extracted from, whose files may all be in one
+        folder; None if it wasn't.
       engine: where images are inspected.
 
     Returns:
@@ -97,7 +95,7 @@ def make_survey(
         engine.expect_work()
     table, class_list = read_table(config, label_csv, class_csv)
     named = frozenset([*table.rows["key"], *(one.key for one in table.problems)])
-    if is_extracted:
+    if archive is not None:
         image_dir = sources.top_of_archive(image_dir, named)
     _check_header(table, label_csv, image_dir, config.filename_suffix)
     sources.check_repeated_folders(image_dir, named - {""}, label_csv=label_csv)
@@ -125,13 +123,12 @@ def make_survey(
     return Survey(
         label_csv=label_csv,
         image_dir=image_dir,
+        archive=archive,
         table=table,
         total_rows=len(table.rows) + len(table.problems),
         rows=rows,
         class_names=table.class_names,
-        class_columns=table.class_columns,
         about_classes=class_list.about,
-        extra_columns=table.extra_columns,
         copies=copies,
         problems=(*found, *_conflicting_labels(copies)),
         unlisted=unlisted,

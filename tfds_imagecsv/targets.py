@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from tfds_imagecsv import extra_columns
 from tfds_imagecsv.problems import Kind
 
 if TYPE_CHECKING:
@@ -32,10 +33,6 @@ INDICATOR_DELIMITER = "|"
 # less rows than this.
 _MOST_QUANTILES = 10
 _ROWS_PER_QUANTILE = 20
-
-# Texts of columns of 0 and 1, also as programs write them that have numbers with a
-# point, or booleans.
-_INDICATORS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1}
 
 
 class Parsed(NamedTuple):
@@ -121,7 +118,7 @@ def _parse_indicators(columns: Sequence[Sequence[str]], names: Sequence[str]) ->
         found: tuple[str, ...] = ()
         text = ""
         if any(cells):
-            bits = [_INDICATORS.get(cell.lower()) for cell in cells]
+            bits = list(map(extra_columns.as_bool, cells))
             if None in bits:
                 wrong = bits.index(None)
                 detail = f"{cells[wrong]!r} in {names[wrong]!r}"
@@ -151,12 +148,9 @@ def _parse_numbers(columns: Sequence[Sequence[str]], names: Sequence[str]) -> Pa
 
 def _as_number(cell: str) -> float:
     """Returns a cell's number as float32 has it, or NaN."""
-    try:
-        number = float(cell) if "_" not in cell else math.nan
-    except ValueError:
-        return math.nan
+    number = extra_columns.as_float(cell)
     with np.errstate(over="ignore"):
-        kept = np.float32(number)
+        kept = np.float32(math.nan if number is None else number)
     return float(str(kept)) + 0.0  # -0.0 is 0.0
 
 

@@ -10,7 +10,7 @@ import pathlib
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import tensorflow_datasets as tfds
 from etils import epath, epy
@@ -18,6 +18,9 @@ from etils import epath, epy
 from tfds_imagecsv import engines, exceptions, gc_pause, s3, tfds_private
 from tfds_imagecsv.config import ImageCsvConfig
 from tfds_imagecsv.conversions import ImageOptions
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 with epy.lazy_imports():
     from tfds_imagecsv import features as features_lib
@@ -139,7 +142,6 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
         self._plan: plan_lib.DatasetPlan | None = None
         self._survey: survey_lib.Survey | None = None
         self._digests: dict[str, str] = {}
-        self._archive: images.File | None = None
         self._is_known_to_be_fresh = False
         self._engine: engines.Engine | None = None
         self._dl_manager: tfds.download.DownloadManager | None = None
@@ -513,15 +515,15 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
             self._plan = self._make_plan(dl_manager, downloads)
         plan = self._plan
         self._describe(plan)
+        rows = features_lib.with_values(plan)
         return {
-            split: self._generate_examples(plan, split) for split in plan.class_counts
+            split: self._generate_examples(plan, rows[rows["split"] == split])
+            for split in plan.class_counts
         }
 
     def _generate_examples(
-        self, plan: plan_lib.DatasetPlan, split: str
+        self, plan: plan_lib.DatasetPlan, rows: pd.DataFrame
     ) -> Iterator[tuple[str, dict[str, Any]]]:
-        rows = features_lib.with_values(plan)
-        rows = rows[rows["split"] == split]
         columns = {str(name): list(values) for name, values in rows.items()}
         chunk = engines.Chunk((plan.image_dir, plan.options), columns)
         examples = (
@@ -539,10 +541,7 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
             path.write_text(rejected, encoding="utf-8")
         assert self._survey is not None
         fingerprint.write_sources(
-            self.data_path / fingerprint.FILENAME,
-            self._survey,
-            self._digests,
-            self._archive,
+            self.data_path / fingerprint.FILENAME, self._survey, self._digests
         )
         label = features_lib.class_label(self.info.features)
         if label is not None:
@@ -565,10 +564,7 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
         config = self.builder_config
         paths = self._locate(dl_manager, downloads)
         engine = self._engine or engines.LocalEngine(workers=1)
-        archive = paths.pop("archive")
         self._digests = fingerprint.digests_of(paths)
-        self._archive = fingerprint.file_of(archive) if archive else None
-        paths["is_extracted"] = archive is not None
         survey = survey_lib.make_survey(config, **paths, engine=engine)
         self._survey = survey
         plan = plan_lib.make_plan(config, survey)

@@ -23,6 +23,14 @@ from tfds_imagecsv import exceptions
 _TFDS_COMMAND = "tensorflow_datasets.scripts.cli"
 
 
+def _lacks(what: str) -> AttributeError:
+    """Returns the error that TFDS hasn't any more what this module needs."""
+    return AttributeError(
+        f"{what} any more in tensorflow-datasets {tfds.__version__}: tfds_imagecsv has"
+        " to be adapted."
+    )
+
+
 def set_class_names(label: tfds.features.ClassLabel, names: Sequence[str]) -> None:
     """Sets the names of the classes, also where others were set before.
 
@@ -35,10 +43,7 @@ def set_class_names(label: tfds.features.ClassLabel, names: Sequence[str]) -> No
     """
     for attribute in ("_int2str", "_str2int", "_num_classes"):
         if not hasattr(label, attribute):
-            raise AttributeError(
-                f"ClassLabel has no {attribute} any more in tensorflow-datasets"
-                f" {tfds.__version__}: tfds_imagecsv has to be adapted."
-            )
+            raise _lacks(f"ClassLabel has no {attribute}")
         setattr(label, attribute, None)
     label.names = list(names)
 
@@ -51,10 +56,7 @@ def set_features(info: tfds.core.DatasetInfo, features: Any) -> None:
       features: a `FeaturesDict`.
     """
     if not hasattr(info, "_features"):
-        raise AttributeError(
-            f"DatasetInfo has no _features any more in tensorflow-datasets"
-            f" {tfds.__version__}: tfds_imagecsv has to be adapted."
-        )
+        raise _lacks("DatasetInfo has no _features")
     info._features = features
 
 
@@ -66,10 +68,7 @@ def forget_builder_configs() -> None:
     """
     remembered = vars(tfds.core.DatasetBuilder)["builder_configs"].fget.__func__
     if not hasattr(remembered, "cache_clear"):
-        raise AttributeError(
-            "DatasetBuilder.builder_configs has no cache any more in"
-            f" tensorflow-datasets {tfds.__version__}: tfds_imagecsv has to be adapted."
-        )
+        raise _lacks("DatasetBuilder.builder_configs has no cache")
     remembered.cache_clear()
 
 
