@@ -48,6 +48,10 @@ _INT64_LIST = b"\x1a"
 # largest numbers have 63 bits, and take 9.
 _VARINT_LIMITS = [1 << bits for bits in range(7, 63, 7)]
 
+# Of how many lengths it is kept how they are written: images of some kilobytes have
+# few.
+_LENGTHS = 1 << 14
+
 
 def serialize(features: Mapping[str, Value]) -> bytes:
     """Returns a serialized `tf.train.Example`.
@@ -59,13 +63,14 @@ def serialize(features: Mapping[str, Value]) -> bytes:
     """
     # Joined once, since an image takes longer to copy than all else.
     parts: list[bytes] = []
-    for name, value in sorted(features.items()):
-        if isinstance(value, int):
-            parts.append(_int_entry(name, value))
-        elif not isinstance(value, bytes):
-            parts.append(_numbers_entry(name, value))
-        else:
+    for name in sorted(features):
+        value = features[name]
+        if isinstance(value, bytes):
             parts += (_start_of_bytes_entry(name, len(value)), value)
+        elif isinstance(value, int):
+            parts.append(_int_entry(name, value))
+        else:
+            parts.append(_numbers_entry(name, value))
     return b"".join((_FIELD_1, _varint(sum(map(len, parts))), *parts))
 
 
@@ -100,7 +105,7 @@ def value_sizes(values: Sequence[Value | str]) -> _Ints:
     import numpy as np
 
     count = len(values)
-    if all(isinstance(value, int) for value in values):
+    if set(map(type, values)) <= {int, bool}:
         return varint_sizes(np.fromiter(values, np.int64, count))
 
     def size(value: Value | str) -> int:
@@ -131,8 +136,13 @@ def frame(record: bytes) -> tuple[bytes, bytes, bytes, bytes]:
     Args:
       record: its bytes.
     """
-    length = struct.pack("<Q", len(record))
-    return length, _masked_checksum(length), record, _masked_checksum(record)
+    return *_start_of_frame(len(record)), record, _masked_checksum(record)
+
+
+@functools.lru_cache(maxsize=_LENGTHS)
+def _start_of_frame(size: int) -> tuple[bytes, bytes]:
+    length = struct.pack("<Q", size)
+    return length, _masked_checksum(length)
 
 
 def _masked_checksum(data: bytes) -> bytes:
@@ -142,7 +152,7 @@ def _masked_checksum(data: bytes) -> bytes:
     return struct.pack("<I", (rotated + 0xA282EAD8) & 0xFFFFFFFF)
 
 
-@functools.lru_cache(maxsize=1 << 16)
+@functools.lru_cache(maxsize=_LENGTHS)
 def _varint(value: int) -> bytes:
     parts = bytearray()
     while value > 127:
@@ -170,6 +180,7 @@ def _field_sizes(sizes: _Ints | int) -> _Ints:
     return 1 + varint_sizes(data) + data
 
 
+@functools.lru_cache(maxsize=_LENGTHS)
 def _start_of_bytes_entry(name: str, size: int) -> bytes:
     """Returns what comes before the value of an entry, which has some bytes."""
     key = _key(name)

@@ -8,6 +8,7 @@ are read in order, and its bytes are written once, where they belong.
 
 from __future__ import annotations
 
+import bisect
 import collections
 import contextlib
 import dataclasses
@@ -17,7 +18,7 @@ import os
 import tempfile
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import IO, TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from tfds_imagecsv import conversions, exceptions, images, records
 from tfds_imagecsv.conversions import ImageOptions
@@ -33,10 +34,15 @@ if TYPE_CHECKING:
 
     _Ints = npt.NDArray[np.int64]
 
+_Item = TypeVar("_Item")
+
 # Bytes of a shard that are worked on at once, and images if they are converted, which
 # takes much longer: small enough that the last pieces keep all workers busy.
 _PIECE = 4 << 20
 _CONVERTED = 32
+
+# Files that are written side by side for each process.
+_OPEN_FILES = 2
 
 # Converted images whose sizes stand for those of all.
 _SAMPLE = 256
@@ -49,7 +55,7 @@ _HEADERS = 1 << 16
 
 # The columns that a row needs in order to be written.
 _NEEDED = (
-    *("row", "key", "digest", "format"),
+    *("row", "key", "size", "digest", "format"),
     *("stored_height", "stored_width", "conversion"),
 )
 
@@ -143,15 +149,17 @@ def plan_shards(
       InvalidRowsError: if an image is too large for a record.
     """
     import numpy as np
-    import pandas as pd
 
-    of_split = {split: rows[rows["split"] == split] for split in splits}
-    parts = [
-        part.iloc[_hashed_order(split, list(part["key"]))] if shuffle else part
-        for split, part in of_split.items()
-    ]
-    ordered = pd.concat(parts, ignore_index=True)
-    stops = list(itertools.accumulate(map(len, parts)))
+    names = list(splits)
+    keys = rows["key"].to_numpy()
+    of_split = [np.flatnonzero(rows["split"] == name) for name in names]
+    if shuffle:
+        of_split = [
+            at[_hashed_order(name, keys[at].tolist())]
+            for name, at in zip(names, of_split, strict=True)
+        ]
+    ordered = rows.take(np.concatenate(of_split)).reset_index(drop=True)
+    stops = list(itertools.accumulate(map(len, of_split)))
     bounds = list(zip([0, *stops], stops, strict=False))
 
     def numbers_of_shards(sizes: _Ints) -> list[int]:
@@ -166,7 +174,7 @@ def plan_shards(
     ordered["record_size"] = sizes
     return ShardPlan(
         rows=ordered,
-        shards=_shards(dict(zip(of_split, bounds, strict=True)), numbers, rule),
+        shards=_shards(dict(zip(names, bounds, strict=True)), numbers, rule),
     )
 
 
@@ -254,14 +262,13 @@ def _hashed_order(split: str, keys: Sequence[str]) -> _Ints:
     import numpy as np
 
     salted = hashlib.md5(split.encode())
-
-    def digest(key: str) -> bytes:
+    digests = []
+    for key in keys:
         of_key = salted.copy()
-        of_key.update(key.replace("\\", "/").encode())
-        return of_key.digest()
-
-    digests = np.frombuffer(b"".join(map(digest, keys)), dtype=">u8").reshape(-1, 2)
-    return np.lexsort((digests[:, 1], digests[:, 0]))
+        of_key.update((key.replace("\\", "/") if "\\" in key else key).encode())
+        digests.append(of_key.digest())
+    numbers = np.frombuffer(b"".join(digests), dtype=">u8").reshape(-1, 2)
+    return np.lexsort((numbers[:, 1], numbers[:, 0]))
 
 
 def _record_sizes(
@@ -270,8 +277,8 @@ def _record_sizes(
     """Returns the bytes of records whose images have these sizes and formats."""
     import numpy as np
 
-    def text_sizes(texts: Iterable[str]) -> _Ints:
-        return np.fromiter((len(text.encode()) for text in texts), np.int64)
+    def text_sizes(texts: list[str]) -> _Ints:
+        return np.fromiter(map(len, map(str.encode, texts)), np.int64, len(texts))
 
     def number_sizes(name: str) -> _Ints:
         return records.varint_sizes(rows[name].to_numpy())
@@ -279,8 +286,8 @@ def _record_sizes(
     return records.serialized_sizes(
         {
             "image": stored,
-            "image/filename": text_sizes(rows["key"]),
-            "image/format": text_sizes(formats),
+            "image/filename": text_sizes(rows["key"].tolist()),
+            "image/format": text_sizes(formats.tolist()),
             "image/height": number_sizes("stored_height"),
             "image/width": number_sizes("stored_width"),
             **{
@@ -518,20 +525,31 @@ def _pieces(
     job: _Job, columns: Mapping[str, list[Any]], sizes: Sequence[int]
 ) -> Iterator[tuple[int, int]]:
     """Yields the first row of each piece of a shard, and the one behind its last."""
-    start, size, converted = job.shard.start, 0, 0
-    conversion = columns["conversion"]
-    heights, widths = columns["stored_height"], columns["stored_width"]
+    start, stop = job.shard.start, job.shard.stop
     of_pixel = _pixel_size(job.place.options)
-    for at in range(job.shard.start, job.shard.stop):
-        # A picture that doesn't compress takes as much as its pixels.
-        is_known = sizes[at] >= 0
-        size += sizes[at] if is_known else heights[at] * widths[at] * of_pixel
-        converted += conversion[at] != ""
-        if size >= _PIECE or converted >= _CONVERTED:
-            yield start, at + 1
-            start, size, converted = at + 1, 0, 0
-    if start < job.shard.stop:
-        yield start, job.shard.stop
+    # A picture that doesn't compress takes as much as its pixels.
+    expected = [
+        size if size >= 0 else height * width * of_pixel
+        for size, height, width in zip(
+            sizes[start:stop],
+            columns["stored_height"][start:stop],
+            columns["stored_width"][start:stop],
+            strict=True,
+        )
+    ]
+    is_converted = map(bool, columns["conversion"][start:stop])
+    written = list(itertools.accumulate(expected, initial=0))
+    converted = list(itertools.accumulate(is_converted, initial=0))
+    first, last = 0, stop - start
+    while first < last:
+        # Behind the image that fills the piece.
+        end = min(
+            bisect.bisect_left(written, written[first] + _PIECE, first),
+            bisect.bisect_left(converted, converted[first] + _CONVERTED, first),
+            last,
+        )
+        yield start + first, start + end
+        first = end
 
 
 def _write_placed(
@@ -548,24 +566,42 @@ def _write_placed(
     into it in any order by any process.
     """
     with contextlib.ExitStack() as stack:
-        chunks: list[Chunk] = []
-        planned: list[int] = []
+        pieces: list[list[tuple[Chunk, int]]] = []
         for job in jobs:
             path = stack.enter_context(_renamed_when_complete(job.place.path))
+            of_job = []
             offset = 0
             for start, stop in _pieces(job, columns, sizes):
                 place = job.place._replace(path=path, offset=offset)
-                chunks.append(Chunk(place, _rows_of(columns, start, stop)))
-                planned.append(sum(sizes[start:stop]))
-                offset += planned[-1] + records.FRAME_SIZE * (stop - start)
+                size = sum(sizes[start:stop])
+                of_job.append((Chunk(place, _rows_of(columns, start, stop)), size))
+                offset += size + records.FRAME_SIZE * (stop - start)
+            pieces.append(of_job)
             with open(path, "wb") as file:  # noqa: PTH123 - local, so half the time
                 file.truncate(offset)
+        in_turn = list(_in_turn(pieces, _OPEN_FILES * engine.workers))
+        chunks = [chunk for chunk, _ in in_turn]
         written = engine.map(_write_piece, chunks, meanwhile)
-        for chunk, size, of_plan in zip(chunks, written, planned, strict=True):
-            if size != of_plan:  # it is in the place of its neighbours
-                raise RuntimeError(f"a piece has {size} bytes, and not {of_plan}")
+        for (chunk, planned), size in zip(in_turn, written, strict=True):
+            if size != planned:  # it is in the place of its neighbours
+                raise RuntimeError(f"a piece has {size} bytes, and not {planned}")
             progress(len(chunk.columns["key"]), size)
     return [sum(sizes[shard.start : shard.stop]) for shard, _ in jobs]
+
+
+def _in_turn(pieces: Sequence[Sequence[_Item]], files: int) -> Iterator[_Item]:
+    """Yields a piece of each of some files, then the next of each, then other files.
+
+    Linux lets one process at a time write to a file, so that two that write side by
+    side to one take twice as long as to two files.
+
+    Args:
+      pieces: those of each file.
+      files: how many files are written side by side.
+    """
+    for at in range(0, len(pieces), files):
+        for one_of_each in itertools.zip_longest(*pieces[at : at + files]):
+            yield from (piece for piece in one_of_each if piece is not None)
 
 
 def _write_piece(chunk: Chunk) -> int:
@@ -653,34 +689,35 @@ def examples(chunk: Chunk) -> Iterator[dict[str, Any]]:
     """
     image_dir, options = chunk.about[:2]
     columns = chunk.columns
-    finder = images.Finder(image_dir)
-    readers = finder.readers(columns["key"], columns["digest"])
-    features = {
-        name: [value.encode() if isinstance(value, str) else value for value in values]
-        for name, values in (
-            (name, columns[column])
-            for name, column in _feature_columns(columns).items()
-        )
+    known = {
+        "image/filename": columns["key"],
+        "image/format": columns["format"],
+        "image/height": columns["stored_height"],
+        "image/width": columns["stored_width"],
+        **{name: columns[at] for name, at in _feature_columns(columns).items()},
     }
-    for at, (key, read) in enumerate(zip(columns["key"], readers, strict=True)):
-        image_format = columns["format"][at]
+    features = [
+        [value.encode() if isinstance(value, str) else value for value in values]
+        for values in known.values()
+    ]
+    readers = images.Finder(image_dir).readers(
+        columns["key"], columns["digest"], columns["size"]
+    )
+    conversion = columns["conversion"]
+    for at, (read, *values) in enumerate(zip(readers, *features, strict=True)):
+        example = dict(zip(known, values, strict=True))
         try:
             content = read()
-            if columns["conversion"][at]:
+            if conversion[at]:
                 facts = Facts(*(columns[name][at] for name in Facts._fields))
                 content = conversions.convert(content, facts, options)
-                image_format = conversions.stored_format(content)
+                stored_format = conversions.stored_format(content)
+                example["image/format"] = stored_format.encode()
         except UnusableImageError as error:
-            row = columns["row"][at]
+            row, key = columns["row"][at], columns["key"][at]
             raise _refusal(error.kind, row, key, error.detail) from error
-        yield {
-            **{name: values[at] for name, values in features.items()},
-            "image": content,
-            "image/filename": key.encode(),
-            "image/format": image_format.encode(),
-            "image/height": columns["stored_height"][at],
-            "image/width": columns["stored_width"][at],
-        }
+        example["image"] = content
+        yield example
 
 
 def measure_stored(
