@@ -6,6 +6,7 @@ import collections
 import concurrent.futures
 import contextlib
 import functools
+import importlib
 import io
 import itertools
 import math
@@ -52,9 +53,10 @@ _FILES_AT_ONCE = 16
 
 # What a worker process runs. It imports our modules, but not the package itself,
 # which imports TFDS and registers with it: 0.5 s and 50 MB that workers don't need.
-# The process that asks is interrupted as well, and ends this one.
+# The process that asks is interrupted as well, and ends this one. That one waits for the
+# end, so it is at once: Python's own frees all objects first, one by one.
 _PROGRAM = """\
-import signal
+import os, signal
 signal.signal(signal.SIGINT, signal.SIG_IGN)
 import pickle, sys, types
 sys.path[:], package_path = pickle.load(sys.stdin.buffer)
@@ -63,11 +65,17 @@ package.__path__ = package_path
 sys.modules["tfds_imagecsv"] = package
 from tfds_imagecsv import engines
 engines.work()
+sys.stdout.flush()
+os._exit(0)
 """
 
 
 def _nothing() -> None:
     """Does nothing."""
+
+
+def _import(module: str) -> None:
+    importlib.import_module(module)
 
 
 class Engine(Protocol):
@@ -94,6 +102,9 @@ class Engine(Protocol):
 
     def expect_work(self) -> None:
         """Gets ready for much work."""
+
+    def preload(self, module: str) -> None:
+        """Lets workers that wait for work import what they will need for it."""
 
 
 class LocalEngine:
@@ -174,6 +185,13 @@ class LocalEngine:
         """Starts the other processes, which then needn't be waited for."""
         if self.workers > 1:
             self._started_pool()
+
+    def preload(self, module: str) -> None:
+        """Lets the other processes, if there are any, import a module by its name."""
+        if self._pool is not None:
+            for _ in self._helpers:
+                # If one has died, whoever asks it next gets to know.
+                self._pool.submit(self._ask, _import, module)
 
     def _is_worthwhile(self, done: int, total: int, started: float) -> bool:
         """Returns whether other processes would finish the rest much sooner."""
@@ -387,6 +405,9 @@ class BeamEngine:
 
     def expect_work(self) -> None:
         """Does nothing: runners have their workers."""
+
+    def preload(self, module: str) -> None:
+        """Does nothing either."""
 
     def map(
         self,

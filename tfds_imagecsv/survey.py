@@ -93,6 +93,7 @@ def make_survey(
     """
     if label_csv.is_file() and label_csv.stat().length >= _MANY:
         engine.expect_work()
+        engine.preload(images.__name__)
     table, class_list = read_table(config, label_csv, class_csv)
     named = frozenset([*table.rows["key"], *(one.key for one in table.problems)])
     if archive is not None:
@@ -116,8 +117,10 @@ def make_survey(
             meanwhile=list_directory,
         )
     rows = inspected.rows
-    pinned = [earlier.get(key, ("", ""))[0] for key in rows["key"]]
-    rows["pinned"] = pd.Series(pinned, dtype=object)
+    pinned: str | list[str] = ""
+    if earlier:
+        pinned = [earlier.get(key, ("", ""))[0] for key in rows["key"]]
+    rows["pinned"] = pd.Series(pinned, index=rows.index, dtype=object)
     copies = identical_images(rows)
     found = (*table.problems, *inspected.problems)
     return Survey(

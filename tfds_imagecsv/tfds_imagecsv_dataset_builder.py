@@ -567,6 +567,7 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
         self._digests = fingerprint.digests_of(paths)
         survey = survey_lib.make_survey(config, **paths, engine=engine)
         self._survey = survey
+        engine.preload(shards_lib.__name__)
         plan = plan_lib.make_plan(config, survey)
         if isinstance(config.extra_columns, str):
             # Their types are known only now.
