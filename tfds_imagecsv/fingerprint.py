@@ -340,14 +340,16 @@ def _columns(rows: pd.DataFrame) -> dict[str, list[str]]:
         for name in rows.columns
         if name not in ("row", "key")
     }
-    return {
-        name: [
+
+    def as_texts(values: list[Any]) -> list[str]:
+        if set(map(type, values)) == {str}:
+            return values
+        return [
             value if isinstance(value, str) else json.dumps(value, default=str)
             for value in values
         ]
-        for name, values in columns.items()
-        if any(values)
-    }
+
+    return {name: as_texts(values) for name, values in columns.items() if any(values)}
 
 
 def _bad_rows(table: LabelTable) -> list[dict[str, str]]:

@@ -34,6 +34,12 @@ _ROWS = ["row", "key", "label", "group", "given"]
 # How many rows of a CSV are taken at once.
 _BATCH = 4096
 
+_FIRST = operator.itemgetter(0)
+
+# What a path between two slashes has if it isn't in its shortest form, or leaves the
+# directory it is relative to.
+_ODD = ("//", "/./", "/../")
+
 _DEFAULT_POSITIONS = {"filename_column": 0, "label_column": 1}
 
 _SYNONYMS = {
@@ -157,7 +163,7 @@ def read_labels(
     else:
         of_filename = dict(template.positions(path, header))
         columns |= of_filename
-    to_filename = template.fill if template else operator.itemgetter(0)
+    to_filename = template.fill if template else _FIRST
     positions = list(of_filename.values())
     extra_positions = _extra_positions(path, header, extra, set(columns.values()))
     columns |= extra_positions
@@ -171,7 +177,7 @@ def read_labels(
     while batch := list(itertools.islice(records, _BATCH)):
         batch_numbers: Sequence[int] = range(number + 1, number + 1 + len(batch))
         number += len(batch)
-        if not all(len(cells) == len(header) and cells[0] for cells in batch):
+        if set(map(len, batch)) != {len(header)} or not all(map(_FIRST, batch)):
             batch_numbers, batch = _whole_rows(
                 batch_numbers, batch, len(header), key_of, problems
             )
@@ -201,7 +207,7 @@ def read_labels(
     rows: dict[str, Sequence[Any]] = {
         "row": numbers,
         "filename": names_of_files,
-        "key": [_normalized(name + filename_suffix) for name in names_of_files],
+        "key": _keys(names_of_files, filename_suffix),
         "label": parsed.texts,
         "group": cells_of.get("group_column", nothing),
         "given": nothing,
@@ -277,7 +283,7 @@ def _key(
     """Returns the key of a row's image; empty if the row hasn't the cells for it."""
     is_there = max(positions) < len(cells)
     name = to_filename([cells[at].strip() for at in positions]) if is_there else ""
-    return _normalized(name + suffix) if name else ""
+    return _keys([name], suffix)[0] if name else ""
 
 
 class _Extra(NamedTuple):
@@ -330,15 +336,15 @@ def _problems_of_rows(
     # Each check is a loop of its own: with millions of rows, calls count.
     check(
         Kind.NO_FILENAME,
-        [at for at, name in enumerate(rows["filename"]) if not name],
+        _empty(rows["filename"]),
         lambda label, **_: f"the label is {label!r}",
     )
     check(
         Kind.NO_LABEL,
         [
             at
-            for at, label in enumerate(rows["label"])
-            if not label and label_type != "none" and rows["given"][at] != UNLABELED
+            for at in _empty(rows["label"])
+            if label_type != "none" and rows["given"][at] != UNLABELED
         ],
         lambda filename, **_: repr(filename),
     )
@@ -360,14 +366,15 @@ def _problems_of_rows(
         Kind.SPLIT_NAME,
         [
             at
-            for at, name in enumerate(rows["given"])
+            for at, name in enumerate(rows["given"] if any(rows["given"]) else ())
             if name and not is_split_name(name)
         ],
         lambda given, filename, **_: f"{given!r} for {filename!r}",
     )
     check(
         Kind.OUTSIDE,
-        [at for at, key in enumerate(rows["key"]) if key[0] in "/." and _leaves(key)],
+        # In their shortest form, none but these are odd.
+        _odd(rows["key"]),
         lambda filename, **_: repr(filename),
     )
     first_of: dict[str, int] = {}
@@ -392,14 +399,31 @@ def _with_line_break(column: Sequence[str]) -> list[int]:
     return [at for at, text in enumerate(column) if "\n" in text or "\r" in text]
 
 
-def _normalized(name: str) -> str:
-    """Returns a path in its shortest form; most names have no folder and are in it."""
-    return posixpath.normpath(name) if "/" in name or name in ("", ".") else name
+def _empty(column: Sequence[str]) -> list[int]:
+    """Returns the positions of the cells that are empty; mostly there is none."""
+    if all(column):
+        return []
+    return [at for at, text in enumerate(column) if not text]
 
 
-def _leaves(key: str) -> bool:
-    """Returns whether a normalized path leaves the directory it is relative to."""
-    return key.startswith(("/", "../")) or key in (".", "..")
+def _keys(names: Sequence[str], suffix: str) -> list[str]:
+    """Returns the keys of file names, which are paths in their shortest form."""
+    keys = [name + suffix for name in names] if suffix else list(names)
+    for at in _odd(keys):
+        keys[at] = posixpath.normpath(keys[at])
+    return keys
+
+
+def _odd(paths: Sequence[str]) -> list[int]:
+    """Returns the positions of the paths that are odd; mostly there is none."""
+
+    def is_odd(*some: str) -> bool:
+        text = "/{}/".format("/\n/".join(some))
+        return any(part in text for part in _ODD)
+
+    if not is_odd(*paths):
+        return []
+    return [at for at, path in enumerate(paths) if is_odd(path)]
 
 
 def split_name(name: str) -> str:

@@ -29,13 +29,13 @@ def write_manifest(path: epath.Path, rows: pd.DataFrame) -> None:
         to the image directory, the split, the class name, the group (empty for
         none) and the digest of the image file, see `images.digest_of`.
     """
-    if not rows["key"].is_monotonic_increasing:
-        rows = rows.sort_values("key")
+    columns = [rows[name].tolist() for name in COLUMNS]
+    cells = zip(*columns, strict=True)
     file = io.StringIO()
     # In half of the time of `DataFrame.to_csv`.
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(COLUMNS)
-    writer.writerows(zip(*(rows[name] for name in COLUMNS), strict=True))
+    writer.writerows(sorted(cells))  # by the key, which comes first
     path.write_text(file.getvalue(), encoding="utf-8")
 
 

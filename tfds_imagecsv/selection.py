@@ -346,6 +346,8 @@ def _about_pinned_rows(rows: pd.DataFrame, survey: Survey) -> Iterator[str]:
       survey: what there is.
     """
     earlier = survey.earlier
+    if not earlier:
+        return
     label_of = dict(zip(rows["key"], rows["label"], strict=True))
     in_csv = {*survey.rows["key"], *(problem.key for problem in survey.problems)}
     absent = [key for key in sorted(earlier) if key not in label_of]

@@ -400,7 +400,8 @@ def _natural(name: str) -> tuple[int, str]:
 def _filled(splits: Sequence[str] | None, rows: int) -> npt.NDArray[np.bool_]:
     if splits is None:
         return np.zeros(rows, dtype=bool)
-    return np.array([split != "" for split in splits], dtype=bool)
+    filled: npt.NDArray[np.bool_] = np.array(list(map(bool, splits)), dtype=bool)
+    return filled
 
 
 def _any_in_unit(units: Units, which: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
@@ -510,10 +511,12 @@ def _hashes(
       person: tells keys from groups, so that they have different hashes.
     """
     salt = seed.to_bytes(8, "little")
-    digests = [
-        hashlib.blake2b(text.encode(), digest_size=8, salt=salt, person=person).digest()
-        for text in texts
-    ]
+    salted = hashlib.blake2b(digest_size=8, salt=salt, person=person)
+    digests = []
+    for text in texts:
+        of_text = salted.copy()
+        of_text.update(text.encode())
+        digests.append(of_text.digest())
     return np.frombuffer(b"".join(digests), dtype=">u8").astype(np.uint64)
 
 

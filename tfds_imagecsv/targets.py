@@ -169,17 +169,20 @@ def class_names(
         return ()
     if columns is not None:
         return tuple(columns)
-    return tuple(sorted(set(_names(label_type, rows))))
+    return tuple(sorted(set(_names(label_type, rows)) - {""}))
 
 
 def class_sizes(label_type: str, rows: pd.DataFrame) -> collections.Counter[str]:
     """Returns how many rows each class has; rows may have several."""
-    return collections.Counter(_names(label_type, rows))
+    sizes = collections.Counter(_names(label_type, rows))
+    del sizes[""]
+    return sizes
 
 
 def _names(label_type: str, rows: pd.DataFrame) -> Iterable[str]:
+    """Returns the class of each row, empty if it has none, or all classes of all."""
     if label_type == "class":
-        return (label for label in rows["label"] if label)
+        return rows["label"].tolist()
     if label_type == "multilabel":
         return (name for names in rows["target"] for name in names)
     return ()
