@@ -105,6 +105,7 @@ def say():
     """Prints in both ways, and returns something."""
     print("by print", flush=True)
     os.write(1, b"by the system\n")
+    print("at the end")
     return "said"
 
 
@@ -115,6 +116,11 @@ def modules():
     assert images
     assert shards
     return sorted(sys.modules)
+
+
+def colorsys_is_there():
+    """Returns whether the module has been imported."""
+    return "colorsys" in sys.modules
 
 
 def ends_of(pipe):
@@ -212,6 +218,17 @@ def test_a_worker_imports_little(ends):
     assert heavy.isdisjoint(found)
 
 
+def test_what_a_worker_will_need_is_imported_before(ends):
+    """If there is one."""
+    with engines.LocalEngine(2, patience=0) as engine:
+        engine.preload("colorsys")
+        assert engine._pool is None
+        engine.expect_work()
+        engine.preload("colorsys")
+        engine.preload("no.such.module")  # whoever needs it gets to know
+        assert do_elsewhere(engine, ends, colorsys_is_there)
+
+
 def test_a_folder_with_modules_of_the_same_names(ends, tmp_path, monkeypatch):
     """What lies in the current folder isn't taken for Python's own."""
     (tmp_path / "pickle.py").write_text("raise ImportError('not this one')")
@@ -226,7 +243,7 @@ def test_what_a_function_prints_is_no_answer(ends, capfd):
         assert do_elsewhere(engine, ends, say) == "said"
     shown = capfd.readouterr()
     assert shown.out == ""
-    assert shown.err == "by print\nby the system\n"
+    assert shown.err == "by print\nby the system\nat the end\n"
 
 
 # What goes wrong

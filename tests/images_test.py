@@ -299,6 +299,49 @@ def test_a_file_that_changes_during_the_build(image_dir, write_png):
     )
 
 
+def grow(path):
+    """Appends to a file."""
+    path.write_bytes(path.read_bytes() + b"more")
+
+
+def cut(path):
+    """Cuts off a file's end."""
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def make_pipe(path):
+    """Puts a pipe in the place of a file."""
+    path.unlink()
+    os.mkfifo(path)
+
+
+def make_folder(path):
+    """Puts a directory in the place of a file."""
+    path.unlink()
+    path.mkdir()
+
+
+@pytest.mark.parametrize(
+    ("change", "detail"),
+    [
+        (grow, " has changed during the build"),
+        (cut, " has changed during the build"),
+        (make_pipe, " has changed during the build"),
+        (make_folder, ": Is a directory"),
+    ],
+)
+def test_what_takes_the_place_of_a_file_during_the_build(
+    image_dir, write_png, change, detail
+):
+    """Nothing but the file that was inspected is stored."""
+    write_png(image_dir / "x.png")
+    rows = inspect(image_dir, "x.png").rows
+    change(image_dir / "x.png")
+    with pytest.raises(tfds_imagecsv.InvalidRowsError) as raised:
+        read_stored(image_dir, rows)
+    assert f"row 2: 'x.png'{detail}. " in str(raised.value)
+
+
 def test_a_damaged_image_of_which_only_the_header_was_read(image_dir):
     """It stops the build with its place, when it is converted."""
     data = encoded("PNG", mode="RGBA")
@@ -345,6 +388,8 @@ def test_conversions_are_counted_by_reason(image_dir):
         ("a.jpg", "PNG", True),
         ("a.png", "JPEG", True),
         ("b.png/a.jpg", "WEBP", True),
+        ("a.JPG", "PNG", True),
+        (".jpg", "PNG", False),
     ],
 )
 def test_a_name_that_ends_as_if_it_had_another_format(

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import posixpath
 
 import pytest
 from etils import epath
@@ -318,6 +319,27 @@ def test_file_names_that_leave_the_image_directory(read, filename):
 def test_file_names_have_one_form(read, filename, key):
     """The key is the file's path in the image directory."""
     assert rows_of(read(f"f,l\n{filename},cat\n")) == [(2, key, "cat")]
+
+
+@given(
+    st.lists(st.text(st.sampled_from("ab./\\ß"), min_size=1), min_size=1, unique=True)
+)
+def test_file_names_have_the_shortest_form(read, filenames):
+    """That of `normpath`, whatever other rows have, unless they leave the directory."""
+    table = read("f,l\n" + "".join(f"{name},cat\n" for name in filenames))
+    expected = {}
+    for row, name in enumerate(filenames, 2):
+        key = posixpath.normpath(name)
+        if key not in (".", "..") and not key.startswith(("/", "../")):
+            expected.setdefault(key, row)
+    assert {key: row for row, key, _ in rows_of(table)} == expected
+    left = [row for kind, row, _ in problems_of(table) if kind is Kind.OUTSIDE]
+    assert left == [
+        row
+        for row, name in enumerate(filenames, 2)
+        if posixpath.normpath(name) in (".", "..")
+        or posixpath.normpath(name).startswith(("/", "../"))
+    ]
 
 
 def test_one_image_under_two_names(read):

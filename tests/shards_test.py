@@ -1,5 +1,6 @@
 """Which record is in which shard, in what order, and that the files have them."""
 
+import collections
 import dataclasses
 import io
 import itertools
@@ -686,6 +687,30 @@ def test_a_folder_that_cannot_be_written(tmp_path, image_dir, workers):
         )
 
 
+def test_files_are_written_side_by_side(tmp_path, image_dir, monkeypatch):
+    """Two for each process, so that these don't wait for each other, and no more."""
+    monkeypatch.setattr(shards, "_PIECE", 1000)
+    rows = inspected(image_dir, are_converted=False)
+    plan = plan_of(rows, splits=["train", "test"], shards_by=rule(2))
+    with NotingFiles() as engine:
+        paths = [epath.Path(tmp_path) / f".{at}" for at in range(4)]
+        shards.write_shards(
+            plan,
+            paths,
+            image_dir=epath.Path(image_dir),
+            options=ImageOptions(),
+            file_format="tfrecord",
+            engine=engine,
+        )
+    counts = collections.Counter(engine.files)
+    expected = []
+    for pair in (("0", "1"), ("2", "3")):
+        turns = range(max(counts[name] for name in pair))
+        expected += [name for turn in turns for name in pair if turn < counts[name]]
+    assert engine.files == expected
+    assert min(counts.values()) >= 2
+
+
 def test_tfds_knows_unfinished_files_by_their_names():
     """It removes them, should they be left."""
     path = shards._temporary("/data/x/image_csv-train.tfrecord-00000-of-00001")
@@ -712,6 +737,19 @@ class Noting:
         for item in items:
             self.rows.append(len(item.columns["key"]))
             yield [b""] * self.rows[-1]
+
+
+class NotingFiles(engines.LocalEngine):
+    """Notes to which files pieces go, in the order in which they are begun."""
+
+    def __init__(self):
+        super().__init__(workers=1)
+        self.files = []
+
+    def map(self, function, items, meanwhile):
+        """Does the work."""
+        self.files += [item.about.path.rpartition(".")[2] for item in items]
+        yield from super().map(function, items, meanwhile)
 
 
 LARGE = {"conversion": "alpha", "stored_height": 1000, "stored_width": 1000}

@@ -53,8 +53,8 @@ _FILES_AT_ONCE = 16
 
 # What a worker process runs. It imports our modules, but not the package itself,
 # which imports TFDS and registers with it: 0.5 s and 50 MB that workers don't need.
-# The process that asks is interrupted as well, and ends this one. That one waits for the
-# end, so it is at once: Python's own frees all objects first, one by one.
+# The process that asks is interrupted as well, and ends this one. It waits for that,
+# so the end is at once: Python's own frees all objects first, one by one.
 _PROGRAM = """\
 import os, signal
 signal.signal(signal.SIGINT, signal.SIG_IGN)
