@@ -54,8 +54,9 @@ _LAST_FILTER = 4
 _PNG_START = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR"
 _PNG_PLAIN = {b"pHYs": 9, b"tIME": 7, b"gAMA": 4, b"sRGB": 1, b"cHRM": 32}
 _PNG_PLAIN_MODES = {0: "L", 2: "RGB", 4: "LA", 6: "RGBA"}
-_JPEG_PLAIN_SEGMENTS = frozenset({b"\xdb", b"\xc4", b"\xdd", b"\xfe", b"\xe0"})
-_JPEG_PLAIN_FRAMES = frozenset({b"\xc0", b"\xc1", b"\xc2"})
+_JPEG_PLAIN_SEGMENTS = frozenset({0xDB, 0xC4, 0xDD, 0xFE, 0xE0})
+_JPEG_PLAIN_FRAMES = frozenset({0xC0, 0xC1, 0xC2})
+_JPEG_SCAN = 0xDA
 
 
 class Facts(NamedTuple):
@@ -477,36 +478,31 @@ def _facts_of_png_header(header: bytes) -> Facts | None:
 
 
 def _plain_jpeg_facts(content: bytes) -> Facts | None:
+    frame = 0
     at = 2
-    while content[at : at + 1] == b"\xff":
-        marker = content[at + 1 : at + 2]
-        if marker in _JPEG_PLAIN_FRAMES:
-            precision, height, width, components = struct.unpack_from(
-                ">BHHB", content, at + 4
-            )
-            mode = {1: "L", 3: "RGB"}.get(components)
-            if precision != 8 or not mode or not height or not width:
+    try:
+        # Byte by byte, which takes a third of the time of slices.
+        while content[at] == 0xFF:
+            marker = content[at + 1]
+            if marker == _JPEG_SCAN and frame:
+                return _facts_of_jpeg_frame(content[frame + 4 : frame + 10])
+            if marker in _JPEG_PLAIN_FRAMES and not frame:
+                frame = at
+            elif marker not in _JPEG_PLAIN_SEGMENTS:
                 return None
-            if not _jpeg_is_plain_up_to_scan(content, at):
-                return None
-            return _facts_of_plain("JPEG", mode, height, width)
-        if marker not in _JPEG_PLAIN_SEGMENTS:
-            return None
-        at += 2 + int.from_bytes(content[at + 2 : at + 4], "big")
+            at += 2 + (content[at + 2] << 8) + content[at + 3]
+    except IndexError:  # it ends before the scan
+        pass
     return None
 
 
-def _jpeg_is_plain_up_to_scan(content: bytes, at: int) -> bool:
-    """Returns whether nothing unusual is between a JPEG's frame header and its scan."""
-    at += 2 + int.from_bytes(content[at + 2 : at + 4], "big")
-    while content[at : at + 1] == b"\xff":
-        marker = content[at + 1 : at + 2]
-        if marker == b"\xda":
-            return True
-        if marker not in _JPEG_PLAIN_SEGMENTS:
-            return False
-        at += 2 + int.from_bytes(content[at + 2 : at + 4], "big")
-    return False
+@functools.lru_cache(maxsize=1024)
+def _facts_of_jpeg_frame(header: bytes) -> Facts | None:
+    precision, height, width, components = struct.unpack(">BHHB", header)
+    mode = {1: "L", 3: "RGB"}.get(components)
+    if precision != 8 or not mode or not height or not width:
+        return None
+    return _facts_of_plain("JPEG", mode, height, width)
 
 
 @functools.lru_cache(maxsize=1024)
