@@ -417,13 +417,14 @@ def _keys(names: Sequence[str], suffix: str) -> list[str]:
 def _odd(paths: Sequence[str]) -> list[int]:
     """Returns the positions of the paths that are odd; mostly there is none."""
 
-    def is_odd(*some: str) -> bool:
+    def is_any_odd(some: Sequence[str]) -> bool:
         text = "/{}/".format("/\n/".join(some))
         return any(part in text for part in _ODD)
 
-    if not is_odd(*paths):
+    # One look at all takes a tenth of the time.
+    if not is_any_odd(paths):
         return []
-    return [at for at, path in enumerate(paths) if is_odd(path)]
+    return [at for at, path in enumerate(paths) if is_any_odd([path])]
 
 
 def split_name(name: str) -> str:
