@@ -400,8 +400,7 @@ def _natural(name: str) -> tuple[int, str]:
 def _filled(splits: Sequence[str] | None, rows: int) -> npt.NDArray[np.bool_]:
     if splits is None:
         return np.zeros(rows, dtype=bool)
-    filled: npt.NDArray[np.bool_] = np.array(list(map(bool, splits)), dtype=bool)
-    return filled
+    return np.array([split != "" for split in splits], dtype=bool)
 
 
 def _any_in_unit(units: Units, which: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
