@@ -597,6 +597,19 @@ def test_paths_in_the_home_directory(tmp_path, make_dataset, make_builder, monke
     assert sizes_of(prepared(make_builder(config)))["train"] == 16
 
 
+def test_directories_in_the_home(tmp_path, make_dataset, make_builder, monkeypatch):
+    """A shell leaves `--data_dir=~/data` as it is, and so does TFDS."""
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    config = make_dataset(image_dir="images", label_csv="labels.csv")
+    builder = prepared(make_builder(config, data_dir="~/data"), manual_dir="~")
+    assert sizes_of(builder)["train"] == 16
+    builder.raise_if_stale(manual_dir="~")
+    assert (tmp_path / "data" / "image_csv" / "pets" / "1.0.0").is_dir()
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
 # Bad input
 
 

@@ -64,7 +64,7 @@ To build a dataset of your own images, give its config:
 def _absolute(path: epath.Path) -> epath.Path:
     """Returns a path that means the same in a process with another directory."""
     # An absolute or remote path stays as it is.
-    return epath.Path(pathlib.Path.cwd()) / path
+    return epath.Path(pathlib.Path.cwd()) / path.expanduser()
 
 
 @contextlib.contextmanager
@@ -131,6 +131,9 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
     def __init__(self, *, config: Any = None, **kwargs: Any) -> None:
         """Constructs the builder; arguments are those of TFDS.
 
+        A `data_dir` that begins with `~` is in the user's home, where TFDS would make a
+        directory of this name.
+
         Raises:
           ConfigError: if there is no config of that name, or if a config object isn't
             an `ImageCsvConfig`, or has the name of another one.
@@ -145,6 +148,8 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
         self._is_known_to_be_fresh = False
         self._engine: engines.Engine | None = None
         self._dl_manager: tfds.download.DownloadManager | None = None
+        if kwargs.get("data_dir"):
+            kwargs["data_dir"] = epath.Path(kwargs["data_dir"]).expanduser()
         with _reachable(kwargs.get("data_dir") or tfds.core.constants.DATA_DIR):
             super().__init__(config=self._find_config(config, **kwargs), **kwargs)
 
@@ -315,7 +320,8 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
     ) -> epath.Path:
         """Returns the directory of relative paths, as TFDS chooses it."""
         given = config.manual_dir if config else None
-        return epath.Path(given or self._download_path(download_dir) / "manual")
+        path = epath.Path(given or self._download_path(download_dir) / "manual")
+        return path.expanduser()
 
     def _download_path(self, download_dir: epath.PathLike | None) -> epath.Path:
         return epath.Path(download_dir or self.data_dir_root / "downloads")
