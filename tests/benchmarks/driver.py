@@ -41,20 +41,24 @@ CLASSES = 1000
 STEPS = ("survey", "splits", "manifest", "shards", "work")
 
 
-def inspect(chunk: engines.Chunk) -> list[images._Found]:
+def inspect(chunk: engines.Chunk) -> tuple[images._Found, dict[int, images._Refused]]:
     """Finds a photograph for each key."""
-    return [
-        images._Found(
-            (
-                Facts("JPEG", "RGB", 3, False, 8, 400 + at % 9, 500, 1, 1, True),
-                Stored(400 + at % 9, 500, ""),
-            ),
-            100_000 + at,
-            images.digest_of(key.encode()),
-            10**18 + at,
+    kinds = [
+        (
+            Facts("JPEG", "RGB", 3, False, 8, height, 500, 1, 1, True),
+            Stored(height, 500, ""),
         )
-        for at, key in enumerate(chunk.columns["key"])
+        for height in range(400, 409)
     ]
+    keys = chunk.columns["key"]
+    found = images._Found(
+        kinds={kind: at for at, kind in enumerate(kinds)},
+        kind_of=[at % len(kinds) for at in range(len(keys))],
+        sizes=[100_000 + at for at in range(len(keys))],
+        digests=[images.digest_of(key.encode()) for key in keys],
+        modified=[10**18 + at for at in range(len(keys))],
+    )
+    return found, {}
 
 
 def write(chunk: engines.Chunk) -> int:
