@@ -237,8 +237,9 @@ def test_a_folder_with_modules_of_the_same_names(ends, tmp_path, monkeypatch):
         assert len(set(engine.map(meet, ends))) == 2
 
 
-def test_what_a_function_prints_is_no_answer(ends, capfd):
+def test_what_a_function_prints_is_no_answer(ends, capfd, monkeypatch):
     """It is shown where errors are."""
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
     with engines.LocalEngine(2, patience=0) as engine:
         assert do_elsewhere(engine, ends, say) == "said"
     shown = capfd.readouterr()
