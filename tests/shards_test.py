@@ -443,6 +443,19 @@ class Way:
         return f"{known}-{self.workers}-{self.shards}"
 
 
+def write_to(paths, plan, image_dir, engine, *, file_format="tfrecord", **kwargs):
+    """Writes shards of images as they are to files; returns their sizes."""
+    return shards.write_shards(
+        plan,
+        paths,
+        image_dir=epath.Path(image_dir),
+        options=ImageOptions(),
+        file_format=file_format,
+        engine=engine,
+        **kwargs,
+    )
+
+
 def write(folder, plan, image_dir, way, *, file_format="tfrecord", progress=None):
     """Writes shards in some way; returns the files' contents and the sizes."""
     folder.mkdir(exist_ok=True)
@@ -460,13 +473,12 @@ def write(folder, plan, image_dir, way, *, file_format="tfrecord", progress=None
         engines.LocalEngine(way.workers, patience=0) if way.workers else Elsewhere()
     )
     with engine if way.workers else io.BytesIO():
-        written = shards.write_shards(
-            plan,
+        written = write_to(
             paths,
-            image_dir=epath.Path(image_dir),
-            options=ImageOptions(),
+            plan,
+            image_dir,
+            engine,
             file_format=file_format,
-            engine=engine,
             **({"progress": progress} if progress else {}),
         )
     assert sorted(path.name for path in folder.iterdir()) == sorted(
@@ -677,14 +689,7 @@ def test_a_folder_that_cannot_be_written(tmp_path, image_dir, workers):
         engines.LocalEngine(workers, patience=0) as engine,
         pytest.raises(FileNotFoundError),
     ):
-        shards.write_shards(
-            plan,
-            paths,
-            image_dir=epath.Path(image_dir),
-            options=ImageOptions(),
-            file_format="tfrecord",
-            engine=engine,
-        )
+        write_to(paths, plan, image_dir, engine)
 
 
 def test_files_are_written_side_by_side(tmp_path, image_dir, monkeypatch):
@@ -694,14 +699,7 @@ def test_files_are_written_side_by_side(tmp_path, image_dir, monkeypatch):
     plan = plan_of(rows, splits=["train", "test"], shards_by=rule(2))
     with NotingFiles() as engine:
         paths = [epath.Path(tmp_path) / f".{at}" for at in range(4)]
-        shards.write_shards(
-            plan,
-            paths,
-            image_dir=epath.Path(image_dir),
-            options=ImageOptions(),
-            file_format="tfrecord",
-            engine=engine,
-        )
+        write_to(paths, plan, image_dir, engine)
     counts = collections.Counter(engine.files)
     expected = []
     for pair in (("0", "1"), ("2", "3")):

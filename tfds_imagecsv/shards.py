@@ -42,7 +42,7 @@ _PIECE = 4 << 20
 _CONVERTED = 32
 
 # Files that are written side by side for each process.
-_OPEN_FILES = 2
+_FILES_PER_WORKER = 2
 
 # Converted images whose sizes stand for those of all.
 _SAMPLE = 256
@@ -265,7 +265,7 @@ def _hashed_order(split: str, keys: Sequence[str]) -> _Ints:
     digests = []
     for key in keys:
         of_key = salted.copy()
-        of_key.update((key.replace("\\", "/") if "\\" in key else key).encode())
+        of_key.update(key.replace("\\", "/").encode())
         digests.append(of_key.digest())
     numbers = np.frombuffer(b"".join(digests), dtype=">u8").reshape(-1, 2)
     return np.lexsort((numbers[:, 1], numbers[:, 0]))
@@ -579,7 +579,7 @@ def _write_placed(
             pieces.append(of_job)
             with open(path, "wb") as file:  # noqa: PTH123 - local, so half the time
                 file.truncate(offset)
-        in_turn = list(_in_turn(pieces, _OPEN_FILES * engine.workers))
+        in_turn = list(_in_turn(pieces, _FILES_PER_WORKER * engine.workers))
         chunks = [chunk for chunk, _ in in_turn]
         written = engine.map(_write_piece, chunks, meanwhile)
         for (chunk, planned), size in zip(in_turn, written, strict=True):

@@ -424,7 +424,7 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
             return self._dl_manager
 
         return sources_lib.Downloads(
-            extract_dir=_absolute(epath.Path(extract_dir).expanduser()),
+            extract_dir=_absolute(epath.Path(extract_dir)),
             make_manager=make_manager,
             anew=config.download_mode.force_download,
             must_be_checked=config.force_checksums_validation,
