@@ -16,7 +16,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import tfds_imagecsv
-from tfds_imagecsv import config as config_lib
+from tfds_imagecsv import config
 
 DELIMITER_RULE = (
     "label_delimiter must be a string that isn't empty and has no line break, got "
@@ -439,7 +439,7 @@ def test_names_that_tfds_can_load(name):
 @given(st.floats(0, 1))
 def test_exact_fraction_is_near(size):
     """No float is further than one in a thousand million from its fraction."""
-    found = config_lib.exact_fraction(size)
+    found = config.exact_fraction(size)
     assert 0 <= found <= 1
     assert abs(found - Fraction(size)) <= Fraction(1, 10**9)
 
@@ -448,8 +448,8 @@ def test_exact_fraction_is_near(size):
 def test_exact_fraction_is_the_one_that_was_meant(q, data):
     """The float nearest to p/q stands for p/q, and so does what remains of 1."""
     p = data.draw(st.integers(0, q))
-    assert config_lib.exact_fraction(p / q) == Fraction(p, q)
-    assert config_lib.exact_fraction(1 - p / q) == 1 - Fraction(p, q)
+    assert config.exact_fraction(p / q) == Fraction(p, q)
+    assert config.exact_fraction(1 - p / q) == 1 - Fraction(p, q)
 
 
 @given(st.integers(1, 1000), st.data())

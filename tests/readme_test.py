@@ -14,7 +14,7 @@ import readme_home
 import tensorflow_datasets as tfds
 
 import tfds_imagecsv
-from tfds_imagecsv import splits
+from tfds_imagecsv.splits import assign
 
 REPOSITORY = readme.REPOSITORY
 BLOCKS = readme.read_blocks()
@@ -93,11 +93,11 @@ def test_the_picture_of_the_splits_is_true():
     rows = re.findall(r"^(\w+) +(\d+) images   \|(.*)\|$", text, re.M)
     sizes = {name: int(size) for name, size, _ in rows}
     labels = [name for name, size in sizes.items() for _ in range(size)]
-    planned = splits.plan_splits(
+    planned = assign.plan_splits(
         [f"{label}_{at}.png" for at, label in enumerate(labels)],
         labels,
         class_names=list(sizes),
-        options=splits.SplitOptions(),
+        options=assign.SplitOptions(),
     )
     drawn = {name: dict(re.findall(r"(\w+) (\d+)", cells)) for name, _, cells in rows}
     assert len(drawn) == 3

@@ -18,7 +18,8 @@ from PIL import Image
 from tensorflow_datasets.core import hashing
 
 import tfds_imagecsv
-from tfds_imagecsv import fingerprint, images
+from tfds_imagecsv.prepared import stale
+from tfds_imagecsv.storage import files
 
 DUMMY_DATA = pathlib.Path(__file__).parents[1] / "dummy_data"
 OVERWRITE = tfds.download.GenerateMode.REUSE_CACHE_IF_EXISTS
@@ -374,7 +375,7 @@ def test_metadata_are_restored(make_dataset, make_builder):
     found = make_builder(config).info
     assert found.metadata == made.metadata
     counts = found.metadata.pop("class_counts")
-    assert found.metadata.pop("config") == fingerprint.fields_of(config)
+    assert found.metadata.pop("config") == stale.fields_of(config)
     assert found.metadata == {
         "tfds_imagecsv_version": importlib.metadata.version("tfds-imagecsv"),
         "val_size": 0.25,
@@ -1003,7 +1004,7 @@ def test_the_manifest_says_what_the_records_are(make_dataset, make_builder):
             line = by_key[record["image/filename"].decode()]
             assert line["label"] == labels.int2str(record["label"])
             assert line["group"] == ""
-            assert line["digest"] == images.digest_of(record["image"])
+            assert line["digest"] == files.digest_of(record["image"])
     assert not (builder.data_path / "rejected_rows.csv").exists()
 
 

@@ -16,7 +16,8 @@ from pyarrow import parquet
 from tensorflow_datasets.core.download import checksums, resource
 from tensorflow_datasets.core.utils import shard_utils
 
-from tfds_imagecsv import exceptions, shards, tfds_private
+from tfds_imagecsv import exceptions, tfds_private
+from tfds_imagecsv.shards import shard_plan
 
 MIB = 1 << 20
 GIB = 1 << 30
@@ -189,9 +190,9 @@ def test_the_hook_that_builds():
 
 
 SHARDS = [
-    shards.Shard("train", 0, 2, 0, 5),
-    shards.Shard("train", 1, 2, 5, 9),
-    shards.Shard("test", 0, 1, 9, 10),
+    shard_plan.Shard("train", 0, 2, 0, 5),
+    shard_plan.Shard("train", 1, 2, 5, 9),
+    shard_plan.Shard("test", 0, 1, 9, 10),
 ]
 
 

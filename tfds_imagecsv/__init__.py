@@ -13,8 +13,9 @@ Importing this package registers the dataset builder `image_csv`:
     train = builder.as_dataset(split="train", as_supervised=True)
 """
 
-from tfds_imagecsv import registration
 from tfds_imagecsv.config import ImageCsvConfig
+from tfds_imagecsv.dataset import registration
+from tfds_imagecsv.dataset.registration import register, register_toml
 from tfds_imagecsv.exceptions import (
     ConfigError,
     ImageCsvError,
@@ -26,7 +27,6 @@ from tfds_imagecsv.exceptions import (
     StorageError,
     WorkerError,
 )
-from tfds_imagecsv.registration import register, register_toml
 from tfds_imagecsv.tfds_imagecsv_dataset_builder import ImageCsv
 
 __all__ = [

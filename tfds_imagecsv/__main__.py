@@ -2,7 +2,7 @@
 
 import sys
 
-from tfds_imagecsv import command_line
+from tfds_imagecsv import cli
 
 if __name__ == "__main__":
-    sys.exit(command_line.main())
+    sys.exit(cli.main())

@@ -15,8 +15,8 @@ from typing import Any
 import tensorflow_datasets as tfds
 from PIL import ImageColor
 
-from tfds_imagecsv import exceptions, extra_columns, filenames, targets
-from tfds_imagecsv.conversions import MAX_SIDES, ImageOptions
+from tfds_imagecsv import exceptions, options
+from tfds_imagecsv.options import MAX_SIDES, ImageOptions
 
 # What TFDS can parse in `tfds.load("image_csv/NAME")` (its `core/naming.py`), and
 # that neither hides its folder nor looks like the folder of a version.
@@ -219,7 +219,7 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
             _check_text(field, getattr(self, field), optional=True)
         _check_text("filename_suffix", self.filename_suffix, empty=True)
         if self.filename_template is not None:
-            filenames.parse(self.filename_template)
+            options.parse_template(self.filename_template)
             if self.filename_column is not None or self.filename_suffix:
                 raise exceptions.ConfigError(
                     "filename_template takes the place of filename_column and"
@@ -270,7 +270,7 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
 
     def _check_labels(self) -> None:
         """Checks the fields that say what the labels are."""
-        _check_choice("label_type", self.label_type, targets.LABEL_TYPES)
+        _check_choice("label_type", self.label_type, options.LABEL_TYPES)
         kind = f"label_type={self.label_type!r}"
         columns = self.label_column
         if isinstance(columns, str) or columns is None:
@@ -292,7 +292,7 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
             *(("min_class_size", 1), ("rare_classes", "keep")),
         ):
             value = getattr(self, field)
-            if self.label_type not in targets.WITH_CLASSES and value != default:
+            if self.label_type not in options.WITH_CLASSES and value != default:
                 raise exceptions.ConfigError(
                     f"{field} can't be given with {kind}, which has no classes, got"
                     f" {value!r}"
@@ -556,7 +556,7 @@ def _extra_columns(extra: object) -> Mapping[str, str] | str | None:
     Raises:
       ConfigError: if they aren't such; all that is wrong is named.
     """
-    if extra is None or extra == extra_columns.ALL:
+    if extra is None or extra == options.ALL_COLUMNS:
         return extra
     if not isinstance(extra, Mapping) or not extra:
         raise exceptions.ConfigError(
@@ -567,14 +567,14 @@ def _extra_columns(extra: object) -> Mapping[str, str] | str | None:
     for name, dtype in extra.items():
         if not isinstance(name, str) or not name.strip():
             wrong.append(f"{name!r} can't be the name of a column")
-        elif name.strip() in extra_columns.OWN_FEATURES:
+        elif name.strip() in options.OWN_FEATURES:
             wrong.append(f"{name!r} is a feature of each dataset: rename the column")
-        if dtype not in extra_columns.DTYPES:
+        if dtype not in options.COLUMN_DTYPES:
             wrong.append(f"{name!r} can't be {dtype!r}")
     if wrong:
         raise exceptions.ConfigError(
             "extra_columns must be types by the names of columns. Types are"
-            f" {', '.join(extra_columns.DTYPES)}. Got: {'; '.join(wrong)}"
+            f" {', '.join(options.COLUMN_DTYPES)}. Got: {'; '.join(wrong)}"
         )
     return {name.strip(): str(dtype) for name, dtype in extra.items()}
 

@@ -139,6 +139,20 @@ class Problem:
     given: str = dataclasses.field(default="", compare=False)
 
 
+class UnusableImageError(Exception):
+    """An image can't be used.
+
+    Attributes:
+      kind: what is wrong.
+      detail: the value that is wrong, in words that fit behind "'a.png'".
+    """
+
+    def __init__(self, kind: Kind, detail: str) -> None:
+        super().__init__(detail)
+        self.kind = kind
+        self.detail = detail
+
+
 def report(problems: Iterable[Problem], *, label_csv: str, image_dir: str) -> str:
     """Describes problems: grouped by kind, sorted by row, counted, with remedies.
 

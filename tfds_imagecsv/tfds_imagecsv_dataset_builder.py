@@ -15,27 +15,31 @@ from typing import TYPE_CHECKING, Any
 import tensorflow_datasets as tfds
 from etils import epath, epy
 
-from tfds_imagecsv import engines, exceptions, gc_pause, s3, tfds_private
+from tfds_imagecsv import exceptions, garbage_collection, tfds_private
 from tfds_imagecsv.config import ImageCsvConfig
-from tfds_imagecsv.conversions import ImageOptions
+from tfds_imagecsv.dataset import registration
+from tfds_imagecsv.engines import beam, local
+from tfds_imagecsv.engines.engine import Chunk, Engine
+from tfds_imagecsv.options import ImageOptions
+from tfds_imagecsv.storage import s3
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from tfds_imagecsv.images.inspection import Inspection
+    from tfds_imagecsv.splits.dataset_plan import DatasetPlan
+
 with epy.lazy_imports():
-    from tfds_imagecsv import features as features_lib
-    from tfds_imagecsv import (
-        fingerprint,
-        images,
-        leftovers,
-        manifest,
-        registration,
-        selection,
-    )
-    from tfds_imagecsv import plan as plan_lib
-    from tfds_imagecsv import shards as shards_lib
-    from tfds_imagecsv import sources as sources_lib
-    from tfds_imagecsv import survey as survey_lib
+    from tfds_imagecsv.dataset import features as features_lib
+    from tfds_imagecsv.images import inspection as inspection_lib
+    from tfds_imagecsv.images import listing
+    from tfds_imagecsv.prepared import sources_json, stale
+    from tfds_imagecsv.shards import examples, shard_plan, write
+    from tfds_imagecsv.sources import downloads
+    from tfds_imagecsv.sources import locate as locate_lib
+    from tfds_imagecsv.splits import dataset_plan, select
+    from tfds_imagecsv.storage import files, unfinished
+    from tfds_imagecsv.table import manifest
 
 # What systems say where a file can't grow any more.
 _LACK_OF_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -102,19 +106,7 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES = {"1.0.0": "Initial release."}  # noqa: RUF012 - TFDS's own form
     MANUAL_DOWNLOAD_INSTRUCTIONS = _INSTRUCTIONS
-    BUILDER_CONFIGS = [  # noqa: RUF012 - TFDS's own form
-        ImageCsvConfig(
-            name="cifar10",
-            description="Kaggle's CIFAR-10: 50,000 labelled 32x32 images, 10 classes.",
-            image_dir="train",
-            label_csv="trainLabels.csv",
-            filename_column="id",
-            label_column="label",
-            filename_suffix=".png",
-            val_size=0.3,
-            test_size=0.1,
-        ),
-    ]
+    BUILDER_CONFIGS = registration.CONFIGS
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Gives a dataset of its own what TFDS would take from this one."""
@@ -142,11 +134,11 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
         configs = self.BUILDER_CONFIGS
         has_default = bool(configs) and configs is not ImageCsv.BUILDER_CONFIGS
         self._has_config = config is not None or has_default
-        self._plan: plan_lib.DatasetPlan | None = None
-        self._survey: survey_lib.Survey | None = None
+        self._plan: DatasetPlan | None = None
+        self._inspection: Inspection | None = None
         self._digests: dict[str, str] = {}
         self._is_known_to_be_fresh = False
-        self._engine: engines.Engine | None = None
+        self._engine: Engine | None = None
         self._dl_manager: tfds.download.DownloadManager | None = None
         if kwargs.get("data_dir"):
             kwargs["data_dir"] = epath.Path(kwargs["data_dir"]).expanduser()
@@ -239,18 +231,18 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
         if mode == tfds.download.GenerateMode.UPDATE_DATASET_INFO or (
             self.data_path.exists() and not mode.overwrite_dataset
         ):
-            leftovers.remove_if_unused(self.data_path)
+            unfinished.remove_if_unused(self.data_path)
             if mode != tfds.download.GenerateMode.UPDATE_DATASET_INFO:
                 self.raise_if_stale(manual_dir=manual_dir)
             super().download_and_prepare(**kwargs)
             return
         with contextlib.ExitStack() as stack:
-            stack.enter_context(gc_pause.frozen_gc())
+            stack.enter_context(garbage_collection.frozen())
             stack.enter_context(self._lack_of_room_explained())
             # What is wrong with it is said before the images are read.
             tfds_private.shard_rule(config)
             stack.callback(self._forget_plan)
-            only_build = leftovers.only_build(self.data_path)
+            only_build = unfinished.only_build(self.data_path)
             if config.beam_runner or config.beam_options:
                 # Its work needs files in the data directory.
                 stack.enter_context(only_build)
@@ -260,12 +252,12 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
                 self._plan = self._checked_plan(config, download_dir)
             else:
                 workers = getattr(self.builder_config, "workers", None)
-                self._engine = stack.enter_context(engines.LocalEngine(workers))
+                self._engine = stack.enter_context(local.LocalEngine(workers))
                 self._plan = self._checked_plan(config, download_dir)
                 stack.enter_context(only_build)
                 if self._takes_over(mode, manual_dir):
                     return
-            stack.enter_context(leftovers.kept_unless_replaced(self.data_path))
+            stack.enter_context(unfinished.kept_unless_replaced(self.data_path))
             super().download_and_prepare(**kwargs)
             self._is_known_to_be_fresh = True
 
@@ -283,9 +275,9 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
         """
         config = self.builder_config
         if self.data_path.exists() and isinstance(config, ImageCsvConfig):
-            fingerprint.raise_if_stale(
+            stale.raise_if_stale(
                 config,
-                self.info.metadata.get(fingerprint.METADATA_KEY),
+                self.info.metadata.get(stale.METADATA_KEY),
                 data_path=self.data_path,
                 manual_dir=_absolute(epath.Path(manual_dir or self._manual_dir())),
             )
@@ -355,11 +347,11 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
         end leaves such.
         """
         path = self.data_path
-        if images.is_remote(path) and path.exists() and not self.is_prepared():
+        if files.is_remote(path) and path.exists() and not self.is_prepared():
             path.rmtree()
 
     def _forget_plan(self) -> None:
-        self._engine = self._plan = self._survey = self._dl_manager = None
+        self._engine = self._plan = self._inspection = self._dl_manager = None
 
     @contextlib.contextmanager
     def _lack_of_room_explained(self) -> Iterator[None]:
@@ -381,9 +373,9 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
                 " data_dir."
             ) from error
 
-    def _beam_engine(self, config: tfds.download.DownloadConfig) -> engines.BeamEngine:
-        return engines.BeamEngine(
-            leftovers.new_unfinished(_absolute(self.data_path)),
+    def _beam_engine(self, config: tfds.download.DownloadConfig) -> beam.BeamEngine:
+        return beam.BeamEngine(
+            unfinished.new_unfinished(_absolute(self.data_path)),
             runner=config.beam_runner,
             options=config.beam_options,
         )
@@ -392,7 +384,7 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
         self,
         config: tfds.download.DownloadConfig,
         download_dir: epath.PathLike | None,
-    ) -> plan_lib.DatasetPlan:
+    ) -> DatasetPlan:
         """Returns the plan, before TFDS makes a directory."""
         # A download manager makes its directories at once.
         with tempfile.TemporaryDirectory() as scratch_dir:
@@ -410,7 +402,7 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
 
     def _downloads(
         self, config: tfds.download.DownloadConfig, download_dir: epath.Path
-    ) -> sources_lib.Downloads:
+    ) -> downloads.Downloads:
         """Returns where TFDS keeps downloads and extracted archives."""
         download_dir = download_dir.expanduser()
         extract_dir = config.extract_dir or download_dir / "extracted"
@@ -423,7 +415,7 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
             )
             return self._dl_manager
 
-        return sources_lib.Downloads(
+        return downloads.Downloads(
             extract_dir=_absolute(epath.Path(extract_dir)),
             make_manager=make_manager,
             anew=config.download_mode.force_download,
@@ -457,12 +449,12 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
 
         def measure(rows: Any) -> Any:
             with tfds_private.progress_bar(len(rows), "Measuring conversions") as bar:
-                return shards_lib.measure_stored(
+                return write.measure_stored(
                     rows, **source, engine=engine, progress=bar.update
                 )
 
         rule = tfds_private.shard_rule(download_config)
-        shard_plan = shards_lib.plan_shards(
+        planned = shard_plan.plan_shards(
             features_lib.with_values(plan),
             plan.class_counts,
             options=plan.options,
@@ -471,29 +463,28 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
             measure=measure,
         )
         sizes, paths = self._write_shards(
-            shard_plan, source, engine, meanwhile=lambda: self._describe(plan)
+            planned, source, engine, meanwhile=lambda: self._describe(plan)
         )
-        while another := shards_lib.corrected(shard_plan, sizes, rule):
+        while another := shard_plan.corrected(planned, sizes, rule):
             for path in paths:
                 path.unlink()
-            shard_plan = another
-            sizes, paths = self._write_shards(shard_plan, source, engine)
-        tfds_private.set_splits(self, shard_plan.shards, sizes)
+            planned = another
+            sizes, paths = self._write_shards(planned, source, engine)
+        tfds_private.set_splits(self, planned.shards, sizes)
 
     def _write_shards(
         self,
-        shard_plan: shards_lib.ShardPlan,
+        planned: shard_plan.ShardPlan,
         source: dict[str, Any],
-        engine: engines.Engine,
+        engine: Engine,
         meanwhile: Callable[[], object] = lambda: None,
     ) -> tuple[list[int], list[epath.Path]]:
         """Writes the shards with a progress bar; returns their sizes and paths."""
         paths = [
-            _absolute(path)
-            for path in tfds_private.shard_paths(self, shard_plan.shards)
+            _absolute(path) for path in tfds_private.shard_paths(self, planned.shards)
         ]
         written = 0
-        with tfds_private.progress_bar(len(shard_plan.rows), "Writing images") as bar:
+        with tfds_private.progress_bar(len(planned.rows), "Writing images") as bar:
 
             def progress(images_done: int, size: int) -> None:
                 nonlocal written
@@ -501,8 +492,8 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
                 bar.set_postfix_str(f"{written / 1e6:,.0f} MB", refresh=False)
                 bar.update(images_done)
 
-            sizes = shards_lib.write_shards(
-                shard_plan,
+            sizes = write.write_shards(
+                planned,
                 paths,
                 **source,
                 file_format=self.info.file_format.value,
@@ -528,26 +519,26 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
         }
 
     def _generate_examples(
-        self, plan: plan_lib.DatasetPlan, rows: pd.DataFrame
+        self, plan: DatasetPlan, rows: pd.DataFrame
     ) -> Iterator[tuple[str, dict[str, Any]]]:
         columns = {str(name): list(values) for name, values in rows.items()}
-        chunk = engines.Chunk((plan.image_dir, plan.options), columns)
-        examples = (
+        chunk = Chunk((plan.image_dir, plan.options), columns)
+        found = (
             features_lib.decoded(example, plan.extra_columns)
-            for example in shards_lib.examples(chunk)
+            for example in examples.examples(chunk)
         )
-        return zip(rows["key"], examples, strict=True)
+        return zip(rows["key"], found, strict=True)
 
-    def _describe(self, plan: plan_lib.DatasetPlan) -> None:
+    def _describe(self, plan: DatasetPlan) -> None:
         """Keeps with the dataset what there is besides the records."""
         manifest.write_manifest(self.data_path / manifest.FILENAME, plan.rows)
         if len(plan.rejected):
             rejected = plan.rejected.to_csv(index=False, lineterminator="\n")
-            path = self.data_path / selection.REJECTED_ROWS_FILENAME
+            path = self.data_path / select.REJECTED_ROWS_FILENAME
             path.write_text(rejected, encoding="utf-8")
-        assert self._survey is not None
-        fingerprint.write_sources(
-            self.data_path / fingerprint.FILENAME, self._survey, self._digests
+        assert self._inspection is not None
+        sources_json.write_sources(
+            self.data_path / sources_json.FILENAME, self._inspection, self._digests
         )
         label = features_lib.class_label(self.info.features)
         if label is not None:
@@ -558,8 +549,8 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
     def _make_plan(
         self,
         dl_manager: tfds.download.DownloadManager,
-        downloads: sources_lib.Downloads,
-    ) -> plan_lib.DatasetPlan:
+        downloads: downloads.Downloads,
+    ) -> DatasetPlan:
         if not self._has_config:
             known = ", ".join(f"{self.name}/{name}" for name in self.builder_configs)
             raise exceptions.ConfigError(
@@ -569,12 +560,12 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
             )
         config = self.builder_config
         paths = self._locate(dl_manager, downloads)
-        engine = self._engine or engines.LocalEngine(workers=1)
-        self._digests = fingerprint.digests_of(paths)
-        survey = survey_lib.make_survey(config, **paths, engine=engine)
-        self._survey = survey
-        engine.preload(shards_lib.__name__)
-        plan = plan_lib.make_plan(config, survey)
+        engine = self._engine or local.LocalEngine(workers=1)
+        self._digests = stale.digests_of(paths)
+        inspection = inspection_lib.inspect(config, **paths, engine=engine)
+        self._inspection = inspection
+        engine.preload(write.__name__)
+        plan = dataset_plan.make_plan(config, inspection)
         if isinstance(config.extra_columns, str):
             # Their types are known only now.
             tfds_private.set_features(self.info, self._features(plan.extra_columns))
@@ -585,7 +576,7 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
     def _locate(
         self,
         dl_manager: tfds.download.DownloadManager,
-        downloads: sources_lib.Downloads,
+        downloads: downloads.Downloads,
     ) -> dict[str, Any]:
         """Returns the paths that the fields of the config stand for.
 
@@ -605,7 +596,7 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
                 raise exceptions.SourceError(words) from error
 
         try:
-            return sources_lib.locate(
+            return locate_lib.locate(
                 self.builder_config, manual_dir=manual_dir, downloads=downloads
             )
         except exceptions.SourceError as error:
@@ -615,12 +606,12 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
                 f"{error}\n\n{self.MANUAL_DOWNLOAD_INSTRUCTIONS}"
             ) from error
 
-    def _metadata(self, plan: plan_lib.DatasetPlan) -> dict[str, Any]:
+    def _metadata(self, plan: DatasetPlan) -> dict[str, Any]:
         """Returns what `info.metadata` has, as values that JSON can hold."""
         config = self.builder_config
         return {
             "tfds_imagecsv_version": importlib.metadata.version("tfds-imagecsv"),
-            fingerprint.METADATA_KEY: fingerprint.fields_of(config),
+            stale.METADATA_KEY: stale.fields_of(config),
             "val_size": config.val_size,
             "test_size": config.test_size,
             "folds": config.folds,
@@ -636,8 +627,8 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
             "duplicate_images": plan.duplicate_images,
             "rejected_rows": len(plan.rejected),
             "images_without_row": len(plan.unlisted),
-            "conversions": images.count_conversions(plan.rows),
-            "wrong_extensions": images.count_other_extensions(plan.rows),
+            "conversions": listing.count_conversions(plan.rows),
+            "wrong_extensions": listing.count_other_extensions(plan.rows),
         }
 
 

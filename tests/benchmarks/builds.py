@@ -164,11 +164,11 @@ def build_when_told(
     import tensorflow  # noqa: F401 - so that no build imports it
     import tensorflow_datasets as tfds
 
-    from tfds_imagecsv import engines
+    from tfds_imagecsv.engines import local
 
     tfds.disable_progress_bar()
     if at_once:
-        engines.LocalEngine = functools.partial(engines.LocalEngine, patience=0)
+        local.LocalEngine = functools.partial(local.LocalEngine, patience=0)
     # TFDS prints what it does.
     with contextlib.redirect_stdout(io.StringIO()):
         _builder(kind, f"{data_dir}/warm-up").download_and_prepare(

@@ -24,24 +24,23 @@ import pandas as pd
 from etils import epath
 
 import tfds_imagecsv
-from tfds_imagecsv import (
-    engines,
-    features,
-    images,
-    manifest,
-    shards,
-    survey,
-    tfds_private,
-)
-from tfds_imagecsv import plan as plan_lib
-from tfds_imagecsv.conversions import Stored
-from tfds_imagecsv.pictures import Facts
+from tfds_imagecsv import tfds_private
+from tfds_imagecsv.dataset import features as features_lib
+from tfds_imagecsv.engines import beam
+from tfds_imagecsv.engines.engine import Chunk
+from tfds_imagecsv.images import image_table, inspection
+from tfds_imagecsv.images.facts import Facts
+from tfds_imagecsv.images.stored_form import Stored
+from tfds_imagecsv.shards import shard_plan, write
+from tfds_imagecsv.splits import dataset_plan
+from tfds_imagecsv.storage import files
+from tfds_imagecsv.table import manifest
 
 CLASSES = 1000
 STEPS = ("survey", "splits", "manifest", "shards", "work")
 
 
-def inspect(chunk: engines.Chunk) -> tuple[images._Found, dict[int, images._Refused]]:
+def inspect(chunk: Chunk) -> tuple[image_table._Found, dict[int, image_table._Refused]]:
     """Finds a photograph for each key."""
     kinds = [
         (
@@ -51,32 +50,32 @@ def inspect(chunk: engines.Chunk) -> tuple[images._Found, dict[int, images._Refu
         for height in range(400, 409)
     ]
     keys = chunk.columns["key"]
-    found = images._Found(
+    found = image_table._Found(
         kinds={kind: at for at, kind in enumerate(kinds)},
         kind_of=[at % len(kinds) for at in range(len(keys))],
         sizes=[100_000 + at for at in range(len(keys))],
-        digests=[images.digest_of(key.encode()) for key in keys],
+        digests=[files.digest_of(key.encode()) for key in keys],
         modified=[10**18 + at for at in range(len(keys))],
     )
     return found, {}
 
 
-def write(chunk: engines.Chunk) -> int:
+def write_nothing(chunk: Chunk) -> int:
     """Writes nothing."""
     return len(chunk.columns["key"])
 
 
-class Engine(engines.BeamEngine):
+class Engine(beam.BeamEngine):
     """Works here, on the files that Beam's workers would read and write."""
 
     seconds = 0.0
 
     def _run(self, function: functools.partial[None], numbers: range) -> None:
         start = time.process_time()
-        if function.keywords["function"] is images._inspect_chunk:
+        if function.keywords["function"] is image_table._inspect_chunk:
             function.keywords["function"] = inspect
         else:
-            function.keywords["function"] = write
+            function.keywords["function"] = write_nothing
         for number in numbers:
             function(number)
         self.seconds += time.process_time() - start
@@ -104,17 +103,17 @@ def measure(label_csv: str, folder: str) -> Iterator[float]:
             start, engine.seconds = now, 0.0
             return seconds
 
-        found = survey.make_survey(
+        found = inspection.inspect(
             config, label_csv=epath.Path(label_csv), image_dir=image_dir, engine=engine
         )
         yield step()
-        plan = plan_lib.make_plan(config, found)
+        plan = dataset_plan.make_plan(config, found)
         del found
         yield step()
         manifest.write_manifest(epath.Path(folder) / manifest.FILENAME, plan.rows)
         yield step()
-        shard_plan = shards.plan_shards(
-            features.with_values(plan),
+        planned = shard_plan.plan_shards(
+            features_lib.with_values(plan),
             plan.class_counts,
             options=plan.options,
             rule=tfds_private.ShardRule(
@@ -123,9 +122,9 @@ def measure(label_csv: str, folder: str) -> Iterator[float]:
             measure=None,
         )
         yield step()
-        shards.write_shards(
-            shard_plan,
-            [image_dir / str(at) for at in range(len(shard_plan.shards))],
+        write.write_shards(
+            planned,
+            [image_dir / str(at) for at in range(len(planned.shards))],
             image_dir=image_dir,
             options=plan.options,
             file_format="tfrecord",

@@ -36,8 +36,9 @@ import pandas as pd
 from etils import epath
 from measuring import CORES
 
-from tfds_imagecsv import engines, images
-from tfds_imagecsv.conversions import ImageOptions
+from tfds_imagecsv.engines import local
+from tfds_imagecsv.images import image_table
+from tfds_imagecsv.options import ImageOptions
 
 # How many rows the memory is measured with.
 _FEW, _MANY = 4_000, 16_000
@@ -58,8 +59,10 @@ def make_rows(folder: Path, count: int | None = None) -> pd.DataFrame:
 def inspect(folder: Path, rows: pd.DataFrame, verify: str) -> None:
     """Inspects images, as a build does; `verify` is `"decode"` or `"header"`."""
     options = ImageOptions(verify=verify)
-    with engines.LocalEngine() as engine:
-        table = images.inspect_images(epath.Path(folder), rows, options, engine=engine)
+    with local.LocalEngine() as engine:
+        table = image_table.inspect_images(
+            epath.Path(folder), rows, options, engine=engine
+        )
     if len(table.rows) != len(rows):
         raise ValueError(table.problems)
 

@@ -28,7 +28,8 @@ import pandas as pd
 from etils import epath
 from sklearn.model_selection import train_test_split
 
-from tfds_imagecsv import labels, splits, units
+from tfds_imagecsv.splits import assign, together
+from tfds_imagecsv.table import label_table
 
 VAL_SIZE, TEST_SIZE = 0.1, 0.1
 SHARES = {"train": 0.8, "validation": 0.1, "test": 0.1}
@@ -44,12 +45,12 @@ def tfds_imagecsv(
     pinned: Sequence[str] | None = None,
 ) -> dict[str, str]:
     """Plans with this project."""
-    planned = splits.plan_splits(
+    planned = assign.plan_splits(
         keys,
         labels_of_rows,
         class_names=sorted(set(labels_of_rows)),
-        options=splits.SplitOptions(val_size=VAL_SIZE, test_size=TEST_SIZE),
-        units=units.find_units(None, digests, rows=len(keys)),
+        options=assign.SplitOptions(val_size=VAL_SIZE, test_size=TEST_SIZE),
+        units=together.find_units(None, digests, rows=len(keys)),
         pinned=pinned,
     )
     return dict(zip(keys, planned.splits, strict=True))
@@ -221,15 +222,15 @@ def compare_recipes(old: int = 12_000) -> None:
 def plan_csv(path: str, group_column: str | None) -> None:
     """Reads and plans a CSV, and prints the seconds for each, and the memory."""
     start = time.perf_counter()
-    table = labels.read_labels(epath.Path(path), group_column=group_column)
+    table = label_table.read_labels(epath.Path(path), group_column=group_column)
     read = time.perf_counter()
     groups = list(table.rows["group"])
-    splits.plan_splits(
+    assign.plan_splits(
         list(table.rows["key"]),
         list(table.rows["label"]),
         class_names=table.class_names,
-        options=splits.SplitOptions(),
-        units=units.find_units(groups, None, rows=len(groups)),
+        options=assign.SplitOptions(),
+        units=together.find_units(groups, None, rows=len(groups)),
         groups=groups,
     )
     planned = time.perf_counter()

@@ -1,9 +1,9 @@
 """Law 3 over time: a new version of this package writes the records of the old one.
 
 `golden.json` has the digests of small datasets, as an earlier version wrote them. Files
-that are stored as they are give the same shards anywhere, so the shards' own digests are
-kept. The bytes of converted images depend on the versions of Pillow and TensorFlow, so
-of these the digests of records are kept in which pixels take the place of the file.
+that are stored as they are give the same shards everywhere: the shards are digested. The
+bytes of converted images depend on the versions of Pillow and TensorFlow: the records
+are digested with pixels in the place of files.
 
 To renew it after a change that is meant: `python tests/laws/golden_test.py`.
 """
@@ -208,7 +208,7 @@ def digests(builder):
     """Returns the digests of a dataset: of shards or records, and of the manifest."""
     manifest = (builder.data_path / "split_manifest.csv").read_text("utf-8")
     if builder.info.metadata["conversions"]:
-        # The last column is the digest of the file, which an encoder wrote.
+        # The last column is the digest of the file.
         manifest = "\n".join(line.rpartition(",")[0] for line in manifest.splitlines())
         found = {
             pathlib.Path(path).name: digest_of_pixels(path)

@@ -34,7 +34,10 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 import tfds_imagecsv
-from tfds_imagecsv import engines, images, plan, shards, survey  # noqa: F401 - as above
+from tfds_imagecsv.engines import local
+from tfds_imagecsv.images import image_table, inspection  # noqa: F401 - as above
+from tfds_imagecsv.shards import write  # noqa: F401 - as above
+from tfds_imagecsv.splits import dataset_plan  # noqa: F401 - as above
 
 # Seconds after which processes that don't end make the test fail.
 LIMIT = 120
@@ -94,8 +97,8 @@ class Watcher:
 def build(job, outcome, reached, other_waits, waits):
     """Does a job, and writes what came of it to a pipe."""
     if job.get("helpers"):  # also for small images
-        local_engine = engines.LocalEngine
-        engines.LocalEngine = lambda _: local_engine(2, patience=0)
+        local_engine = local.LocalEngine
+        local.LocalEngine = lambda _: local_engine(2, patience=0)
     builder = tfds.builder(
         "image_csv",
         config=tfds_imagecsv.ImageCsvConfig(**job["fields"]),

@@ -1,0 +1,447 @@
+"""The command `tfds-imagecsv`, here and in a process of its own."""
+
+import dataclasses
+import json
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+
+import pytest
+import tensorflow_datasets as tfds
+from PIL import Image
+
+import tfds_imagecsv
+from tfds_imagecsv import cli
+from tfds_imagecsv.images import inspection
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, capsys):
+    """Returns a function that runs the command here, in `tmp_path`.
+
+    It returns the exit code, the output and the errors.
+    """
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+
+    def run(*args):
+        code = cli.main([str(arg) for arg in args])
+        output, errors = capsys.readouterr()
+        return code, output, errors
+
+    return run
+
+
+@pytest.fixture
+def check(run):
+    """Returns a function that runs `check --json`, and returns what it prints."""
+
+    def check(*args, paths=("images", "labels.csv")):
+        code, output, _ = run("check", *paths, "--json", *args)
+        found = json.loads(output)
+        assert code == (0 if found["ok"] else 1)
+        return found
+
+    return check
+
+
+def run_in_process(*command, cwd):
+    """Runs a command as a user's shell does."""
+    return subprocess.run(
+        list(map(str, command)),
+        cwd=cwd,
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_a_good_dataset(make_dataset, run, tmp_path):
+    """The tables of all there is; nothing is written."""
+    make_dataset()
+    before = sorted(tmp_path.rglob("*"))
+    sizes = [path.stat().st_size for path in tmp_path.rglob("*.png")]
+    code, output, _ = run("check", "images", "labels.csv")
+    assert code == 0
+    lines = [" ".join(line.split()) for line in output.splitlines()]
+    assert [line for line in lines if line and "──" not in line] == [
+        f"20 rows in {tmp_path}/labels.csv,",
+        f"20 of them with an image in {tmp_path}/images that can be used",
+        "Images images",
+        "PNG 20",
+        "stored byte for byte 20",
+        "Sizes min median max",
+        "height 4 4 4",
+        "width 5 5 5",
+        f"bytes of the file {min(sizes)} {statistics.median(sizes):.0f} {max(sizes)}",
+        "Classes train validation test total",
+        "cat 8 1 1 10",
+        "dog 8 1 1 10",
+        "total 16 2 2 20",
+        "A build would succeed.",
+    ]
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_dataset_with_problems(make_dataset, run, tmp_path):
+    """What can be used is counted, what can't is reported, and the exit code is 1."""
+    make_dataset()
+    (tmp_path / "images" / "03.png").unlink()
+    (tmp_path / "images" / "05.png").write_bytes(b"<html>")
+    code, output, errors = run("check", "images", "labels.csv")
+    assert code == 1
+    assert "20 rows" in output
+    assert "18 of them" in output
+    assert output.endswith(
+        f"""
+A build would fail. 2 problems in {tmp_path}/labels.csv with the images in \
+{tmp_path}/images:
+
+Image not found (1):
+  row 5: '03.png'
+  -> Check image_dir, filename_column and filename_suffix, or remove the rows.
+
+Image that can't be read (1):
+  row 7: '05.png' isn't an image
+  -> Replace or remove the image.
+"""
+    )
+    assert "Traceback" not in errors
+
+
+def test_rows_that_are_left_out_are_shown(make_dataset, run, tmp_path):
+    """With `skip`, a build would succeed; the problems are shown all the same."""
+    make_dataset()
+    (tmp_path / "images" / "03.png").unlink()
+    flags = ("--on_error=skip", "--max_rejected=0.05")
+    code, output, _ = run("check", "images", "labels.csv", *flags)
+    assert code == 0
+    assert "Left out: 1 problem in" in output
+    assert "row 5: '03.png'" in output
+    assert output.endswith("\nA build would succeed.\n")
+
+
+def test_json(make_dataset, check, tmp_path, write_png):
+    """All that the tables have, and whole lists instead of the first ten."""
+    make_dataset()
+    for at in range(15):
+        write_png(tmp_path / "images" / "more" / f"{at:02}.png")
+    (tmp_path / "images" / "19.png").write_bytes(
+        (tmp_path / "images" / "17.png").read_bytes()
+    )
+    Image.new("P", (50, 30)).save(tmp_path / "images" / "00.png", "GIF")
+    sizes = [(tmp_path / "images" / f"{at:02}.png").stat().st_size for at in range(20)]
+    assert check("--val_size=0.2") == {
+        "ok": True,
+        "error": None,
+        "label_csv": str(tmp_path / "labels.csv"),
+        "image_dir": str(tmp_path / "images"),
+        "rows": 20,
+        "usable_images": 20,
+        "problems": [],
+        "formats": {"GIF": 1, "PNG": 19},
+        "modes": {"P": 1, "RGB": 19},
+        "sizes": {
+            "height": {"min": 4, "median": 4.0, "max": 30},
+            "width": {"min": 5, "median": 5.0, "max": 50},
+            "size": {
+                "min": min(sizes),
+                "median": statistics.median(sizes),
+                "max": max(sizes),
+            },
+        },
+        "conversions": {"format GIF": 1, "palette": 1},
+        "byte_for_byte": 19,
+        "wrong_extensions": 1,
+        "classes": {"cat": 10, "dog": 10},
+        "extra_columns": {},
+        "split_sizes": {"train": 14, "validation": 4, "test": 2},
+        "splits": {
+            "train": {"cat": 7, "dog": 7},
+            "validation": {"cat": 2, "dog": 2},
+            "test": {"cat": 1, "dog": 1},
+        },
+        "largest_class_deviation": 0.0,
+        "largest_split_deviation": 0.0,
+        "duplicates": [["17.png", "19.png"]],
+        "images_without_row": [f"more/{at:02}.png" for at in range(15)],
+        "rejected_rows": [],
+        "notes": [
+            "15 images have no row in the CSV (left out): "
+            + ", ".join(f"more/{at:02}.png" for at in range(10))
+            + ", and 5 more",
+            (
+                "2 images are identical to others, in 1 set; they stay together: 17.png"
+                " = 19.png"
+            ),
+        ],
+    }
+
+
+def test_json_of_problems(make_dataset, check, tmp_path):
+    """Each with its kind, row and image, and the message of a build."""
+    make_dataset()
+    (tmp_path / "images" / "03.png").unlink()
+    found = check()
+    assert found["problems"] == [
+        {
+            "kind": "missing",
+            "row": 5,
+            "detail": "'03.png'",
+            "key": "03.png",
+            "label": "dog",
+        }
+    ]
+    assert found["error"].startswith("1 problem in ")
+    assert found["splits"] is None
+    assert found["classes"] == {"cat": 10, "dog": 9}
+    found = check("--on_error=skip", "--max_rejected=1")
+    assert found["rejected_rows"] == [
+        {
+            "row": 5,
+            "key": "03.png",
+            "label": "dog",
+            "reason": "Image not found: '03.png'",
+        }
+    ]
+
+
+def test_json_of_a_source_that_is_not_there(run, tmp_path):
+    """It is JSON all the same."""
+    code, output, _ = run("check", "images", "labels.csv", "--json")
+    assert code == 1
+    assert json.loads(output) == {
+        "ok": False,
+        "error": f"image_dir {tmp_path}/images: no such file or directory.\n"
+        f"label_csv {tmp_path}/labels.csv: no such file or directory.",
+    }
+
+
+def test_no_image_can_be_used(make_dataset, run, tmp_path):
+    """There are no tables then."""
+    make_dataset([("a.png", "cat")])
+    (tmp_path / "images" / "a.png").write_bytes(b"")
+    code, output, _ = run("check", "images", "labels.csv")
+    assert code == 1
+    assert "0 of them" in output
+    assert "Classes" not in output
+
+
+def test_many_classes(make_dataset, run):
+    """Forty are shown; all are counted."""
+    make_dataset([(f"{at}.png", f"class {at:03}") for at in range(45)])
+    code, output, _ = run("check", "images", "labels.csv")
+    assert code == 0
+    assert "class 039" in output
+    assert "class 040" not in output.partition("Note")[0]
+    assert "... and 5 more" in output
+
+
+def test_each_field_of_the_config_is_a_flag(run, capsys):
+    """With its words from the docstring."""
+    with pytest.raises(SystemExit):
+        run("check", "--help")
+    text = " ".join(capsys.readouterr().out.split())
+    for field in dataclasses.fields(tfds_imagecsv.ImageCsvConfig):
+        assert f"--{field.name} " in text
+        assert f"--{field.name.replace('_', '-')} " in text
+    assert "The size of the `test` split, like `val_size`. Default: 0.1." in text
+
+
+@pytest.mark.parametrize(
+    ("flags", "field", "value"),
+    [
+        (["--val_size=0.2"], "val_size", 0.2),
+        (["--val-size", "2"], "val_size", 2),
+        (["--classes", "dog", "cat"], "classes", ("dog", "cat")),
+        (["--resize", "7", "9"], "resize", (7, 9)),
+        (["--image-shape", "4", "5", "3"], "image_shape", (4, 5, 3)),
+        (["--apply_exif=false"], "apply_exif", False),
+        (["--apply_exif"], "apply_exif", True),
+        (["--background", "#ff0000"], "background", "#ff0000"),
+        (["--name=2024"], "name", "2024"),
+        (["--version", "1.2.3"], "version", "1.2.3"),
+        (["--quality=80"], "quality", 80),
+        (["--description", "My pets."], "description", "My pets."),
+    ],
+)
+def test_values_of_flags(make_dataset, run, monkeypatch, flags, field, value):
+    """They are those that the config would get from Python."""
+    make_dataset()
+    configs = []
+    make_survey = inspection.inspect
+
+    def keep(config, **paths):
+        configs.append(config)
+        return make_survey(config, **paths)
+
+    monkeypatch.setattr(inspection, "inspect", keep)
+    assert run("check", "images", "labels.csv", *flags)[0] == 0
+    found = getattr(configs[0], field)
+    assert (type(found), found) == (type(value), value)
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (
+            ["images", "labels.csv", "--val_size=much"],
+            (
+                "val_size must be a float from 0 to 1 (a fraction) or an int of 0 or"
+                " more (a count of images), got 'much'"
+            ),
+        ),
+        (
+            ["images", "labels.csv", "--resize", "5"],
+            "resize must be a list of height, width, ints of 1 or more, got [5]",
+        ),
+        (["images"], "label_csv: must be given"),
+        ([], "image_dir, label_csv: must be given"),
+        (
+            ["a", "labels.csv", "--image_dir=b"],
+            "image_dir is given twice: 'a' and 'b'",
+        ),
+    ],
+)
+def test_mistakes_in_flags(run, args, message):
+    """They are named without a stack trace."""
+    code, output, _ = run("check", *args)
+    assert code == 1
+    assert output == f"\nA build would fail. {message}\n"
+
+
+def test_paths_are_relative_to_the_folder(make_dataset, check, tmp_path, monkeypatch):
+    """Also those of flags, and those that begin with `~`."""
+    make_dataset()
+    monkeypatch.setenv("HOME", str(tmp_path))
+    flags = ("--image_dir=images", "--label_csv=~/labels.csv")
+    found = check(*flags, paths=())
+    assert found["image_dir"] == str(tmp_path / "images")
+    assert found["label_csv"] == str(tmp_path / "labels.csv")
+
+
+def test_build(make_dataset, run, tmp_path):
+    """The dataset is one that `tfds.load` finds."""
+    make_dataset()
+    args = ("images", "labels.csv", "--name=pets", "--data_dir=data")
+    code, output, _ = run("build", *args, "--num_shards=2", "--test_size=0")
+    assert code == 0
+    assert output.endswith(
+        "Built in data/image_csv/pets/1.0.0:\n"
+        "  train: 18 examples, 2 shards\n"
+        "  validation: 2 examples, 2 shards\n"
+        'Load it: tfds.load("image_csv/pets", data_dir="data")\n'
+    )
+    builder = tfds.builder("image_csv/pets", data_dir=tmp_path / "data")
+    assert builder.info.splits["train"].num_examples == 18
+    again = run("build", *args, "--test_size=0")
+    assert again[:2] == (
+        0,
+        "data/image_csv/pets/1.0.0 is there already; --overwrite builds it anew.\n",
+    )
+
+
+CHANGED = """\
+{path}: the config or the sources of this dataset have changed since it was built:
+  val_size: was 0.1, is 0.2
+  label_csv {root}/labels.csv: of the rows, 1 has changed:
+    row 2: '00.png': label was 'cat', is 'dog'
+Give the config another version, such as version="1.0.1", to keep both datasets. Or \
+build it anew with --overwrite (in Python: \
+DownloadConfig(download_mode=tfds.download.GenerateMode.REUSE_CACHE_IF_EXISTS))."""
+
+
+def test_a_dataset_that_is_stale(make_dataset, run, tmp_path):
+    """`build` and `check` say what has changed, and `--overwrite` builds it anew."""
+    make_dataset()
+    args = ("images", "labels.csv", "--name=pets", "--data_dir=data")
+    assert run("build", *args)[0] == 0
+    for flags in ((), ("--version=1.0.1", "--val_size=0.2")):
+        code, output, _ = run("check", *args, *flags)
+        assert code == 0
+        assert output.endswith("\nA build would succeed.\n")
+    text = (tmp_path / "labels.csv").read_text()
+    (tmp_path / "labels.csv").write_text(text.replace("00.png,cat", "00.png,dog"))
+    args = (*args, "--val_size=0.2")
+    path = "data/image_csv/pets/1.0.0"
+    changed = CHANGED.format(path=path, root=tmp_path)
+    assert run("build", *args) == (1, "", f"Error: {changed}\n")
+    code, output, _ = run("check", *args)
+    assert code == 1
+    assert "20 rows in" in output
+    assert output.endswith(f"\nA build would fail. {changed}\n")
+    code, output, _ = run("check", *args, "--json")
+    found = json.loads(output)
+    assert (code, found["ok"], found["error"]) == (1, False, changed)
+    assert found["rows"] == 20
+    (tmp_path / "images" / "03.png").unlink()
+    code, output, _ = run("check", *args, "--json")
+    error = json.loads(output)["error"]
+    assert error.startswith("1 problem in ")
+    assert error.endswith(
+        f"\n\n{CHANGED}".format(path=path, root=tmp_path).replace(
+            "is 'dog'\n",
+            "is 'dog'\n"
+            f"  image_dir {tmp_path}/images: of the images, 1 is missing:\n"
+            "    '03.png' is missing\n",
+        )
+    )
+    code, output, _ = run("check", *args[:2], "--val_size=0.2", "--data_dir=data")
+    assert "since it was built" not in output
+    args = (*args, "--on_error=skip", "--max_rejected=1", "--overwrite")
+    assert run("build", *args)[0] == 0
+    assert run("check", *args[:-1])[0] == 0
+
+
+def test_overwrite_keeps_what_is_there_if_it_must(make_dataset, run, tmp_path):
+    """Unlike `tfds build --overwrite`, which deletes it first."""
+    make_dataset()
+    args = ("images", "labels.csv", "--name=pets", "--data_dir=data", "--overwrite")
+    assert run("build", *args)[0] == 0
+    (tmp_path / "images" / "03.png").unlink()
+    code, output, errors = run("build", *args)
+    assert code == 1
+    assert "Image not found (1):\n  row 5: '03.png'" in errors
+    assert "Traceback" not in errors + output
+    builder = tfds.builder("image_csv/pets", data_dir=tmp_path / "data")
+    assert builder.info.splits.total_num_examples == 20
+    code, _, errors = run("build", *args, "--on_error=skip", "--max_rejected=0.5")
+    assert code == 0
+    assert "Warning: 1 of 20 rows are left out" in errors
+    builder = tfds.builder("image_csv/pets", data_dir=tmp_path / "data")
+    assert builder.info.splits.total_num_examples == 19
+
+
+def test_a_build_needs_a_name(make_dataset, run):
+    """Else it could not be loaded."""
+    make_dataset()
+    code, _, errors = run("build", "images", "labels.csv")
+    assert code == 1
+    assert errors == "Error: name: must be given\n"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        [pathlib.Path(sys.executable).with_name("tfds-imagecsv")],
+        [sys.executable, "-m", "tfds_imagecsv"],
+    ],
+    ids=["tfds-imagecsv", "python -m"],
+)
+def test_the_command_in_a_process_of_its_own(make_dataset, tmp_path, command):
+    """A good dataset, a bad one, and no arguments at all."""
+    make_dataset()
+    done = run_in_process(*command, "check", "images", "labels.csv", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "A build would succeed." in done.stdout
+    (tmp_path / "images" / "03.png").write_bytes(b"")
+    done = run_in_process(*command, "check", "images", "labels.csv", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "row 5: '03.png' isn't an image" in done.stdout
+    assert "Traceback" not in done.stderr
+    done = run_in_process(*command, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith("usage: ")

@@ -1,0 +1,256 @@
+"""The records are those of TFDS's own way of building, and the same in every run."""
+
+import functools
+import hashlib
+import io
+import random
+
+import pytest
+import tensorflow as tf
+import tensorflow_datasets as tfds
+from PIL import Image
+
+import tfds_imagecsv
+
+FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP")
+
+
+def picture(rng):
+    """Returns an image file's bytes: of a random format and size, and of noise."""
+    size = rng.randint(1, 40), rng.randint(1, 40)
+    image = Image.frombytes("RGB", size, rng.randbytes(3 * size[0] * size[1]))
+    if rng.random() < 0.2:
+        image = image.convert("RGBA" if rng.random() < 0.5 else "L")
+    image_format = "PNG" if image.mode == "RGBA" else rng.choice(FORMATS)
+    file = io.BytesIO()
+    image.save(file, image_format)
+    return file.getvalue()
+
+
+@pytest.fixture
+def random_config(tmp_path, write_csv):
+    """Returns a function that makes a random dataset's files, and its config."""
+
+    def make(number, **fields):
+        rng = random.Random(number)
+        rows = []
+        for at in range(rng.randint(60, 90)):
+            folder = rng.choice(["", "a/", "ä b/", "東/"])
+            name = f"{folder}{rng.randrange(10**6)}-{at}.img"
+            path = tmp_path / "images" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(picture(rng))
+            label = rng.choice(["cat", "dog", "dog", "Émile"])
+            given = rng.choice(["", "", "", "test", "unlabeled"])
+            group = rng.choice(["", "", "g1", "g2"]) if not given else ""
+            numbers = [rng.choice([0.5, -1.25, 1e-30, 3.0]) for _ in range(2)]
+            classes = "|".join(rng.sample(["cat", "dog", "Émile"], rng.randint(1, 3)))
+            more = [*numbers, classes, rng.randrange(-(2**40), 2**40), f"{label} ß", ""]
+            if given == "unlabeled":
+                label, more[:3] = "", ["", "", ""]
+            rows.append((name, label, group, given, *more))
+        rng.shuffle(rows)
+        header = ("filename", "label", "group", "split", "x", "y", "many")
+        header = (*header, "age", "site", "weight")
+        write_csv(tmp_path / "labels.csv", rows, header=header)
+        return tfds_imagecsv.ImageCsvConfig(
+            name="random",
+            image_dir=tmp_path / "images",
+            label_csv=tmp_path / "labels.csv",
+            group_column="group",
+            split_column="split",
+            **fields,
+        )
+
+    return make
+
+
+class UnshuffledImageCsv(tfds_imagecsv.ImageCsv):
+    """A dataset of somebody's own, whose records are in the order of their keys."""
+
+    BUILDER_CONFIGS = ()
+
+    def _info(self):
+        info = super()._info()
+        return self.dataset_info_from_configs(
+            features=info.features,
+            supervised_keys=info.supervised_keys,
+            metadata=info.metadata,
+            disable_shuffling=True,
+        )
+
+
+def built(
+    config,
+    data_dir,
+    *,
+    file_format="tfrecord",
+    stock=False,
+    builder_class=tfds_imagecsv.ImageCsv,
+    **download_config,
+):
+    """Builds a dataset, in TFDS's own way if `stock`; returns its builder."""
+    builder = builder_class(config=config, data_dir=data_dir, file_format=file_format)
+    if stock:
+        way = tfds.core.GeneratorBasedBuilder._download_and_prepare
+        builder._download_and_prepare = functools.partial(way, builder)
+    builder.download_and_prepare(
+        download_config=tfds.download.DownloadConfig(**download_config)
+    )
+    return builder
+
+
+def records_of(split, file_format):
+    """Returns the serialized examples of a split, in order."""
+    paths = [str(path) for path in split.filepaths]
+    if file_format == "tfrecord":
+        return [record.numpy() for record in tf.data.TFRecordDataset(paths)]
+    from array_record.python import array_record_module
+
+    found = []
+    for path in paths:
+        reader = array_record_module.ArrayRecordReader(path)
+        found += reader.read_all()
+        reader.close()
+    return found
+
+
+def examples_of(split, file_format):
+    """Returns the examples of a split, in order."""
+    return [
+        tf.train.Example.FromString(record) for record in records_of(split, file_format)
+    ]
+
+
+def described(builder):
+    """Returns what a dataset has besides its records, by the files' names."""
+    return {
+        path.name: path.read_text("utf-8")
+        for path in builder.data_path.iterdir()
+        if path.suffix in (".json", ".txt", ".csv")
+    }
+
+
+def assert_same(ours, theirs, file_format):
+    """Checks that two datasets have the same records and the same description."""
+    assert list(ours.info.splits) == list(theirs.info.splits)
+    for name, split in ours.info.splits.items():
+        other = theirs.info.splits[name]
+        assert split.shard_lengths == other.shard_lengths
+        assert split.num_bytes == other.num_bytes
+        assert examples_of(split, file_format) == examples_of(other, file_format)
+    assert sorted(path.name for path in ours.data_path.iterdir()) == sorted(
+        path.name for path in theirs.data_path.iterdir()
+    )
+    assert "dataset_info.json" in described(ours)
+    assert described(ours) == described(theirs)
+
+
+@pytest.mark.parametrize("file_format", ["tfrecord", "array_record"])
+@pytest.mark.parametrize(
+    ("fields", "download_config"),
+    [
+        ({}, {}),
+        ({"val_size": 0.3, "seed": 3}, {"num_shards": 3}),
+        ({"resize": (20, 30), "encoding": "jpeg"}, {"num_shards": 2}),
+        ({"channels": 4, "verify": "header"}, {}),
+        ({"folds": 3}, {"max_examples_per_split": 7}),
+        ({"channels": 1, "dtype": "uint16"}, {"num_shards": 4}),
+        ({}, {"max_examples_per_split": 0}),
+        ({}, {"nondeterministic_order": True}),
+        ({"extra_columns": "all"}, {}),
+        ({"label_type": "none", "extra_columns": {"age": "int64"}}, {}),
+        (
+            {
+                "label_type": "multilabel",
+                "label_column": "many",
+                "label_delimiter": "|",
+                "extra_columns": {"weight": "float32", "site": "string"},
+            },
+            {"num_shards": 2},
+        ),
+        ({"label_type": "regression", "label_column": "x"}, {}),
+        (
+            {
+                "label_type": "regression",
+                "label_column": ["x", "y"],
+                "extra_columns": {"age": "int64", "weight": "float64"},
+            },
+            {},
+        ),
+    ],
+)
+def test_the_records_are_those_of_tfds(
+    random_config, tmp_path, file_format, fields, download_config
+):
+    """Law 3: the same examples in the same order, in shards of the same lengths."""
+    config = random_config(len(fields) + 10 * len(download_config), **fields)
+    kwargs = {"file_format": file_format, **download_config}
+    theirs = built(config, tmp_path / "theirs", stock=True, **kwargs)
+    ours = built(config, tmp_path / "ours", **kwargs)
+    assert_same(ours, theirs, file_format)
+    number = download_config.get("num_shards", 1)
+    for split in ours.info.splits.values():
+        assert len(split.shard_lengths) == number
+
+
+@pytest.mark.parametrize("file_format", ["tfrecord", "array_record"])
+def test_records_that_are_not_shuffled_are_those_of_tfds(
+    random_config, tmp_path, file_format
+):
+    """A subclass may say so in its info: they are in the order of their keys."""
+    config = random_config(5)
+    kwargs = {
+        "builder_class": UnshuffledImageCsv,
+        "file_format": file_format,
+        "num_shards": 2,
+    }
+    theirs = built(config, tmp_path / "theirs", stock=True, **kwargs)
+    ours = built(config, tmp_path / "ours", **kwargs)
+    assert_same(ours, theirs, file_format)
+    assert ours.info.disable_shuffling
+    for split in ours.info.splits.values():
+        names = [
+            example.features.feature["image/filename"].bytes_list.value[0]
+            for example in examples_of(split, file_format)
+        ]
+        assert names == sorted(names)
+
+
+def digests_of(builder):
+    """Returns the SHA-256 of each file of a dataset, but that about its sources.
+
+    They have other times, and the CSV another order.
+    """
+    return {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in builder.data_path.iterdir()
+        if path.name != "sources.json"
+    }
+
+
+@pytest.mark.parametrize("file_format", ["tfrecord", "array_record"])
+def test_the_bytes_are_the_same_in_every_run(
+    random_config, tmp_path, monkeypatch, file_format
+):
+    """Law 3: of two runs, of shuffled rows, and of one and of two processes."""
+    # Processes are started even for little work.
+    monkeypatch.setattr(
+        "tfds_imagecsv.engines.local.LocalEngine",
+        functools.partial(tfds_imagecsv.engines.local.LocalEngine, patience=0),
+    )
+    found = []
+    for run, workers in enumerate([1, 1, 2]):
+        config = random_config(1, workers=workers)
+        if run:
+            header, *rows = (tmp_path / "labels.csv").read_text("utf-8").splitlines()
+            random.Random(run).shuffle(rows)
+            text = "\n".join([header, *rows])
+            (tmp_path / "labels.csv").write_text(text, "utf-8")
+        builder = built(
+            config, tmp_path / str(run), file_format=file_format, num_shards=2
+        )
+        shards = digests_of(builder)
+        assert sum(f".{file_format}-" in name for name in shards) == 8
+        found.append({name: shards[name] for name in shards if "info" not in name})
+    assert found[0] == found[1] == found[2]

@@ -1,0 +1,269 @@
+"""The command `tfds-imagecsv`: check a CSV and its images, or build a dataset."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import inspect
+import json
+import os
+import pathlib
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow_datasets as tfds
+from etils import epath, epy
+
+from tfds_imagecsv import exceptions, problems
+from tfds_imagecsv.config import PATH_FIELDS, ImageCsvConfig, is_url
+from tfds_imagecsv.engines import local
+from tfds_imagecsv.tfds_imagecsv_dataset_builder import ImageCsv
+
+with epy.lazy_imports():
+    import docstring_parser
+
+    from tfds_imagecsv.images import inspection as inspection_lib
+    from tfds_imagecsv.report import summary as summary_lib
+    from tfds_imagecsv.sources import downloads
+    from tfds_imagecsv.sources import locate as locate_lib
+    from tfds_imagecsv.splits import dataset_plan
+
+# A dataset that is only checked has no name to be loaded by.
+_CHECKED_NAME = "checked"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command.
+
+    Args:
+      argv: its arguments; default: those of this process.
+
+    Returns:
+      The exit code: 0 if all went well, 1 if a build fails or would fail, 2 if the
+      arguments can't be understood (by `SystemExit`).
+    """
+    parser = _parser()
+    args = vars(parser.parse_args(argv))
+    command = args.pop("command")
+    try:
+        return int(command(args))
+    except exceptions.ImageCsvError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="tfds-imagecsv",
+        description="Images and a CSV of labels, as a TensorFlow Datasets dataset.",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    check = commands.add_parser(
+        "check",
+        help="inspect the images and plan the splits, and build nothing",
+        description="Inspects all images and plans the splits, as a build does, and"
+        " shows what there is and what is wrong, and with --name also what has changed"
+        " since the dataset was built. The exit code is 1 if a build would fail.",
+    )
+    check.set_defaults(command=_check)
+    check.add_argument("--json", action="store_true", help="print JSON, for programs")
+    build = commands.add_parser(
+        "build",
+        help="build the dataset",
+        description="Builds the dataset, as `tfds build` does.",
+    )
+    build.set_defaults(command=_build)
+    build.add_argument(
+        "--file_format",
+        "--file-format",
+        help="tfrecord (the default), array_record, ...",
+    )
+    build.add_argument(
+        "--num_shards", "--num-shards", type=int, help="files of each split"
+    )
+    build.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="build anew what is there; it stays if that can't be done",
+    )
+    for command in (check, build):
+        command.add_argument(
+            "--data_dir", "--data-dir", help="where TFDS keeps datasets"
+        )
+        command.add_argument("images", nargs="?", help="the same as --image_dir")
+        command.add_argument("labels", nargs="?", help="the same as --label_csv")
+        _add_fields(command.add_argument_group("the config's fields"))
+    return parser
+
+
+def _add_fields(group: argparse._ArgumentGroup) -> None:
+    """Adds a flag for each field of the config."""
+    described: dict[str, str] = {}
+    for cls in reversed(ImageCsvConfig.__mro__):
+        parsed = docstring_parser.parse(inspect.getdoc(cls) or "")
+        described |= {one.arg_name: one.description or "" for one in parsed.params}
+    for field in dataclasses.fields(ImageCsvConfig):
+        flags = sorted({f"--{field.name}", f"--{field.name.replace('_', '-')}"})
+        group.add_argument(
+            *reversed(flags),
+            dest=field.name,
+            # A field that isn't given has its own default.
+            default=argparse.SUPPRESS,
+            help=" ".join(described.get(field.name, "").split()).replace("%", "%%"),
+            **_how_to_parse(str(field.type)),
+        )
+
+
+def _how_to_parse(annotation: str) -> dict[str, Any]:
+    """Returns how `argparse` is to read values of a field with this annotation."""
+    if annotation == "bool":
+        return {"type": _json, "nargs": "?", "const": True, "metavar": "true|false"}
+    if annotation.startswith("str | Sequence[str]"):
+        return {"nargs": "+", "action": _OneOrMore, "metavar": "NAME"}
+    if annotation.startswith("Mapping[str, str] | str"):
+        return {"type": _json, "metavar": "all|JSON"}
+    if annotation.startswith("Sequence[str]"):
+        return {"nargs": "+", "metavar": "NAME"}
+    if annotation.startswith("Sequence[int]"):
+        return {"nargs": "+", "type": _json, "metavar": "N"}
+    if annotation.startswith("str") or "OrStr |" in annotation:
+        return {"metavar": "TEXT"}
+    return {"type": _json, "metavar": "VALUE"}
+
+
+class _OneOrMore(argparse.Action):
+    """Takes one text as it is, and several as a list."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        """Stores them."""
+        setattr(namespace, self.dest, values if len(values) > 1 else values[0])
+
+
+def _json(text: str) -> Any:
+    """Returns a value as `--config` of `tfds build` would read it."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text  # the config says what it must be
+
+
+def _config(args: dict[str, Any], **defaults: Any) -> ImageCsvConfig:
+    """Returns the config of the arguments; relative paths are of the shell's folder.
+
+    Raises:
+      ConfigError: if a field has a value that it can't have, or is given twice.
+    """
+    values = dict(defaults)
+    for positional, field in (("images", "image_dir"), ("labels", "label_csv")):
+        path = args.pop(positional)
+        if path is not None:
+            if field in args:
+                raise exceptions.ConfigError(
+                    f"{field} is given twice: {path!r} and {args[field]!r}"
+                )
+            values[field] = path
+    config = ImageCsvConfig(**{**values, **args})
+    for field in PATH_FIELDS:
+        path = getattr(config, field)
+        if path is not None and not is_url(path):
+            # An absolute or remote path stays as it is.
+            path = _here() / locate_lib.path_of(field, path)
+            setattr(config, field, os.fspath(path))
+    return config
+
+
+def _here() -> epath.Path:
+    """Returns the shell's folder."""
+    return epath.Path(pathlib.Path.cwd())
+
+
+def _downloads() -> downloads.Downloads:
+    """Returns where a build with the default data directory keeps downloads."""
+    download_dir = epath.Path(tfds.core.constants.DATA_DIR).expanduser() / "downloads"
+    return downloads.Downloads(
+        extract_dir=download_dir / "extracted",
+        make_manager=lambda: tfds.download.DownloadManager(
+            download_dir=download_dir, dataset_name=ImageCsv.name
+        ),
+    )
+
+
+def _check(args: dict[str, Any]) -> int:
+    as_json, data_dir = args.pop("json"), args.pop("data_dir")
+    summary = None
+    errors: list[exceptions.ImageCsvError] = []
+    try:
+        config = _config(args, name=_CHECKED_NAME)
+        paths = locate_lib.locate(config, manual_dir=_here, downloads=_downloads())
+        with local.LocalEngine(config.workers) as engine:
+            inspection = inspection_lib.inspect(config, **paths, engine=engine)
+        plan = None
+        try:
+            plan = dataset_plan.make_plan(config, inspection)
+        except exceptions.ImageCsvError as reason:
+            errors.append(reason)
+        summary = summary_lib.make_summary(
+            inspection, plan, label_type=config.label_type
+        )
+        if config.name != _CHECKED_NAME:
+            ImageCsv(config=config, data_dir=data_dir).raise_if_stale()
+    except exceptions.ImageCsvError as reason:
+        errors.append(reason)
+    error = "\n\n".join(map(str, errors)) or None
+    if as_json:
+        found = summary.as_json() if summary else {}
+        outcome = {"ok": error is None, "error": error}
+        print(json.dumps({**outcome, **found}, indent=2, ensure_ascii=False))
+    else:
+        if summary:
+            summary.print()
+            if summary.problems and not error:
+                places = {
+                    "label_csv": summary.label_csv,
+                    "image_dir": summary.image_dir,
+                }
+                print("\nLeft out: " + problems.report(summary.problems, **places))
+        print(f"\nA build would fail. {error}" if error else "\nA build would succeed.")
+    return 0 if error is None else 1
+
+
+def _build(args: dict[str, Any]) -> int:
+    options = {name: args.pop(name) for name in ("data_dir", "file_format")}
+    num_shards, overwrite = args.pop("num_shards"), args.pop("overwrite")
+    builder = ImageCsv(config=_config(args), **options)
+    if builder.is_prepared() and not overwrite:
+        builder.raise_if_stale()
+        print(f"{builder.data_path} is there already; --overwrite builds it anew.")
+        return 0
+    mode = tfds.download.GenerateMode.REUSE_DATASET_IF_EXISTS
+    if overwrite:
+        mode = tfds.download.GenerateMode.REUSE_CACHE_IF_EXISTS
+    with warnings.catch_warnings():
+        warnings.showwarning = _show_warning
+        builder.download_and_prepare(
+            download_config=tfds.download.DownloadConfig(
+                download_mode=mode, num_shards=num_shards
+            )
+        )
+    print(f"Built in {builder.data_path}:")
+    for name, split in builder.info.splits.items():
+        print(f"  {name}: {split.num_examples:,} examples, {split.num_shards} shards")
+    name = f'"{builder.name}/{builder.builder_config.name}"'
+    data_dir = options["data_dir"]
+    place = f', data_dir="{data_dir}"' if data_dir else ""
+    print(f"Load it: tfds.load({name}{place})")
+    return 0
+
+
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    print(f"Warning: {message}", file=sys.stderr)

@@ -1,0 +1,1 @@
+"""What TFDS needs to know of a dataset."""

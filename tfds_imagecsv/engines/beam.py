@@ -1,0 +1,203 @@
+"""Apache Beam, on this machine or on many."""
+
+from __future__ import annotations
+
+import collections
+import concurrent.futures
+import contextlib
+import functools
+import io
+import itertools
+import math
+import os
+import pickle
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from tfds_imagecsv import exceptions
+from tfds_imagecsv.engines import engine, worker
+from tfds_imagecsv.engines.engine import Chunk
+
+if TYPE_CHECKING:
+    from etils import epath
+
+_Result = TypeVar("_Result")
+
+
+# Files that a map over Beam has at the most, in each direction: a billion rows make
+# millions of chunks, which are then bundled.
+_MOST_FILES = 10_000
+
+# Of these, how many are written or read at once: remote ones take their time.
+_FILES_AT_ONCE = 16
+
+
+class BeamEngine:
+    """Apache Beam, on this machine or on many.
+
+    Each map is a pipeline `Create | Reshuffle | Map` over numbers of files. The chunks
+    are read from files, and their results written to files, in a directory that this
+    process and the workers see: no row and no image goes through the engine. Workers
+    import the function from its module.
+
+    Args:
+      folder: a directory that isn't there yet, as an absolute path, since workers may
+        run in other directories; it is removed with the `with` block.
+      runner: Beam's runner, its name, or None for what the options say.
+      options: Beam's `PipelineOptions`, or None.
+    """
+
+    workers = 0
+    is_local = False
+
+    def __init__(self, folder: epath.Path, *, runner: Any, options: Any) -> None:
+        self._folder = folder
+        self._runner = runner
+        self._options = options
+        self._maps = 0
+
+    def __enter__(self) -> BeamEngine:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # A worker that an engine has given up, and that writes here even so, must not
+        # make a build fail that is done; the next one removes what it leaves.
+        with contextlib.suppress(OSError):
+            self._folder.rmtree(missing_ok=True)
+
+    def expect_work(self) -> None:
+        """Does nothing: runners have their workers."""
+
+    def preload(self, module: str) -> None:
+        """Does nothing either."""
+
+    def map(
+        self,
+        function: Callable[[Chunk], _Result],
+        items: Sequence[Chunk],
+        meanwhile: Callable[[], object] = engine.nothing,
+    ) -> Iterator[_Result]:
+        """Yields a function's results, in the order of the chunks.
+
+        Args:
+          function: a function of a module, which depends on its argument alone.
+          items: its arguments, all with the same columns.
+          meanwhile: see `Engine`.
+
+        Raises:
+          ImageCsvError: if a chunk has one; the first of them.
+          WorkerError: if a result is missing.
+        """
+        meanwhile()
+        folder = self._folder / f"{self._maps}"
+        self._maps += 1
+        folder.mkdir(parents=True)
+        size = max(1, math.ceil(len(items) / _MOST_FILES))
+        bundles = [items[at : at + size] for at in range(0, len(items), size)]
+        numbers = range(len(bundles))
+        with concurrent.futures.ThreadPoolExecutor(_FILES_AT_ONCE) as pool:
+            store = functools.partial(_store_chunks, folder)
+            collections.deque(pool.map(store, numbers, bundles), maxlen=0)
+            self._run(
+                functools.partial(
+                    _answer_stored, function=function, folder=os.fspath(folder)
+                ),
+                numbers,
+            )
+            load = functools.partial(_load_answers, folder)
+            for answer in itertools.chain.from_iterable(pool.map(load, numbers)):
+                if answer.error is not None:
+                    raise answer.error
+                yield answer.result
+        folder.rmtree()
+
+    def _run(self, function: Callable[[int], None], numbers: Sequence[int]) -> None:
+        """Calls a function for each number, wherever Beam likes, and waits."""
+        import apache_beam as beam
+
+        with beam.Pipeline(runner=self._runner, options=self._options) as pipeline:
+            _ = (
+                pipeline
+                | beam.Create(numbers)
+                # Else an engine may do all in one go, one after the other.
+                | beam.Reshuffle()
+                | "Work" >> beam.Map(function)
+            )
+
+
+def _chunks_path(folder: epath.Path, number: int) -> epath.Path:
+    return folder / f"chunks-{number:05}.parquet"
+
+
+def _answers_path(folder: epath.Path, number: int) -> epath.Path:
+    return folder / f"answers-{number:05}.pickle"
+
+
+def _store_chunks(folder: epath.Path, number: int, chunks: Sequence[Chunk]) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    columns = {
+        name: list(itertools.chain.from_iterable(one.columns[name] for one in chunks))
+        for name in chunks[0].columns
+    }
+    parts = [(one.about, len(next(iter(one.columns.values())))) for one in chunks]
+    table = pa.table(columns).replace_schema_metadata({"parts": pickle.dumps(parts)})
+    file = io.BytesIO()
+    parquet.write_table(table, file)
+    _chunks_path(folder, number).write_bytes(file.getvalue())
+
+
+def _load_chunks(folder: epath.Path, number: int) -> Iterator[Chunk]:
+    from pyarrow import parquet
+
+    try:
+        file = io.BytesIO(_chunks_path(folder, number).read_bytes())
+    except FileNotFoundError as error:
+        raise _unshared(folder, "a worker doesn't find its work") from error
+    table = parquet.read_table(file)
+    start = 0
+    for about, rows in pickle.loads(table.schema.metadata[b"parts"]):
+        yield Chunk(about, table.slice(start, rows).to_pydict())
+        start += rows
+
+
+def _load_answers(folder: epath.Path, number: int) -> list[worker.Answer]:
+    try:
+        content = _answers_path(folder, number).read_bytes()
+    except FileNotFoundError as error:
+        raise _unshared(folder, "it ended without all results") from error
+    answers: list[worker.Answer] = pickle.loads(content)
+    return answers
+
+
+def _unshared(folder: epath.Path, what: str) -> exceptions.WorkerError:
+    return exceptions.WorkerError(
+        f"Apache Beam: {what} in {folder}. The data directory must be one that this"
+        " process and all workers see, by the same path."
+    )
+
+
+def _answer_stored(
+    number: int, *, function: Callable[[Chunk], Any], folder: str
+) -> None:
+    """Works on chunks that are stored, and stores the results: what a worker does.
+
+    What a user has done wrong is a result too; other errors are the engine's, which may
+    try again. A file has a temporary name until it is complete, since some engines do
+    one thing twice at once.
+    """
+    from etils import epath
+
+    path = epath.Path(folder)
+    answers = []
+    for chunk in _load_chunks(path, number):
+        try:
+            answers.append(worker.Answer(function(chunk), None))
+        except exceptions.ImageCsvError as error:
+            answers.append(worker.Answer(None, error))
+    final = _answers_path(path, number)
+    temporary = path / f"{uuid.uuid4().hex}.{final.name}"
+    temporary.write_bytes(pickle.dumps(answers, pickle.HIGHEST_PROTOCOL))
+    temporary.replace(final)

@@ -1,0 +1,72 @@
+"""Parts of images, their orientation and their background, for all depths."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from PIL import Image, ImageColor
+
+from tfds_imagecsv.images.facts import Facts
+from tfds_imagecsv.options import ImageOptions
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+# What makes a picture of each EXIF orientation upright; each is its own inverse but
+# for the two rotations by 90 degrees.
+UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+_INVERSE = {6: 8, 8: 6}
+
+# Pillow's documentation of `Image.resize`: from 3.0 on, reducing before resampling
+# can't be told from resampling alone.
+REDUCING_GAP = 3.0
+
+# Pixels that are worked on at once: enough that the calls cost little, few enough that
+# they fit into a processor's cache.
+_PART = 1 << 16
+
+
+def turn(facts: Facts, options: ImageOptions) -> int:
+    """Returns the orientation that is to be made upright in what a decoder gives."""
+    if facts.format == "TIFF":
+        # Pillow has made it upright.
+        if options.apply_exif:
+            return 1
+        return _INVERSE.get(facts.orientation, facts.orientation)
+    return facts.orientation if options.apply_exif else 1
+
+
+def background_color(options: ImageOptions) -> tuple[int, ...]:
+    """Returns the background as red, green and blue, 0 to 255."""
+    color: tuple[int, ...] = ImageColor.getrgb(options.background)
+    return color
+
+
+def boxes(width: int, height: int) -> Iterator[tuple[int, int, int, int]]:
+    """Yields the parts of a picture that are worked on at once.
+
+    Each is given as Pillow does, by its left, upper, right and lower edge in pixels;
+    most are strips of whole rows.
+    """
+    columns = min(width, _PART)
+    rows = max(1, _PART // columns)
+    for top in range(0, height, rows):
+        for left in range(0, width, columns):
+            yield left, top, min(left + columns, width), min(top + rows, height)
+
+
+def within(pixels: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
+    """Returns a part of pixels (height x width x ...), as a view."""
+    left, top, right, bottom = box
+    return pixels[top:bottom, left:right]

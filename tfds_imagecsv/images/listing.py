@@ -1,0 +1,102 @@
+"""The images of a directory that no row names, and images in numbers."""
+
+from __future__ import annotations
+
+import collections
+import functools
+import os
+from collections.abc import Collection, Iterator
+from typing import TYPE_CHECKING
+
+from PIL import Image
+
+from tfds_imagecsv.images import formats
+from tfds_imagecsv.storage import files
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from etils import epath
+
+
+def unlisted_images(image_dir: epath.Path, keys: Collection[str]) -> tuple[str, ...]:
+    """Returns the images of a directory that aren't among the keys, sorted.
+
+    Files whose name has the extension of an image count, those hidden by a `.` at
+    the beginning of their or their folder's name don't.
+
+    Args:
+      image_dir: the directory.
+      keys: relative to it, with `/` between folders.
+    """
+    known = frozenset(keys)
+    extensions = _formats_by_extension()
+    # The extensions of the few that aren't known are looked at, for speed.
+    return tuple(
+        sorted(
+            key
+            for key in _visible_keys(image_dir)
+            if key not in known and _extension(key) in extensions
+        )
+    )
+
+
+def _visible_keys(image_dir: epath.Path) -> Iterator[str]:
+    # Local directories are listed faster without a path object for each file.
+    walk = image_dir.walk() if files.is_remote(image_dir) else os.walk(image_dir)
+    for folder, folders, names in walk:
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        inside = os.fspath(folder).removeprefix(os.fspath(image_dir))
+        prefix = f"{inside}/".replace(os.sep, "/").lstrip("/")
+        for name in names:
+            if not name.startswith("."):
+                yield prefix + name
+
+
+def _extension(key: str) -> str:
+    """Returns what `os.path.splitext` does in lower case, in a third of its time."""
+    start = key.rfind("/") + 1
+    dot = key.rfind(".")
+    # Dots at the beginning of a name don't count.
+    return key[dot:].lower() if key[start:dot].strip(".") and dot > start else ""
+
+
+@functools.cache
+def _formats_by_extension() -> dict[str, str]:
+    """Returns Pillow's names of the formats that can be read, by extension."""
+    Image.init()
+    readable = frozenset(formats.FORMATS)
+    return {
+        extension: formats.format_of(name)
+        for extension, name in Image.registered_extensions().items()
+        if formats.format_of(name) in readable
+    }
+
+
+def count_conversions(rows: pd.DataFrame) -> dict[str, int]:
+    """Returns for how many images of a table each reason to convert them holds."""
+    found: collections.Counter[str] = collections.Counter()
+    for reasons, count in rows["conversion"].value_counts().items():
+        for reason in str(reasons).split(", ") if reasons else ():
+            found[reason] += count
+    return dict(sorted(found.items()))
+
+
+def count_other_extensions(rows: pd.DataFrame) -> int:
+    """Returns how many images of a table are named as if they had another format."""
+    formats = _formats_by_extension()
+    usual = {
+        image_format: tuple(name for name in formats if formats[name] == image_format)
+        for image_format in set(formats.values())
+    }
+    # Most have an extension of their format, which is quickly seen.
+    others = [
+        (key, image_format)
+        for key, image_format in zip(
+            rows["key"].tolist(), rows["format"].tolist(), strict=True
+        )
+        if not key.endswith(usual.get(image_format, ()))
+    ]
+    return sum(
+        formats.get(_extension(key), image_format) != image_format
+        for key, image_format in others
+    )

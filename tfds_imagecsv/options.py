@@ -1,0 +1,137 @@
+"""What rooms take of the config: frozen options, and the words that fields know.
+
+Workers import this module, so it imports neither TFDS nor TensorFlow.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import string
+from collections.abc import Sequence
+
+from tfds_imagecsv import exceptions
+
+#: What a label may be.
+LABEL_TYPES = ("class", "multilabel", "regression", "none")
+
+#: Those whose labels are of classes.
+WITH_CLASSES = ("class", "multilabel")
+
+#: The types that an extra column may have.
+COLUMN_DTYPES = ("bool", "int32", "int64", "float32", "float64", "string")
+
+#: The features that each dataset has, so that no extra column can have their names.
+OWN_FEATURES = (
+    *("image", "label", "image/filename", "image/format", "image/height"),
+    "image/width",
+)
+
+#: What stands for all columns that no other field names.
+ALL_COLUMNS = "all"
+
+# The most pixels that a side may have for libpng and libjpeg, by which TensorFlow and
+# OpenCV decode; a BMP may have any (libpng's `PNG_USER_WIDTH_MAX`, and libjpeg's
+# `JPEG_MAX_DIMENSION`).
+MAX_SIDES = {"PNG": 1_000_000, "JPEG": 65_500}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ImageOptions:
+    """What the pictures of a dataset are to be; see the fields of `ImageCsvConfig`.
+
+    Attributes:
+      channels: 1 (gray), 3 (RGB) or 4 (RGBA).
+      dtype: `"uint8"` or `"uint16"`.
+      background: what is seen through transparent pixels where there is no alpha: a
+        name or a number of a colour, as Pillow knows them.
+      apply_exif: whether pictures are turned upright.
+      resize: height and width in pixels, or None.
+      max_side: the longer side in pixels at the most, or None.
+      image_shape: height, width and channels that all have, or None.
+      encoding: `"jpeg"`, `"png"`, or None for either.
+      quality: of a JPEG that is made, 1 to 100; None for 95, and only where that
+        keeps the pixels.
+      max_pixels: how many pixels a picture may have.
+      verify: `"decode"` or `"header"`.
+    """
+
+    channels: int = 3
+    dtype: str = "uint8"
+    background: str = "white"
+    apply_exif: bool = True
+    resize: tuple[int, int] | None = None
+    max_side: int | None = None
+    image_shape: tuple[int, int, int] | None = None
+    encoding: str | None = None
+    quality: int | None = None
+    max_pixels: int = 89_478_485
+    verify: str = "decode"
+
+    @property
+    def shape(self) -> tuple[int | None, int | None, int]:
+        """Height, width and channels of all pictures; None where they may differ."""
+        height, width = (self.image_shape or self.resize or (None, None))[:2]
+        return height, width, self.channels
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FilenameTemplate:
+    """How file names are made of cells.
+
+    Attributes:
+      columns: the names of the columns that are used, each once.
+      pattern: the text for `str.format`, whose fields are the positions in `columns`.
+    """
+
+    columns: tuple[str, ...]
+    pattern: str
+
+    def fill(self, cells: Sequence[str]) -> str:
+        """Returns a file name; empty if a cell is empty.
+
+        Args:
+          cells: those of the columns.
+        """
+        return self.pattern.format(*cells) if all(cells) else ""
+
+
+def parse_template(text: object) -> FilenameTemplate:
+    """Returns the template that a text stands for.
+
+    Names of columns are in braces, such as `"{folder}/{id}.png"`; braces that are
+    meant as such are doubled. There is nothing else of Python's format language:
+    what is in the braces is a name, whatever its characters.
+
+    Args:
+      text: the text.
+
+    Raises:
+      ConfigError: if it isn't such a text.
+    """
+    try:
+        return _parsed_template(text)
+    except ValueError as error:
+        raise exceptions.ConfigError(
+            "filename_template must be a text with names of columns in braces, such as"
+            f" '{{id}}.png', got {text!r}: {error}"
+        ) from None
+
+
+def _parsed_template(text: object) -> FilenameTemplate:
+    """Returns a template; raises a `ValueError` that says why it can't."""
+    if not isinstance(text, str):
+        raise ValueError("it isn't a string")  # noqa: TRY004 - as what parsing raises
+    columns: dict[str, int] = {}
+    pattern = ""
+    for literal, name, spec, conversion in string.Formatter().parse(text):
+        pattern += literal.replace("{", "{{").replace("}", "}}")
+        if name is None:
+            continue
+        if not name.strip():
+            raise ValueError("a pair of braces is empty")
+        if spec or conversion:
+            raise ValueError("a name has ':' or '!' behind it")
+        pattern += f"{{{columns.setdefault(name, len(columns))}}}"
+    if not columns:
+        raise ValueError("it names no column")
+    return FilenameTemplate(columns=tuple(columns), pattern=pattern)

@@ -1,0 +1,169 @@
+"""`sources.json`: what the rows of the table and the images of a dataset were."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from etils import epath
+
+from tfds_imagecsv import exceptions
+from tfds_imagecsv.images.inspection import Inspection
+from tfds_imagecsv.storage.files import File
+from tfds_imagecsv.table.label_table import LabelTable
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+FILENAME = "sources.json"
+
+# What is needed at each load, first in the file. The lists are of one length.
+STATUS = ("key", "size", "modified")
+
+AT_EACH_LOAD = ("digests", "archive", *STATUS)
+
+ALL = (*AT_EACH_LOAD, "digest", "table", "problems")
+
+_LISTS = frozenset((*STATUS, "digest"))
+
+# A file that couldn't be read.
+_NO_FILE = File(-1, "", -1)
+
+REMEDY = (
+    "build it anew with --overwrite (in Python:"
+    " DownloadConfig(download_mode=tfds.download.GenerateMode.REUSE_CACHE_IF_EXISTS))."
+)
+
+
+def write_sources(
+    path: epath.Path,
+    inspection: Inspection,
+    digests: Mapping[str, str],
+) -> None:
+    """Writes what the rows of the CSV and their images are.
+
+    It is JSON, an object with a line for each member, those first that are needed at
+    each load: `digests` are those of the files that the config names; `archive` is
+    size, digest and time of the archive that has the images, or empty; `key`, `size`
+    (bytes; -1 if the image can't be read), `modified` (nanoseconds since 1970; -1 if
+    nobody knows) and `digest` (see `files.digest_of`) are lists of what the rows have
+    that have no problem of their own, sorted by key; `table` are the columns of the
+    label table that aren't empty, and `problems` the other rows.
+
+    Args:
+      path: the file.
+      inspection: what there is.
+      digests: see `digests_of`.
+    """
+    rows, usable = inspection.table.rows, inspection.rows
+    of_files = [usable[name].tolist() for name in File._fields]
+    if len(usable) < len(rows):
+        file_of = dict(zip(usable["key"], zip(*of_files, strict=True), strict=True))
+        file_of |= inspection.unusable
+        found = [file_of.get(key, _NO_FILE) for key in rows["key"]]
+        of_files = list(map(list, zip(*found, strict=True)))
+    sizes, digests_of_images, modified = of_files
+    members = {
+        "digests": digests,
+        "archive": inspection.archive or (),
+        "key": rows["key"].tolist(),
+        "size": sizes,
+        "modified": modified,
+        "digest": digests_of_images,
+        "table": table_columns(rows),
+        "problems": bad_rows(inspection.table),
+    }
+    path.write_text(as_text(members), encoding="utf-8")
+
+
+def table_columns(rows: pd.DataFrame) -> dict[str, list[str]]:
+    """Returns what the rows of a label table say besides keys, unless it is empty."""
+    columns = {
+        str(name): rows[name].tolist()
+        for name in rows.columns
+        if name not in ("row", "key")
+    }
+
+    def as_texts(values: list[Any]) -> list[str]:
+        if set(map(type, values)) == {str}:
+            return values
+        return [
+            value if isinstance(value, str) else json.dumps(value, default=str)
+            for value in values
+        ]
+
+    return {name: as_texts(values) for name, values in columns.items() if any(values)}
+
+
+def bad_rows(table: LabelTable) -> list[dict[str, str]]:
+    """Returns the rows of a label table that have a problem, in the order of them."""
+    return [
+        {
+            "key": one.key,
+            "label": one.label,
+            "group": one.group,
+            "given": one.given,
+            "problem": one.kind.name.lower(),
+        }
+        for one in table.problems
+    ]
+
+
+def as_text(members: Mapping[str, Any]) -> str:
+    """Returns the text of the file."""
+    lines = [
+        f"{json.dumps(name)}: {json.dumps(value, ensure_ascii=False)}"
+        for name, value in members.items()
+    ]
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def read(path: epath.Path, names: Sequence[str]) -> dict[str, Any] | None:
+    """Returns members of `sources.json`.
+
+    Args:
+      path: the file.
+      names: those that are needed, the first ones or all.
+
+    Returns:
+      The members; None if there is no such file.
+
+    Raises:
+      StaleDatasetError: if it is damaged.
+    """
+    if not path.exists():
+        return None
+    members: dict[str, Any] = {}
+    try:
+        with path.open("rb") as file:
+            for line in file:
+                name, colon, value = line.decode().rstrip(",\n").partition(": ")
+                if colon:
+                    members[json.loads(name)] = json.loads(value)
+                if len(members) == len(names):
+                    break
+        lengths = {len(members[name]) for name in names if name in _LISTS}
+        is_whole = len(lengths) == 1 and members.keys() == set(names)
+    except (KeyError, TypeError, ValueError):
+        is_whole = False
+    if not is_whole:
+        raise exceptions.StaleDatasetError(
+            f"{path}: this file of the dataset is damaged, so nobody knows whether the"
+            f" CSV and the images have changed. Mend it, or {REMEDY}"
+        )
+    return members
+
+
+def replace(path: epath.Path, text: str) -> None:
+    """Writes a file anew, with the same permissions, at once."""
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        shutil.copymode(path, temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,254 @@
+"""What `tfds-imagecsv check` shows of a CSV and its images."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+import rich.box
+import rich.console
+import rich.table
+
+from tfds_imagecsv.images import listing
+from tfds_imagecsv.images.inspection import Inspection
+from tfds_imagecsv.problems import Problem
+from tfds_imagecsv.splits.dataset_plan import DatasetPlan
+from tfds_imagecsv.splits.select import about_copies, about_unlisted_images
+from tfds_imagecsv.table import extra_columns, label_types
+
+# Enough for a screen; JSON has all.
+_MAX_CLASSES = 40
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Summary:
+    """What there is, in numbers.
+
+    The fields are the keys of `tfds-imagecsv check --json`, which also has `ok` (bool)
+    and `error` (str or None).
+
+    Attributes:
+      label_csv: the CSV.
+      image_dir: the directory of the images.
+      rows: how many rows the CSV has.
+      usable_images: how many of them have an image that can be used.
+      problems: what is wrong, sorted by kind and row.
+      formats: how many of the usable images have each format.
+      modes: how many have each of Pillow's modes.
+      sizes: the `min`, `median` and `max` of `height` and `width` (pixels, as stored),
+        and of `size` (bytes of the file).
+      conversions: how many images are converted for each reason.
+      byte_for_byte: how many images are stored as they are.
+      wrong_extensions: how many names end as if the image had another format.
+      classes: how many images each class has, of which an image may have several.
+      extra_columns: the types of the extra columns, by name.
+      splits: how many images each split has of each class; None if there is no plan.
+      split_sizes: how many images each split has; None if there is no plan.
+      largest_class_deviation: see `assign.SplitPlan`; None if there is no plan.
+      largest_split_deviation: likewise.
+      duplicates: the names of identical images, a list for each set.
+      images_without_row: the images that no row names.
+      rejected_rows: the rows that are left out, with their reasons.
+      notes: what doesn't stop a build, but should be known.
+    """
+
+    label_csv: str
+    image_dir: str
+    rows: int
+    usable_images: int
+    problems: tuple[Problem, ...]
+    formats: Mapping[str, int]
+    modes: Mapping[str, int]
+    sizes: Mapping[str, Mapping[str, float]]
+    conversions: Mapping[str, int]
+    byte_for_byte: int
+    wrong_extensions: int
+    classes: Mapping[str, int]
+    extra_columns: Mapping[str, str]
+    splits: Mapping[str, Mapping[str, int]] | None
+    split_sizes: Mapping[str, int] | None
+    largest_class_deviation: float | None
+    largest_split_deviation: float | None
+    duplicates: tuple[tuple[str, ...], ...]
+    images_without_row: tuple[str, ...]
+    rejected_rows: tuple[Mapping[str, Any], ...]
+    notes: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Returns the fields as values that JSON can hold."""
+        values = {
+            field.name: getattr(self, field.name) for field in dataclasses.fields(self)
+        }
+        values["problems"] = [
+            {
+                "kind": problem.kind.name.lower(),
+                "row": problem.row,
+                "detail": problem.detail,
+                "key": problem.key,
+                "label": problem.label,
+            }
+            for problem in self.problems
+        ]
+        return values
+
+    def print(self, console: rich.console.Console | None = None) -> None:
+        """Prints tables of all but the problems.
+
+        Args:
+          console: where to; default: the standard output.
+        """
+        console = console or rich.console.Console(highlight=False)
+        console.print(
+            f"{self.rows:,} rows in {self.label_csv},\n{self.usable_images:,} of them"
+            f" with an image in {self.image_dir} that can be used",
+            markup=False,
+            soft_wrap=True,
+        )
+        if self.usable_images:
+            for table in (
+                self._formats_table(),
+                self._sizes_table(),
+                self._classes_table(),
+            ):
+                console.print()
+                console.print(table)
+        if self.extra_columns:
+            console.print(
+                f"\nExtra columns: {extra_columns.shown(self.extra_columns)}",
+                markup=False,
+                soft_wrap=True,
+            )
+        for note in self.notes:
+            console.print(f"\nNote: {note}", markup=False, soft_wrap=True)
+
+    def _formats_table(self) -> rich.table.Table:
+        table = _table("Images", "images")
+        for name, count in self.formats.items():
+            table.add_row(name, f"{count:,}")
+        table.add_section()
+        table.add_row("stored byte for byte", f"{self.byte_for_byte:,}")
+        for reason, count in self.conversions.items():
+            table.add_row(f"converted: {reason}", f"{count:,}")
+        if self.wrong_extensions:
+            table.add_section()
+            table.add_row("extension of another format", f"{self.wrong_extensions:,}")
+        return table
+
+    def _sizes_table(self) -> rich.table.Table:
+        table = _table("Sizes", "min", "median", "max")
+        names = {"height": "height", "width": "width", "size": "bytes of the file"}
+        for name, shown in names.items():
+            values = self.sizes[name]
+            table.add_row(
+                shown, *(f"{values[key]:,.0f}" for key in ("min", "median", "max"))
+            )
+        return table
+
+    def _classes_table(self) -> rich.table.Table:
+        splits = self.splits or {}
+        table = _table("Classes", *splits, "total")
+        # Quantiles have counts in splits alone.
+        classes = self.classes or _totals(splits)
+        for name, count in list(classes.items())[:_MAX_CLASSES]:
+            counts = [f"{split.get(name, 0):,}" for split in splits.values()]
+            total = sum(split.get(name, 0) for split in splits.values())
+            table.add_row(name, *counts, f"{total if splits else count:,}")
+        if len(classes) > _MAX_CLASSES:
+            table.add_row(f"... and {len(classes) - _MAX_CLASSES:,} more")
+        table.add_section()
+        totals = list((self.split_sizes or {}).values())
+        total = sum(totals) if splits else self.usable_images
+        table.add_row("total", *(f"{count:,}" for count in totals), f"{total:,}")
+        return table
+
+
+def make_summary(
+    inspection: Inspection, plan: DatasetPlan | None, *, label_type: str = "class"
+) -> Summary:
+    """Returns what there is, in numbers.
+
+    Args:
+      inspection: what there is.
+      plan: what becomes of it, or None if a build would fail.
+      label_type: what the labels are, one of `options.LABEL_TYPES`.
+    """
+    rows = inspection.rows
+    copies = inspection.copies
+    if plan:
+        notes = plan.notes
+    else:
+        notes = (*about_unlisted_images(inspection.unlisted), *about_copies(copies))
+    return Summary(
+        label_csv=str(inspection.label_csv),
+        image_dir=str(inspection.image_dir),
+        rows=inspection.total_rows,
+        usable_images=len(rows),
+        problems=tuple(
+            sorted(inspection.problems, key=lambda one: (one.kind.name, one.row))
+        ),
+        formats=_counts(rows["format"]),
+        modes=_counts(rows["mode"]),
+        sizes={
+            name: _range(rows[column])
+            for name, column in (
+                ("height", "stored_height"),
+                ("width", "stored_width"),
+                ("size", "size"),
+            )
+        },
+        conversions=listing.count_conversions(rows),
+        byte_for_byte=int((rows["conversion"] == "").sum()),
+        wrong_extensions=listing.count_other_extensions(rows),
+        classes=dict(sorted(label_types.class_sizes(label_type, rows).items())),
+        extra_columns=inspection.table.extra_columns,
+        splits=plan.class_counts if plan else None,
+        split_sizes=plan.split_sizes if plan else None,
+        largest_class_deviation=plan.largest_class_deviation if plan else None,
+        largest_split_deviation=plan.largest_split_deviation if plan else None,
+        duplicates=tuple(tuple(keys) for _, keys in copies.groupby("digest")["key"]),
+        images_without_row=inspection.unlisted,
+        rejected_rows=_records(plan.rejected) if plan else (),
+        notes=notes,
+    )
+
+
+def _table(title: str, *numbers: str) -> rich.table.Table:
+    """Returns a table with a column for names and some for numbers."""
+    table = rich.table.Table(title, box=rich.box.SIMPLE_HEAD, pad_edge=False)
+    for name in numbers:
+        table.add_column(name, justify="right")
+    return table
+
+
+def _totals(counts: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
+    """Returns the sums of counts over the splits."""
+    totals: collections.Counter[str] = collections.Counter()
+    for of_split in counts.values():
+        totals.update(of_split)
+    return dict(totals)
+
+
+def _counts(column: pd.Series[Any]) -> dict[str, int]:
+    """Returns how often each value occurs, sorted by value."""
+    found = collections.Counter(column)
+    return {str(name): found[name] for name in sorted(found)}
+
+
+def _records(table: pd.DataFrame) -> tuple[dict[str, Any], ...]:
+    return tuple(
+        {str(name): value for name, value in row.items()}
+        for row in table.to_dict("records")
+    )
+
+
+def _range(column: pd.Series[Any]) -> dict[str, float]:
+    if column.empty:
+        return {}
+    return {
+        "min": int(column.min()),
+        "median": float(column.median()),
+        "max": int(column.max()),
+    }

@@ -1,0 +1,200 @@
+"""The plan of a dataset: all that is known about it before a byte is written."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping
+
+import pandas as pd
+from etils import epath
+
+from tfds_imagecsv import exceptions, options, problems
+from tfds_imagecsv.config import ImageCsvConfig
+from tfds_imagecsv.images.inspection import Inspection
+from tfds_imagecsv.options import ImageOptions
+from tfds_imagecsv.splits import assign
+from tfds_imagecsv.splits.select import select_rows
+from tfds_imagecsv.splits.strata import find_strata
+from tfds_imagecsv.table import label_types
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DatasetPlan:
+    """What a dataset will have.
+
+    Attributes:
+      image_dir: the directory that the keys are relative to.
+      rows: a row for each example, sorted by key, with the columns `key`, `label`
+        (empty for none), `group` (empty for none), `split` (all str), those of
+        `image_table.COLUMNS` and those of `label_table.LabelTable`; and if the labels are
+        numbers, `stratum` (str), the quantiles that they are in.
+      options: what the images are to be.
+      rejected: the rows that were dropped at the user's wish, sorted by key, with the
+        columns `row` (int64), `key`, `label` and `reason` (str).
+      unlisted: the images of the directory that no row names, sorted.
+      class_names: the names of the classes in the order of their ids.
+      label_type: what the labels are, one of `options.LABEL_TYPES`.
+      about_classes: what a class CSV says besides, see `classes.ClassList`.
+      extra_columns: the types of the extra columns, by name.
+      class_counts: the number of examples for each split and class, of which an example
+        may have several; if the labels are numbers, for each split and quantile.
+      split_sizes: the number of examples of each split.
+      largest_class_deviation: see `assign.SplitPlan`.
+      largest_split_deviation: see `assign.SplitPlan`.
+      groups: how many groups there are.
+      duplicate_sets: how many sets of identical images there are.
+      duplicate_images: how many images are in these sets.
+      notes: what doesn't stop a build, but should be known.
+    """
+
+    image_dir: epath.Path
+    rows: pd.DataFrame
+    options: ImageOptions
+    rejected: pd.DataFrame
+    unlisted: tuple[str, ...]
+    class_names: tuple[str, ...]
+    label_type: str
+    about_classes: Mapping[str, Mapping[str, str]]
+    extra_columns: Mapping[str, str]
+    class_counts: Mapping[str, Mapping[str, int]]
+    split_sizes: Mapping[str, int]
+    largest_class_deviation: float
+    largest_split_deviation: float
+    groups: int
+    duplicate_sets: int
+    duplicate_images: int
+    notes: tuple[str, ...]
+
+    def first(self, max_examples_per_split: int) -> DatasetPlan:
+        """Returns the plan of the first examples of each split, in the order of keys.
+
+        Args:
+          max_examples_per_split: how many of each split, 0 or more.
+        """
+        rows = self.rows.groupby("split").head(max_examples_per_split)
+        sizes = collections.Counter(rows["split"])
+        return dataclasses.replace(
+            self,
+            rows=rows,
+            class_counts={
+                split: _counts_of_classes(
+                    self.label_type, rows[rows["split"] == split], counts
+                )
+                for split, counts in self.class_counts.items()
+            },
+            split_sizes={split: sizes[split] for split in self.split_sizes},
+        )
+
+
+def _counts_of_classes(
+    label_type: str, rows: pd.DataFrame, names: Iterable[str]
+) -> dict[str, int]:
+    """Returns how many rows each class has, or if the labels are numbers, quantile."""
+    if label_type == "regression":
+        found = collections.Counter(rows["stratum"])
+    else:
+        found = label_types.class_sizes(label_type, rows)
+    return {name: found[name] for name in names}
+
+
+def make_plan(config: ImageCsvConfig, inspection: Inspection) -> DatasetPlan:
+    """Chooses rows, and divides them into splits.
+
+    Args:
+      config: what the user asks for.
+      inspection: what there is.
+
+    Returns:
+      The plan.
+
+    Raises:
+      InvalidRowsError: if some rows, or their images, can't be used.
+      SplitError: if the rows can't be divided as the config says.
+    """
+    selection = select_rows(config, inspection)
+    problems.raise_if_any(
+        selection.problems,
+        label_csv=str(inspection.label_csv),
+        image_dir=str(inspection.image_dir),
+    )
+    rows = selection.rows
+    if rows.empty:
+        raise exceptions.SplitError(
+            f"No image is left in {inspection.label_csv} without the dropped rows."
+        )
+    strata = find_strata(config.label_type, rows, selection.class_names)
+    split_plan = assign.plan_splits(
+        list(rows["key"]),
+        strata.of_row,
+        class_names=strata.names,
+        options=assign.SplitOptions(
+            val_size=config.val_size,
+            test_size=config.test_size,
+            folds=config.folds,
+            seed=config.seed,
+        ),
+        units=selection.units,
+        groups=list(rows["group"]),
+        given=list(rows["given"]),
+        pinned=list(rows["pinned"]),
+        coarse=strata.coarse,
+    )
+    rows = rows.assign(split=pd.Series(split_plan.splits, dtype=object))
+    sizes = collections.Counter(split_plan.splits)
+    class_counts = split_plan.class_counts
+    if config.label_type == "regression":
+        rows["stratum"] = pd.Series(strata.of_row, dtype=object)
+    elif config.label_type != "class":
+        class_counts = {
+            split: _counts_of_classes(
+                config.label_type, rows[rows["split"] == split], selection.class_names
+            )
+            for split in class_counts
+        }
+    return DatasetPlan(
+        image_dir=inspection.image_dir,
+        rows=rows,
+        options=config.image_options,
+        rejected=selection.rejected,
+        unlisted=inspection.unlisted,
+        class_names=selection.class_names,
+        label_type=config.label_type,
+        about_classes=inspection.about_classes,
+        extra_columns=inspection.table.extra_columns,
+        class_counts=class_counts,
+        split_sizes={split: sizes[split] for split in class_counts},
+        largest_class_deviation=split_plan.largest_class_deviation,
+        largest_split_deviation=split_plan.largest_split_deviation,
+        groups=len(set(rows["group"]) - {""}),
+        duplicate_sets=selection.copies["digest"].nunique(),
+        duplicate_images=len(selection.copies),
+        notes=(
+            *selection.notes,
+            *_about_small_classes(
+                {split: class_counts[split] for split in split_plan.stratified}
+                if config.label_type in options.WITH_CLASSES
+                else {}
+            ),
+        ),
+    )
+
+
+def _about_small_classes(
+    class_counts: Mapping[str, Mapping[str, int]],
+) -> Iterator[str]:
+    by_class: dict[str, dict[str, int]] = collections.defaultdict(dict)
+    for split, counts in class_counts.items():
+        for name, count in counts.items():
+            by_class[name][split] = count
+    small = {name: n for name, n in by_class.items() if 0 in n.values()}
+    if small:
+        shown = ", ".join(
+            f"{name} ({', '.join(f'{split} {n}' for split, n in counts.items())})"
+            for name, counts in small.items()
+        )
+        are = "is" if len(small) == 1 else "are"
+        yield (
+            f"{len(small):,} of {len(by_class):,} classes {are} too small to be in"
+            f" every split: {shown}"
+        )

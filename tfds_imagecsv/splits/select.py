@@ -1,0 +1,383 @@
+"""Which rows a dataset is made of: what is left out, and what must not be."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping
+
+import numpy as np
+import pandas as pd
+
+from tfds_imagecsv import exceptions, problems
+from tfds_imagecsv.config import ImageCsvConfig, exact_fraction
+from tfds_imagecsv.images.copies import identical_images, with_first
+from tfds_imagecsv.images.inspection import Inspection
+from tfds_imagecsv.problems import Kind, Problem
+from tfds_imagecsv.splits.together import Units, find_units
+from tfds_imagecsv.table import label_types
+
+REJECTED_ROWS_FILENAME = "rejected_rows.csv"
+_REJECTED_COLUMNS = ("row", "key", "label", "reason")
+
+# How many images a note names; of classes it names all.
+_MAX_NAMED = 10
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Selection:
+    """The rows of a dataset.
+
+    Attributes:
+      rows: the rows, sorted by key, with the columns of a inspection's.
+      rejected: the rows that are left out, sorted by key, with the columns `row`
+        (int64), `key`, `label` and `reason` (str).
+      class_names: the names of the classes in the order of their ids.
+      copies: the rows of identical images, one set of copies after another, before
+        copies are left out.
+      units: which of the rows belong together.
+      problems: what stops a build, in any order.
+      notes: what doesn't, but should be known.
+    """
+
+    rows: pd.DataFrame
+    rejected: pd.DataFrame
+    class_names: tuple[str, ...]
+    copies: pd.DataFrame
+    units: Units
+    problems: tuple[Problem, ...]
+    notes: tuple[str, ...]
+
+
+def select_rows(config: ImageCsvConfig, inspection: Inspection) -> Selection:
+    """Leaves out the rows that a user doesn't want.
+
+    Args:
+      config: what the user asks for: `on_error`, `duplicates`, `rare_classes`.
+      inspection: what there is.
+
+    Returns:
+      The rows that are left, and what is still wrong.
+
+    Raises:
+      InvalidRowsError: if more rows have to be left out than `max_rejected` allows.
+    """
+    rows = inspection.rows
+    found: list[Problem] = []
+    notes: list[str] = []
+    rejected: list[pd.DataFrame] = []
+    if config.on_error == "skip":
+        rows = _without_problems(rows, inspection.problems, rejected)
+        copies = identical_images(rows)
+        left_out = _joined(rejected)
+        _check_rejected(len(left_out), config.max_rejected, inspection)
+        notes += _about_rejected_rows(left_out, inspection.total_rows)
+    else:
+        found += inspection.problems
+        copies = inspection.copies
+    notes += about_unlisted_images(inspection.unlisted)
+    notes += about_copies(copies, config.duplicates)
+    if config.duplicates == "error":
+        found += _duplicates(copies)
+    elif config.duplicates == "drop":
+        rows = _without_copies(rows, copies, rejected)
+    rare = _rare_classes(config, rows)
+    notes += _about_rare_classes(rare, config)
+    if config.rare_classes == "error":
+        found += _too_rare(config, rows, rare)
+    elif config.rare_classes == "drop":
+        rows = _without_classes(config, rows, rare, rejected)
+    class_names = inspection.class_names
+    if config.classes is None and config.class_csv is None and rejected:
+        class_names = label_types.class_names(
+            config.label_type, rows, inspection.table.class_columns
+        )
+    units = find_units(list(rows["group"]), list(rows["digest"]), rows=len(rows))
+    found += _torn(rows, units)
+    notes += _about_pinned_rows(rows, inspection)
+    return Selection(
+        rows=rows,
+        rejected=_joined(rejected),
+        class_names=class_names,
+        copies=copies,
+        units=units,
+        problems=tuple(found),
+        notes=tuple(notes),
+    )
+
+
+def _without_problems(
+    rows: pd.DataFrame, found: tuple[Problem, ...], rejected: list[pd.DataFrame]
+) -> pd.DataFrame:
+    """Returns the rows without a problem, and adds all others to the rejected.
+
+    Where rows contradict each other, none of them is kept, so that their order doesn't
+    matter: of the rows that name one image, if they differ or one of them has another
+    problem, and of identical images with two labels.
+    """
+    reasons = {
+        problem.row: f"{problem.kind.heading}: {problem.detail}" for problem in found
+    }
+    columns = ("key", "label", "group", "given")
+    said = {
+        key: values
+        for key, *values in zip(*(rows[name] for name in columns), strict=True)
+    }
+    contradicted = {
+        problem.key: problem
+        for problem in found
+        if problem.key in said
+        and (
+            problem.kind is not Kind.REPEATED
+            or said[problem.key] != [problem.label, problem.group, problem.given]
+        )
+    }
+    disputed = {
+        digest
+        for digest, labels in rows[rows["label"] != ""].groupby("digest")["label"]
+        if labels.nunique() > 1
+    }
+    columns = ("row", "key", "label", "digest")
+    for row, key, label, digest in zip(*(rows[name] for name in columns), strict=True):
+        if key in contradicted:
+            reasons.setdefault(
+                row,
+                f"{Kind.REPEATED.heading}: row {contradicted[key].row}"
+                f" {_difference(label, contradicted[key])}",
+            )
+        elif label and digest in disputed:
+            reasons.setdefault(row, f"{Kind.CONFLICT.heading}: {key!r} is {label!r}")
+    usable = frozenset(rows["row"])
+    others = {
+        problem.row: (problem.row, problem.key, problem.label, reasons[problem.row])
+        for problem in found
+        if problem.row not in usable
+    }
+    rejected.append(pd.DataFrame(others.values(), columns=list(_REJECTED_COLUMNS)))
+    return _without(rows, rows["row"].map(reasons.get), rejected)
+
+
+def _difference(label: str, other: Problem) -> str:
+    """Returns what a row has that names the same image as one with a label."""
+    if other.kind is Kind.RAGGED:
+        return "has the wrong number of cells"
+    return "differs" if label == other.label else f"says {other.label!r}"
+
+
+def _check_rejected(rejected: int, max_rejected: float, inspection: Inspection) -> None:
+    """Raises an `InvalidRowsError` if too many rows have to be left out."""
+    if rejected > exact_fraction(max_rejected) * inspection.total_rows:
+        report = problems.report(
+            inspection.problems,
+            label_csv=str(inspection.label_csv),
+            image_dir=str(inspection.image_dir),
+        )
+        raise exceptions.InvalidRowsError(
+            f"{rejected:,} of {inspection.total_rows:,} rows would have to be left out,"
+            f" which is more than max_rejected={max_rejected}."
+            f"{_about_contradictions(rejected, len(inspection.problems))} Correct them, or"
+            f" raise max_rejected.\n\n{report}"
+        )
+
+
+def _about_contradictions(rejected: int, with_problem: int) -> str:
+    """Returns why more rows are rejected than have a problem, if they are.
+
+    Each problem is that of another row.
+    """
+    if rejected == with_problem:
+        return ""
+    have = _counted(with_problem, "has", "have")
+    contradict = _counted(rejected - with_problem, "contradicts", "contradict")
+    return (
+        f" Of them, {have} a problem below, and {contradict} one that has: of rows, or"
+        " identical images, that contradict each other, none is kept."
+    )
+
+
+def _duplicates(copies: pd.DataFrame) -> Iterator[Problem]:
+    for (row, key, _), (first_row, first_key, _) in with_first(copies):
+        detail = f"{key!r} is the same as {first_key!r} in row {first_row}"
+        yield Problem(Kind.DUPLICATE, row, detail)
+
+
+def _without_copies(
+    rows: pd.DataFrame, copies: pd.DataFrame, rejected: list[pd.DataFrame]
+) -> pd.DataFrame:
+    """Returns the rows without copies, and adds these to the rejected rows."""
+    reasons = {
+        row: f"identical to {first_key} in row {first_row}"
+        for (row, _, _), (first_row, first_key, _) in with_first(copies)
+    }
+    return _without(rows, rows["row"].map(reasons.get), rejected)
+
+
+def _without_classes(
+    config: ImageCsvConfig,
+    rows: pd.DataFrame,
+    rare: Mapping[str, int],
+    rejected: list[pd.DataFrame],
+) -> pd.DataFrame:
+    """Returns the rows without those of classes, and adds these to the rejected."""
+    reasons = {
+        name: f"class with fewer images than min_class_size: {count}"
+        for name, count in rare.items()
+    }
+    of_row = label_types.of_classes(config.label_type, rows, rare)
+    found = [reasons.get(of_row.get(at, "")) for at in range(len(rows))]
+    return _without(rows, pd.Series(found, index=rows.index, dtype=object), rejected)
+
+
+def _without(
+    rows: pd.DataFrame, reasons: pd.Series[str], rejected: list[pd.DataFrame]
+) -> pd.DataFrame:
+    """Returns the rows that have no reason, and adds the others to the rejected."""
+    has_reason = reasons.notna()
+    rejected.append(rows[has_reason].assign(reason=reasons[has_reason]))
+    return rows[~has_reason].reset_index(drop=True)
+
+
+def _joined(rejected: list[pd.DataFrame]) -> pd.DataFrame:
+    columns = list(_REJECTED_COLUMNS)
+    if not sum(map(len, rejected)):
+        return pd.DataFrame(columns=columns).astype({"row": np.int64})
+    # Those that are empty have no types to agree with.
+    table = pd.concat([part for part in rejected if len(part)])[columns]
+    table = table.sort_values(["key", "row"], ignore_index=True)
+    return table.astype({"row": np.int64})
+
+
+def _rare_classes(config: ImageCsvConfig, rows: pd.DataFrame) -> dict[str, int]:
+    """Returns those classes that have too few rows, in order, and how many each has."""
+    counts = label_types.class_sizes(config.label_type, rows)
+    return {
+        name: count
+        for name, count in sorted(counts.items())
+        if count < config.min_class_size
+    }
+
+
+def _too_rare(
+    config: ImageCsvConfig, rows: pd.DataFrame, rare: Mapping[str, int]
+) -> Iterator[Problem]:
+    for name, count in rare.items():
+        at = list(label_types.of_classes(config.label_type, rows, [name]))
+        row = int(rows["row"].iloc[at].min())
+        yield Problem(Kind.RARE_CLASS, row, f"{name!r} has {count}")
+
+
+def _torn(rows: pd.DataFrame, units: Units) -> Iterator[Problem]:
+    """Yields the rows that are to be in another split than their unit."""
+    if not (rows["given"] != "").any() and not (rows["pinned"] != "").any():
+        return
+    first_of: dict[int, tuple[int, str, str]] = {}
+    columns = ("row", "key", "given", "pinned")
+    for unit, row, key, given, pinned in zip(
+        units.unit_of.tolist(), *(rows[name] for name in columns), strict=True
+    ):
+        if given and pinned and given != pinned:
+            detail = f"{key!r} is pinned to {pinned!r}, and the CSV says {given!r}"
+            yield Problem(Kind.PINNED, row, detail)
+        split = given or pinned
+        if not split:
+            continue
+        first_row, first_key, first_split = first_of.setdefault(unit, (row, key, split))
+        if split != first_split:
+            detail = (
+                f"{key!r} is in {split!r}, and belongs to {first_key!r} in row"
+                f" {first_row}, which is in {first_split!r}"
+            )
+            yield Problem(Kind.LEAK, row, detail)
+
+
+def _about_rejected_rows(rejected: pd.DataFrame, total: int) -> Iterator[str]:
+    if len(rejected):
+        kinds = collections.Counter(
+            reason.partition(":")[0] for reason in rejected["reason"]
+        )
+        shown = ", ".join(
+            f"{kind} ({count:,})" for kind, count in sorted(kinds.items())
+        )
+        yield (
+            f"{len(rejected):,} of {total:,} rows are left out, see"
+            f" {REJECTED_ROWS_FILENAME}: {shown}"
+        )
+
+
+def about_unlisted_images(unlisted: tuple[str, ...]) -> Iterator[str]:
+    """Yields a note on images without a row, if there are any."""
+    if unlisted:
+        have = _counted(len(unlisted), "image has", "images have")
+        yield f"{have} no row in the CSV (left out): {_named(unlisted)}"
+
+
+def about_copies(copies: pd.DataFrame, policy: str = "together") -> Iterator[str]:
+    """Yields a note on identical images, if there are any."""
+    sets = [list(keys) for _, keys in copies.groupby("digest")["key"]]
+    if sets:
+        shown = _named(" = ".join(keys) for keys in sorted(sets))
+        kept = (
+            "the first of each was kept" if policy == "drop" else "they stay together"
+        )
+        in_sets = _counted(len(sets), "set", "sets")
+        yield (
+            f"{len(copies):,} images are identical to others, in {in_sets}; {kept}:"
+            f" {shown}"
+        )
+
+
+def _about_rare_classes(
+    rare: Mapping[str, int], config: ImageCsvConfig
+) -> Iterator[str]:
+    if rare:
+        shown = ", ".join(f"{name} ({count})" for name, count in rare.items())
+        kept = "dropped" if config.rare_classes == "drop" else "kept"
+        have = _counted(len(rare), "class has", "classes have")
+        yield (
+            f"{have} fewer images than min_class_size={config.min_class_size} ({kept}):"
+            f" {shown}"
+        )
+
+
+def _about_pinned_rows(rows: pd.DataFrame, inspection: Inspection) -> Iterator[str]:
+    """Yields notes on the images of an earlier build that aren't what they were.
+
+    Args:
+      rows: the rows that are left.
+      inspection: what there is.
+    """
+    earlier = inspection.earlier
+    if not earlier:
+        return
+    label_of = dict(zip(rows["key"], rows["label"], strict=True))
+    in_csv = {
+        *inspection.rows["key"],
+        *(problem.key for problem in inspection.problems),
+    }
+    absent = [key for key in sorted(earlier) if key not in label_of]
+    left_out = [key for key in absent if key in in_csv]
+    if left_out:
+        are = _counted(len(left_out), "pinned image is", "pinned images are")
+        yield f"{are} left out, see {REJECTED_ROWS_FILENAME}: {_named(left_out)}"
+    gone = [key for key in absent if key not in in_csv]
+    if gone:
+        are = _counted(len(gone), "pinned image is", "pinned images are")
+        yield f"{are} gone: {_named(gone)}"
+    changed = [
+        f"{key} ({label!r}, now {label_of[key]!r})"
+        for key, (_, label) in sorted(earlier.items())
+        if label_of.get(key, label) != label
+    ]
+    if changed:
+        have = _counted(len(changed), "pinned image has", "pinned images have")
+        yield f"{have} another label (the split stays): {_named(changed)}"
+
+
+def _counted(number: int, singular: str, plural: str) -> str:
+    return f"{number:,} {singular if number == 1 else plural}"
+
+
+def _named(names: Iterable[str]) -> str:
+    names = list(names)
+    more = len(names) - _MAX_NAMED
+    return ", ".join(names[:_MAX_NAMED]) + (f", and {more:,} more" if more > 0 else "")

@@ -1,0 +1,1 @@
+"""Where files are, and which of them are unfinished."""

@@ -1,0 +1,220 @@
+"""What stopped builds leave behind, and that no two build one dataset at once."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import uuid
+from collections.abc import Iterator
+
+from absl import logging
+from etils import epath
+
+from tfds_imagecsv.storage import files
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+# What file systems say that have no locks, such as Lustre without the option `flock`.
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
+
+# How often a directory for the lock is made, while other builds remove it.
+_TRIES = 1000
+
+
+@contextlib.contextmanager
+def only_build(data_path: epath.Path) -> Iterator[None]:
+    """Lets one build of a dataset go on at a time, and removes what others left.
+
+    A build that finds another one of the same dataset at work waits for it. A process
+    that dies loses its lock, however it dies; so what unfinished builds have left when
+    the lock is had, nobody needs.
+
+    Where there are no locks (remote file systems, some of clusters, Windows), nothing
+    is done: TFDS still gives each build a directory of its own.
+
+    Args:
+      data_path: where the dataset will be, the directory of its version.
+    """
+    if not _can_be_locked(data_path):
+        yield
+        return
+    made: list[epath.Path] = []
+    try:
+        with _locked(_lock_path(data_path), made=made) as is_locked:
+            if is_locked:
+                _remove_unfinished(data_path)
+            yield
+    finally:
+        _remove_empty_folders(made)
+
+
+def remove_if_unused(data_path: epath.Path) -> None:
+    """Removes what stopped builds left beside a dataset that is there.
+
+    Nothing is done while one is built, or where nothing may be removed.
+
+    Args:
+      data_path: where the dataset is, the directory of its version.
+    """
+    if not unfinished(data_path) or not _can_be_locked(data_path):
+        return
+    with (
+        contextlib.suppress(OSError),
+        _locked(_lock_path(data_path), made=[], wait=False) as is_locked,
+    ):
+        if is_locked:
+            _remove_unfinished(data_path)
+
+
+@contextlib.contextmanager
+def kept_unless_replaced(data_path: epath.Path) -> Iterator[None]:
+    """Sets a dataset aside, and brings it back if no other takes its place.
+
+    TFDS would delete it file by file before the new one is written.
+
+    Args:
+      data_path: where the dataset is, if it is there.
+    """
+    if files.is_remote(data_path) or not data_path.exists():
+        yield
+        return
+    aside = new_unfinished(data_path)
+    data_path.rename(aside)
+    try:
+        yield
+    finally:
+        if data_path.exists():
+            aside.rmtree()
+        else:
+            aside.rename(data_path)
+
+
+def new_unfinished(data_path: epath.Path) -> epath.Path:
+    """Returns a path whose name tells the next build that it may be removed.
+
+    Args:
+      data_path: where the dataset will be.
+    """
+    return data_path.parent / f"incomplete.{uuid.uuid4().hex[:6]}_{data_path.name}"
+
+
+def unfinished(data_path: epath.Path) -> list[epath.Path]:
+    """Returns the directories of builds of a dataset that haven't come to their end.
+
+    TFDS names them `incomplete.XXXXXX_<version>`, and renames them at last.
+
+    Args:
+      data_path: where the dataset will be.
+    """
+    parent = data_path.parent
+    return (
+        list(parent.glob(f"incomplete.*_{data_path.name}")) if parent.exists() else []
+    )
+
+
+def _remove_unfinished(data_path: epath.Path) -> None:
+    for path in sorted(unfinished(data_path)):
+        logging.info("Removing what a stopped build left: %s", path)
+        path.rmtree(missing_ok=True)
+
+
+def _can_be_locked(data_path: epath.Path) -> bool:
+    return fcntl is not None and not files.is_remote(data_path)
+
+
+def _lock_path(data_path: epath.Path) -> epath.Path:
+    return data_path.parent / f".{data_path.name}.lock"
+
+
+@contextlib.contextmanager
+def _locked(
+    path: epath.Path, *, made: list[epath.Path], wait: bool = True
+) -> Iterator[bool]:
+    """Locks a file, which is there for that only, and removes it.
+
+    Yields whether it is locked; see `_take_lock` for when it isn't, and for `made`.
+    """
+    file = _take_lock(path, made=made, wait=wait)
+    try:
+        yield file is not None
+    finally:
+        if file is not None:
+            # While it is locked: who waits for it will see that it is gone.
+            path.unlink(missing_ok=True)
+            os.close(file)
+
+
+def _take_lock(path: epath.Path, *, made: list[epath.Path], wait: bool) -> int | None:
+    """Returns the descriptor of a file that no other process has locked.
+
+    Args:
+      path: the file.
+      made: where the directories are added that had to be made for it.
+      wait: whether to wait until no other process has it.
+
+    Returns:
+      The descriptor; None if the file system has no locks or, unless one waits, if
+      another process has it.
+    """
+    tries = 0
+    while True:
+        try:
+            made += _make_folders(path.parent)
+            file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        except (FileExistsError, FileNotFoundError):
+            tries += 1
+            if tries == _TRIES:
+                raise
+            continue  # a build that had made a directory has removed it meanwhile
+        try:
+            if not _lock(file, path, wait=wait):
+                os.close(file)
+                return None
+            # The one that had it has removed it: another file may have its name now.
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(file), os.stat(path)):  # noqa: PTH116
+                    return file
+        except OSError:
+            os.close(file)
+            raise
+        os.close(file)
+
+
+def _lock(file: int, path: epath.Path, *, wait: bool) -> bool:
+    """Locks an open file; returns whether it could."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        if wait:
+            logging.warning("Waiting for another build of %s", path.parent)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        return wait
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        path.unlink(missing_ok=True)
+        return False
+    return True
+
+
+def _make_folders(path: epath.Path) -> list[epath.Path]:
+    """Makes a directory and those above it; returns those that weren't there."""
+    made = []
+    for folder in (path, *path.parents):
+        if folder.exists():
+            break
+        made.append(folder)
+    path.mkdir(parents=True, exist_ok=True)
+    return made
+
+
+def _remove_empty_folders(folders: list[epath.Path]) -> None:
+    for folder in folders:
+        try:
+            os.rmdir(folder)  # noqa: PTH106 - refuses if something is in it
+        except OSError:
+            return
