@@ -1,4 +1,4 @@
-"""The command `tfds-imagecsv`: check a CSV and its images, or build a dataset."""
+"""The command `tfds-imagecsv`: check a table and its images, or build a dataset."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ import dataclasses
 import inspect
 import json
 import os
-import pathlib
 import sys
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import tensorflow_datasets as tfds
 from etils import epath, epy
@@ -19,18 +18,24 @@ from etils import epath, epy
 from tfds_imagecsv import exceptions, problems
 from tfds_imagecsv.config import PATH_FIELDS, ImageCsvConfig, is_url
 from tfds_imagecsv.engines import local
+from tfds_imagecsv.storage.paths import here
 from tfds_imagecsv.tfds_imagecsv_dataset_builder import ImageCsv
+
+if TYPE_CHECKING:
+    from tfds_imagecsv.images.inspection import Inspection
+    from tfds_imagecsv.report.summary import Summary
 
 with epy.lazy_imports():
     import docstring_parser
 
     from tfds_imagecsv.images import inspection as inspection_lib
     from tfds_imagecsv.report import summary as summary_lib
-    from tfds_imagecsv.sources import downloads
+    from tfds_imagecsv.sources import downloads as downloads_lib
     from tfds_imagecsv.sources import locate as locate_lib
-    from tfds_imagecsv.splits import dataset_plan
+    from tfds_imagecsv.splits import dataset_plan, select
+    from tfds_imagecsv.table import label_table
 
-# A dataset that is only checked has no name to be loaded by.
+# The name of a config that only `check` sees.
 _CHECKED_NAME = "checked"
 
 
@@ -41,8 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
       argv: its arguments; default: those of this process.
 
     Returns:
-      The exit code: 0 if all went well, 1 if a build fails or would fail, 2 if the
-      arguments can't be understood (by `SystemExit`).
+      The exit code: 0 for success, 1 if a build fails or would fail. Arguments that
+      can't be parsed raise `SystemExit` with code 2.
     """
     parser = _parser()
     args = vars(parser.parse_args(argv))
@@ -64,10 +69,10 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     check = commands.add_parser(
         "check",
-        help="inspect the images and plan the splits, and build nothing",
-        description="Inspects all images and plans the splits, as a build does, and"
-        " shows what there is and what is wrong, and with --name also what has changed"
-        " since the dataset was built. The exit code is 1 if a build would fail.",
+        help="inspect the images and plan the splits, but build nothing",
+        description="Inspects all images and plans the splits, as a build does. Shows"
+        " the input and its problems; with --name, also what has changed since the"
+        " dataset was built. The exit code is 1 if a build would fail.",
     )
     check.set_defaults(command=_check)
     check.add_argument("--json", action="store_true", help="print JSON, for programs")
@@ -88,7 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     build.add_argument(
         "--overwrite",
         action="store_true",
-        help="build anew what is there; it stays if that can't be done",
+        help="replace an existing dataset; it stays if the build fails",
     )
     for command in (check, build):
         command.add_argument(
@@ -111,7 +116,7 @@ def _add_fields(group: argparse._ArgumentGroup) -> None:
         group.add_argument(
             *reversed(flags),
             dest=field.name,
-            # A field that isn't given has its own default.
+            # The config has the defaults.
             default=argparse.SUPPRESS,
             help=" ".join(described.get(field.name, "").split()).replace("%", "%%"),
             **_how_to_parse(str(field.type)),
@@ -119,7 +124,7 @@ def _add_fields(group: argparse._ArgumentGroup) -> None:
 
 
 def _how_to_parse(annotation: str) -> dict[str, Any]:
-    """Returns how `argparse` is to read values of a field with this annotation."""
+    """Returns how `argparse` reads the values of a field, by its annotation."""
     if annotation == "bool":
         return {"type": _json, "nargs": "?", "const": True, "metavar": "true|false"}
     if annotation.startswith("str | Sequence[str]"):
@@ -136,7 +141,7 @@ def _how_to_parse(annotation: str) -> dict[str, Any]:
 
 
 class _OneOrMore(argparse.Action):
-    """Takes one text as it is, and several as a list."""
+    """Takes one text as a string, several as a list."""
 
     def __call__(
         self,
@@ -150,18 +155,18 @@ class _OneOrMore(argparse.Action):
 
 
 def _json(text: str) -> Any:
-    """Returns a value as `--config` of `tfds build` would read it."""
+    """Returns a value as `tfds build --config` reads it."""
     try:
         return json.loads(text)
     except json.JSONDecodeError:
-        return text  # the config says what it must be
+        return text  # the config names the rule
 
 
 def _config(args: dict[str, Any], **defaults: Any) -> ImageCsvConfig:
-    """Returns the config of the arguments; relative paths are of the shell's folder.
+    """Returns the config; relative paths are relative to the current folder.
 
     Raises:
-      ConfigError: if a field has a value that it can't have, or is given twice.
+      ConfigError: if a field has an invalid value, or is given twice.
     """
     values = dict(defaults)
     for positional, field in (("images", "image_dir"), ("labels", "label_csv")):
@@ -176,21 +181,16 @@ def _config(args: dict[str, Any], **defaults: Any) -> ImageCsvConfig:
     for field in PATH_FIELDS:
         path = getattr(config, field)
         if path is not None and not is_url(path):
-            # An absolute or remote path stays as it is.
-            path = _here() / locate_lib.path_of(field, path)
+            # Absolute and remote paths stay as they are.
+            path = here() / locate_lib.path_of(field, path)
             setattr(config, field, os.fspath(path))
     return config
 
 
-def _here() -> epath.Path:
-    """Returns the shell's folder."""
-    return epath.Path(pathlib.Path.cwd())
-
-
-def _downloads() -> downloads.Downloads:
+def _downloads() -> downloads_lib.Downloads:
     """Returns where a build with the default data directory keeps downloads."""
     download_dir = epath.Path(tfds.core.constants.DATA_DIR).expanduser() / "downloads"
-    return downloads.Downloads(
+    return downloads_lib.Downloads(
         extract_dir=download_dir / "extracted",
         make_manager=lambda: tfds.download.DownloadManager(
             download_dir=download_dir, dataset_name=ImageCsv.name
@@ -204,12 +204,11 @@ def _check(args: dict[str, Any]) -> int:
     errors: list[exceptions.ImageCsvError] = []
     try:
         config = _config(args, name=_CHECKED_NAME)
-        paths = locate_lib.locate(config, manual_dir=_here, downloads=_downloads())
-        with local.LocalEngine(config.workers) as engine:
-            inspection = inspection_lib.inspect(config, **paths, engine=engine)
+        inspection = _inspect(config)
         plan = None
         try:
-            plan = dataset_plan.make_plan(config, inspection)
+            selection = select.select_rows(config, inspection)
+            plan = dataset_plan.make_plan(config, inspection, selection)
         except exceptions.ImageCsvError as reason:
             errors.append(reason)
         summary = summary_lib.make_summary(
@@ -225,16 +224,32 @@ def _check(args: dict[str, Any]) -> int:
         outcome = {"ok": error is None, "error": error}
         print(json.dumps({**outcome, **found}, indent=2, ensure_ascii=False))
     else:
-        if summary:
-            summary.print()
-            if summary.problems and not error:
-                places = {
-                    "label_csv": summary.label_csv,
-                    "image_dir": summary.image_dir,
-                }
-                print("\nLeft out: " + problems.report(summary.problems, **places))
-        print(f"\nA build would fail. {error}" if error else "\nA build would succeed.")
+        _print_outcome(summary, error)
     return 0 if error is None else 1
+
+
+def _inspect(config: ImageCsvConfig) -> Inspection:
+    """Inspects the input, as a build does."""
+    sources = locate_lib.locate(config, manual_dir=here, downloads=_downloads())
+    with local.LocalEngine(config.workers) as engine:
+        inspection_lib.start_workers_early(sources, engine)
+        table = label_table.read_label_table(
+            config, sources.label_csv, sources.class_csv
+        )
+        return inspection_lib.inspect(config, sources, table, engine=engine)
+
+
+def _print_outcome(summary: Summary | None, error: str | None) -> None:
+    if summary:
+        summary.print()
+        if summary.problems and not error:
+            report = problems.report(
+                summary.problems,
+                label_csv=summary.label_csv,
+                image_dir=summary.image_dir,
+            )
+            print("\nLeft out: " + report)
+    print(f"\nA build would fail. {error}" if error else "\nA build would succeed.")
 
 
 def _build(args: dict[str, Any]) -> int:

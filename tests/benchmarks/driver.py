@@ -32,12 +32,13 @@ from tfds_imagecsv.images import image_table, inspection
 from tfds_imagecsv.images.facts import Facts
 from tfds_imagecsv.images.stored_form import Stored
 from tfds_imagecsv.shards import shard_plan, write
-from tfds_imagecsv.splits import dataset_plan
+from tfds_imagecsv.sources.locate import Sources
+from tfds_imagecsv.splits import dataset_plan, select
 from tfds_imagecsv.storage import files
-from tfds_imagecsv.table import manifest
+from tfds_imagecsv.table import label_table, manifest
 
 CLASSES = 1000
-STEPS = ("survey", "splits", "manifest", "shards", "work")
+STEPS = ("inspect", "splits", "manifest", "shards", "work")
 
 
 def inspect(chunk: Chunk) -> tuple[image_table._Found, dict[int, image_table._Refused]]:
@@ -103,12 +104,13 @@ def measure(label_csv: str, folder: str) -> Iterator[float]:
             start, engine.seconds = now, 0.0
             return seconds
 
-        found = inspection.inspect(
-            config, label_csv=epath.Path(label_csv), image_dir=image_dir, engine=engine
-        )
+        sources = Sources(label_csv=epath.Path(label_csv), image_dir=image_dir)
+        table = label_table.read_label_table(config, sources.label_csv, None)
+        found = inspection.inspect(config, sources, table, engine=engine)
         yield step()
-        plan = dataset_plan.make_plan(config, found)
-        del found
+        selection = select.select_rows(config, found)
+        plan = dataset_plan.make_plan(config, found, selection)
+        del found, table, selection
         yield step()
         manifest.write_manifest(epath.Path(folder) / manifest.FILENAME, plan.rows)
         yield step()

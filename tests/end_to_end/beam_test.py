@@ -24,7 +24,7 @@ import tfds_imagecsv
 from tfds_imagecsv.engines import beam
 from tfds_imagecsv.engines.engine import Chunk
 
-SCRIPTS = pathlib.Path(__file__).parent / "scripts"
+SCRIPTS = pathlib.Path(__file__).parents[1] / "scripts"
 
 # What a worker runs that the portable job server starts.
 WORKER = f"{sys.executable} -m apache_beam.runners.worker.sdk_worker_main"

@@ -272,11 +272,11 @@ def test_values_of_flags(make_dataset, run, monkeypatch, flags, field, value):
     """They are those that the config would get from Python."""
     make_dataset()
     configs = []
-    make_survey = inspection.inspect
+    inspect = inspection.inspect
 
-    def keep(config, **paths):
+    def keep(config, *args, **kwargs):
         configs.append(config)
-        return make_survey(config, **paths)
+        return inspect(config, *args, **kwargs)
 
     monkeypatch.setattr(inspection, "inspect", keep)
     assert run("check", "images", "labels.csv", *flags)[0] == 0

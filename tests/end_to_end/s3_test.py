@@ -21,7 +21,7 @@ import tfds_imagecsv
 from tfds_imagecsv import exceptions
 from tfds_imagecsv.storage import s3
 
-REPOSITORY = pathlib.Path(__file__).parent.parent
+REPOSITORY = pathlib.Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from PIL import Image
 
 import tfds_imagecsv
 
-CHECKOUT = pathlib.Path(__file__).parents[1]
+CHECKOUT = pathlib.Path(__file__).parents[2]
 DUMMY_DATA = CHECKOUT / "dummy_data"
 IMPORTS = "--imports=tfds_imagecsv"
 

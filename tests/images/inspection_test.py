@@ -1,10 +1,9 @@
-"""What is there: the rows of a CSV and their images."""
+"""The input of a dataset: the rows of a table and their images."""
 
 import pytest
-from etils import epath
+import walk
 
 from tfds_imagecsv.engines import local
-from tfds_imagecsv.images import inspection
 
 
 class Recorded(local.LocalEngine):
@@ -24,12 +23,7 @@ def test_workers_start_early_only_if_there_is_much_to_do(
     """A small dataset doesn't pay for processes that it doesn't need."""
     config = make_dataset()
     write_csv(tmp_path / "labels.csv", [(f"{at:06}.png", "a") for at in range(rows)])
-    with Recorded(workers=1) as engine:
-        found = inspection.inspect(
-            config,
-            label_csv=epath.Path(config.label_csv),
-            image_dir=epath.Path(config.image_dir),
-            engine=engine,
-        )
-    assert found.total_rows == rows
+    engine = Recorded(workers=1)
+    found = walk.inspect(config, engine)
+    assert found.table.total_rows == rows
     assert engine.expects_work == is_much

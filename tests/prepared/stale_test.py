@@ -13,15 +13,14 @@ import sys
 
 import pytest
 import tensorflow_datasets as tfds
+import walk
 from etils import epath
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tfds_imagecsv
-from tfds_imagecsv.engines import local
-from tfds_imagecsv.images import inspection
+from tfds_imagecsv.dataset import metadata
 from tfds_imagecsv.prepared import sources_json, stale
-from tfds_imagecsv.splits import dataset_plan
 from tfds_imagecsv.storage import files
 from tfds_imagecsv.table import manifest
 
@@ -94,13 +93,12 @@ class Dataset:
         """Notes what the sources are."""
         paths = stale._paths(self.config, epath.Path("none"))
         digests = stale.digests_of(paths)
-        with local.LocalEngine(workers=1) as engine:
-            found = inspection.inspect(self.config, **paths, engine=engine)
-        self.plan = dataset_plan.make_plan(self.config, found)
+        found = walk.inspect(self.config)
+        self.plan = walk.plan(self.config, found)
         self.data_path.mkdir(parents=True)
         sources_json.write_sources(epath.Path(self.sources), found, digests)
         # As JSON, in which TFDS keeps it.
-        self.kept = json.loads(json.dumps(stale.fields_of(self.config)))
+        self.kept = json.loads(json.dumps(metadata.config_fields(self.config)))
         return self
 
     def config_with(self, **fields):
@@ -319,7 +317,7 @@ def test_all_fields_are_tested(dataset):
     undecided = {
         field.name for field in dataclasses.fields(tfds_imagecsv.ImageCsvConfig)
     }
-    for decided in (OTHERS, stale._WITHOUT_EFFECT, stale._ABOUT_THE_TABLE):
+    for decided in (OTHERS, metadata._WITHOUT_EFFECT, stale._ABOUT_THE_TABLE):
         undecided -= set(decided)
     assert undecided == {"label_delimiter"}  # see above
 
@@ -968,7 +966,7 @@ def test_a_dataset_that_is_loaded_by_its_name(built, data_dir):
 
 def test_a_built_in_dataset(data_dir, tmp_path):
     """Its manual directory is that of TFDS, unless another one is named."""
-    dummy_data = pathlib.Path(__file__).parents[1] / "dummy_data"
+    dummy_data = pathlib.Path(__file__).parents[2] / "dummy_data"
     manual_dir = tmp_path / "elsewhere"
     shutil.copytree(dummy_data, manual_dir)
     options = tfds.download.DownloadConfig(manual_dir=manual_dir)

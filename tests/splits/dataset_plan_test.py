@@ -5,14 +5,12 @@ import dataclasses
 import shutil
 
 import pytest
+import walk
 from etils import epath
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tfds_imagecsv
-from tfds_imagecsv.engines import local
-from tfds_imagecsv.images import inspection
-from tfds_imagecsv.splits import dataset_plan
 from tfds_imagecsv.splits.dataset_plan import DatasetPlan
 from tfds_imagecsv.table import manifest
 
@@ -78,14 +76,7 @@ def make(tmp_path_factory, write_png, write_csv):
             **{**columns, **fields},
         )
         try:
-            found = inspection.inspect(
-                config,
-                label_csv=epath.Path(label_csv),
-                image_dir=epath.Path(image_dir),
-                pinned_splits=manifest_csv,
-                engine=local.LocalEngine(workers=1),
-            )
-            return Planned(dataset_plan.make_plan(config, found))
+            return Planned(walk.plan(config, walk.inspect(config)))
         except tfds_imagecsv.ImageCsvError as error:
             message = str(error).replace(str(root), "{root}")
             raise type(error)(message) from None

@@ -6,15 +6,12 @@ import shutil
 
 import numpy as np
 import pytest
-from etils import epath
+import walk
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 import tfds_imagecsv
-from tfds_imagecsv.engines import local
-from tfds_imagecsv.images import inspection
-from tfds_imagecsv.splits import dataset_plan
 
 ALL_COLUMNS = ("filename", "label", "group", "split")
 ONE_SPLIT = {"val_size": 0, "test_size": 0}
@@ -29,14 +26,8 @@ class Dataset:
 
     def plan(self):
         """Makes the plan; messages come without the directory's name."""
-        paths = {"label_csv": self.config.label_csv, "image_dir": self.config.image_dir}
-        paths = {name: epath.Path(path) for name, path in paths.items()}
-        if self.config.pinned_splits is not None:
-            paths["pinned_splits"] = epath.Path(self.config.pinned_splits)
         try:
-            engine = local.LocalEngine(workers=1)
-            found = inspection.inspect(self.config, **paths, engine=engine)
-            return dataset_plan.make_plan(self.config, found)
+            return walk.plan(self.config, walk.inspect(self.config))
         except tfds_imagecsv.ImageCsvError as error:
             message = str(error).replace(str(self.root), "{root}")
             raise type(error)(message) from None

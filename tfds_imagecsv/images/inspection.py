@@ -1,4 +1,4 @@
-"""The rows of a table, their images, and what is wrong with them."""
+"""The input of a dataset, inspected: its rows, their images, and the problems."""
 
 from __future__ import annotations
 
@@ -13,45 +13,36 @@ from tfds_imagecsv.config import ImageCsvConfig
 from tfds_imagecsv.engines.engine import Engine
 from tfds_imagecsv.images import copies, image_table, listing
 from tfds_imagecsv.problems import Problem
-from tfds_imagecsv.sources import locate as locate_lib
+from tfds_imagecsv.sources import locate
+from tfds_imagecsv.sources.locate import Sources
 from tfds_imagecsv.storage import files
-from tfds_imagecsv.table import label_table, manifest
+from tfds_imagecsv.table import manifest
 from tfds_imagecsv.table.label_table import LabelTable
 
-# Bytes of a CSV that names so many images that all workers will be needed: thousands.
+# A table of so many bytes names thousands of images: all workers have work.
 _MANY = 1 << 17
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Inspection:
-    """What a CSV and its images are, whether or not they make a dataset.
+    """What the input is, whether or not it makes a dataset.
 
     Attributes:
-      label_csv: the CSV.
-      image_dir: the directory that the keys are relative to.
-      archive: the file that it was extracted from; None if it wasn't.
-      table: what the CSV says.
-      total_rows: how many rows the CSV has, blank ones and the header apart.
-      rows: a row for each image that can be used, sorted by key, with the columns
-        of the label table and of `image_table.COLUMNS`, and `pinned` (str: the split in
-        an earlier manifest, or empty).
-      class_names: the names of the classes in the order of their ids.
-      about_classes: what a class CSV says besides, see `classes.ClassList`.
-      copies: the rows of identical images, see `identical_images`.
+      sources: its files; `image_dir` is the directory that keys are relative to.
+      table: what the table says.
+      rows: a row for each usable image, sorted by key, with the columns of the label
+        table and of `image_table.COLUMNS`, and `pinned` (str: the split in an earlier
+        manifest, or empty).
+      copies: the rows of identical images, see `copies.identical_images`.
       problems: what is wrong with rows and images, in any order.
       unlisted: the images of the directory that no row names, sorted.
-      earlier: split and label of each image in an earlier manifest, by key.
-      unusable: the files of images that can't be used, by key, if they can be read.
+      earlier: the split and label of each image in an earlier manifest, by key.
+      unusable: the files of unusable images that could be read, by key.
     """
 
-    label_csv: epath.Path
-    image_dir: epath.Path
-    archive: files.File | None
+    sources: Sources
     table: LabelTable
-    total_rows: int
     rows: pd.DataFrame
-    class_names: tuple[str, ...]
-    about_classes: Mapping[str, Mapping[str, str]]
     copies: pd.DataFrame
     problems: tuple[Problem, ...]
     unlisted: tuple[str, ...]
@@ -59,45 +50,39 @@ class Inspection:
     unusable: Mapping[str, files.File]
 
 
-def inspect(
-    config: ImageCsvConfig,
-    *,
-    label_csv: epath.Path,
-    image_dir: epath.Path,
-    class_csv: epath.Path | None = None,
-    pinned_splits: epath.Path | None = None,
-    archive: files.File | None = None,
-    engine: Engine,
-) -> Inspection:
-    """Reads the CSV, and inspects the images.
-
-    Args:
-      config: what the user asks for.
-      label_csv: where the config's `label_csv` is.
-      image_dir: where the config's `image_dir` is.
-      class_csv: where the config's `class_csv` is, if it has one.
-      pinned_splits: where the config's `pinned_splits` is, if it has one.
-      archive: what `image_dir` was extracted from, whose files may all be in one
-        folder; None if it wasn't.
-      engine: where images are inspected.
-
-    Returns:
-      What there is.
-
-    Raises:
-      SourceError: if the CSV, the directory or the manifest can't be used.
-      WorkerError: if a process that inspected images died.
-    """
+def start_workers_early(sources: Sources, engine: Engine) -> None:
+    """Lets workers start while the table is read, if it is large."""
+    label_csv = sources.label_csv
     if label_csv.is_file() and label_csv.stat().length >= _MANY:
         engine.expect_work()
         engine.preload(image_table.__name__)
-    table, class_list = label_table.read_label_table(config, label_csv, class_csv)
+
+
+def inspect(
+    config: ImageCsvConfig, sources: Sources, table: LabelTable, *, engine: Engine
+) -> Inspection:
+    """Inspects the images that a table names.
+
+    Args:
+      config: what the user asks for.
+      sources: the files of the input.
+      table: the label table among them.
+      engine: where images are inspected.
+
+    Raises:
+      SourceError: if the directory or the earlier manifest can't be used.
+      WorkerError: if a process that inspected images died.
+    """
     named = frozenset([*table.rows["key"], *(one.key for one in table.problems)])
-    if archive is not None:
-        image_dir = locate_lib.top_of_archive(image_dir, named)
+    if sources.archive is not None:
+        top = locate.top_of_archive(sources.image_dir, named)
+        sources = dataclasses.replace(sources, image_dir=top)
+    label_csv, image_dir = sources.label_csv, sources.image_dir
     _check_header(table, label_csv, image_dir, config.filename_suffix)
-    locate_lib.check_repeated_folders(image_dir, named - {""}, label_csv=label_csv)
-    earlier = manifest.read_manifest(pinned_splits) if pinned_splits else {}
+    locate.check_repeated_folders(image_dir, named - {""}, label_csv=label_csv)
+    earlier: Mapping[str, tuple[str, str]] = {}
+    if sources.pinned_splits is not None:
+        earlier = manifest.read_manifest(sources.pinned_splits)
     unlisted: tuple[str, ...] = ()
 
     def list_directory() -> None:
@@ -119,18 +104,13 @@ def inspect(
         pinned = [earlier.get(key, ("", ""))[0] for key in rows["key"]]
     rows["pinned"] = pd.Series(pinned, index=rows.index, dtype=object)
     identical = copies.identical_images(rows)
-    found = (*table.problems, *inspected.problems)
+    conflicts = copies.conflicting_labels(identical)
     return Inspection(
-        label_csv=label_csv,
-        image_dir=image_dir,
-        archive=archive,
+        sources=sources,
         table=table,
-        total_rows=len(table.rows) + len(table.problems),
         rows=rows,
-        class_names=table.class_names,
-        about_classes=class_list.about,
         copies=identical,
-        problems=(*found, *copies.conflicting_labels(identical)),
+        problems=(*table.problems, *inspected.problems, *conflicts),
         unlisted=unlisted,
         earlier=earlier,
         unusable=inspected.unusable,

@@ -11,23 +11,20 @@ from typing import TYPE_CHECKING, Any
 from etils import epath
 
 from tfds_imagecsv import exceptions
-from tfds_imagecsv.images.inspection import Inspection
 from tfds_imagecsv.storage.files import File
-from tfds_imagecsv.table.label_table import LabelTable
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from tfds_imagecsv.images.inspection import Inspection
+    from tfds_imagecsv.table.label_table import LabelTable
 
 FILENAME = "sources.json"
 
-# What is needed at each load, first in the file. The lists are of one length.
+# The members that each load needs come first. The lists have one length.
 STATUS = ("key", "size", "modified")
-
 AT_EACH_LOAD = ("digests", "archive", *STATUS)
-
 ALL = (*AT_EACH_LOAD, "digest", "table", "problems")
-
 _LISTS = frozenset((*STATUS, "digest"))
 
 # A file that couldn't be read.
@@ -40,24 +37,24 @@ REMEDY = (
 
 
 def write_sources(
-    path: epath.Path,
-    inspection: Inspection,
-    digests: Mapping[str, str],
+    path: epath.Path, inspection: Inspection, digests: Mapping[str, str]
 ) -> None:
-    """Writes what the rows of the CSV and their images are.
+    """Writes what the rows of the table and their images are.
 
-    It is JSON, an object with a line for each member, those first that are needed at
-    each load: `digests` are those of the files that the config names; `archive` is
-    size, digest and time of the archive that has the images, or empty; `key`, `size`
-    (bytes; -1 if the image can't be read), `modified` (nanoseconds since 1970; -1 if
-    nobody knows) and `digest` (see `files.digest_of`) are lists of what the rows have
-    that have no problem of their own, sorted by key; `table` are the columns of the
-    label table that aren't empty, and `problems` the other rows.
+    The file is a JSON object with one member a line:
+
+    - `digests`: those of the files that the config names, by field.
+    - `archive`: size, digest and time of the archive of the images, or empty.
+    - `key`, `size`, `modified`, `digest`: lists over the rows without a problem of their
+      own, sorted by key. `size` is in bytes, -1 if the image can't be read; `modified`
+      is in nanoseconds since 1970, -1 if unknown; `digest` is `files.digest_of`'s.
+    - `table`: the columns of the label table that aren't empty.
+    - `problems`: the other rows.
 
     Args:
       path: the file.
-      inspection: what there is.
-      digests: see `digests_of`.
+      inspection: what the rows and the images are.
+      digests: see `stale.digests_of`.
     """
     rows, usable = inspection.table.rows, inspection.rows
     of_files = [usable[name].tolist() for name in File._fields]
@@ -69,7 +66,7 @@ def write_sources(
     sizes, digests_of_images, modified = of_files
     members = {
         "digests": digests,
-        "archive": inspection.archive or (),
+        "archive": inspection.sources.archive or (),
         "key": rows["key"].tolist(),
         "size": sizes,
         "modified": modified,
@@ -81,7 +78,7 @@ def write_sources(
 
 
 def table_columns(rows: pd.DataFrame) -> dict[str, list[str]]:
-    """Returns what the rows of a label table say besides keys, unless it is empty."""
+    """Returns the columns of a label table that aren't empty, without the keys."""
     columns = {
         str(name): rows[name].tolist()
         for name in rows.columns
@@ -100,7 +97,7 @@ def table_columns(rows: pd.DataFrame) -> dict[str, list[str]]:
 
 
 def bad_rows(table: LabelTable) -> list[dict[str, str]]:
-    """Returns the rows of a label table that have a problem, in the order of them."""
+    """Returns the rows of a label table that have a problem, in their order."""
     return [
         {
             "key": one.key,
@@ -127,7 +124,7 @@ def read(path: epath.Path, names: Sequence[str]) -> dict[str, Any] | None:
 
     Args:
       path: the file.
-      names: those that are needed, the first ones or all.
+      names: the members to read, `AT_EACH_LOAD` or `ALL`.
 
     Returns:
       The members; None if there is no such file.
@@ -159,7 +156,7 @@ def read(path: epath.Path, names: Sequence[str]) -> dict[str, Any] | None:
 
 
 def replace(path: epath.Path, text: str) -> None:
-    """Writes a file anew, with the same permissions, at once."""
+    """Replaces a file in one step, and keeps its permissions."""
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
         temporary.write_text(text, encoding="utf-8")

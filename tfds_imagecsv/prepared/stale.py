@@ -1,11 +1,9 @@
-"""What a dataset was made of, and whether its sources are still that.
+"""Whether a prepared dataset still agrees with its config, its table and its images.
 
-The metadata of a dataset have the fields of its config. Beside the records is
-`sources.json`, which has the digests of the files that these name, and says what each
-row of the CSV was, and its image. It isn't the same after each build, as all else is:
-it has the times of images, and the CSV may have the same rows in another order. Where
-only sizes and times of images have to be compared, which is at each load, neither
-pandas nor anything else is imported that takes time.
+The metadata of a dataset keep the fields of its config; `sources.json` keeps the digests
+of its files, the rows of its table, and the size and time of each image. Each load
+compares them. As long as sizes and times agree, nothing slow, such as pandas, is
+imported.
 """
 
 from __future__ import annotations
@@ -19,12 +17,12 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import tensorflow_datasets as tfds
 import xxhash
 from etils import epath, epy
 
 from tfds_imagecsv import exceptions
 from tfds_imagecsv.config import PATH_FIELDS, ImageCsvConfig, is_url
+from tfds_imagecsv.dataset import metadata
 from tfds_imagecsv.prepared import sources_json
 from tfds_imagecsv.problems import UnusableImageError
 from tfds_imagecsv.storage import files
@@ -36,57 +34,31 @@ with epy.lazy_imports():
 if TYPE_CHECKING:
     from tfds_imagecsv.table.label_table import LabelTable
 
-# What the metadata call the fields of the config.
-METADATA_KEY = "config"
-
-# The fields of a config that change nothing in the result. Those that are paths don't
-# either: what is found there does.
-_WITHOUT_EFFECT = frozenset(
-    (
-        *(field.name for field in dataclasses.fields(tfds.core.BuilderConfig)),
-        *PATH_FIELDS,
-        *("workers", "checksums"),
-    )
-)
-
-# The fields of a config that say how the CSV is read, and no more: whether a dataset
-# would be another one with them is seen in the rows.
+# The fields that only say how the table is read: whether they matter shows in the rows.
 _ABOUT_THE_TABLE = frozenset(
     (
         *("filename_column", "label_column", "group_column", "split_column"),
-        "filename_suffix",
-        "filename_template",
+        *("filename_suffix", "filename_template"),
     )
 )
 
-# How many of each kind of change are shown: as many as of problems.
+# How many changes of each kind are shown: as many as of problems.
 _SHOWN = 10
 
 
-def fields_of(config: ImageCsvConfig) -> dict[str, Any]:
-    """Returns the fields of a config that change the result, as values of JSON."""
-    return _as_json(
-        {
-            field.name: getattr(config, field.name)
-            for field in dataclasses.fields(config)
-            if field.name not in _WITHOUT_EFFECT
-        }
-    )
+def digests_of(paths: Mapping[str, epath.Path]) -> dict[str, str]:
+    """Returns the digests of files, by the field of the config that names them.
 
-
-def digests_of(paths: Mapping[str, Any]) -> dict[str, str]:
-    """Returns the digests of the files that fields of a config name, by the field.
-
-    Those that can't be read have none; nor have the images, which `sources.json` has
-    one by one.
+    A file that can't be read has none. The images have none here: `sources.json` has
+    one for each.
 
     Args:
-      paths: the paths that the fields stand for; what else is in it has no effect.
+      paths: the paths, by field.
     """
     found = {}
     for field, path in paths.items():
-        if field in PATH_FIELDS and field != "image_dir":
-            # Of remote files, each library has errors of its own.
+        if field != "image_dir":
+            # Each library of remote files has its own errors.
             with contextlib.suppress(Exception):
                 found[field] = files.digest_of(path.read_bytes())
     return found
@@ -99,17 +71,17 @@ def raise_if_stale(
     data_path: epath.Path,
     manual_dir: epath.Path,
 ) -> None:
-    """Compares a dataset with its config, its CSV and its images.
+    """Compares a dataset with its config, its table and its images.
 
-    Sources that aren't there, or can't be read, aren't compared. Images are read only
-    if their time has changed, and their size has not. If that was all, their new times
-    are noted, where that is allowed. Remote images aren't looked at.
+    Sources that are gone or can't be read aren't compared; nor are remote images. An
+    image is read if its time has changed and its size hasn't. If its content is the
+    same, its new time is noted, unless the dataset is read-only.
 
     Args:
       config: what the user asks for.
-      kept: what `fields_of` has returned for the dataset; None if an earlier version
-        of this package has built it, and nothing can be compared.
-      data_path: where it is.
+      kept: the `metadata.config_fields` of the build; None for a dataset of an earlier
+        version of this package, which can't be compared.
+      data_path: the directory of the dataset.
       manual_dir: where relative paths are looked up.
 
     Raises:
@@ -131,12 +103,6 @@ def raise_if_stale(
         )
 
 
-def _as_json(values: dict[str, Any]) -> dict[str, Any]:
-    """Returns values as they come back from JSON."""
-    back: dict[str, Any] = json.loads(json.dumps(values, default=str))
-    return back
-
-
 def _changes(
     config: ImageCsvConfig,
     kept: Mapping[str, Any],
@@ -155,8 +121,8 @@ def _changes(
     ):
         rows = _changed_rows(config, paths, sources)
     for name, values in changed.items():
-        # They change nothing if the rows are the same; without the CSV, nobody knows.
-        # The order of columns of 0 and 1 is that of the classes.
+        # Same rows, same dataset; without the table, that can't be told. The order of
+        # columns of 0 and 1 is the order of the classes.
         is_order = name == "label_column" and config.label_delimiter is None
         is_order &= config.label_type == "multilabel"
         if rows or not has_csv or is_order or name not in _ABOUT_THE_TABLE:
@@ -165,7 +131,7 @@ def _changes(
         return
     for name in PATH_FIELDS:
         if name not in ("image_dir", "label_csv"):
-            # What is behind a URL has no path.
+            # A URL has no path here.
             path = paths.get(name, getattr(config, name))
             yield from _changed_file(name, path, was.get(name), now.get(name))
     yield from rows
@@ -179,12 +145,8 @@ def _changes(
 
 
 def _paths(config: ImageCsvConfig, manual_dir: epath.Path) -> dict[str, epath.Path]:
-    """Returns the paths that the fields of a config stand for, be they there or not.
-
-    What is behind a URL isn't looked at.
-    """
+    """Returns the paths that a config names, also those of missing files; no URLs."""
     values = {name: getattr(config, name) for name in PATH_FIELDS}
-    # An absolute or remote path stays as it is.
     return {
         name: manual_dir / epath.Path(value).expanduser()
         for name, value in values.items()
@@ -195,9 +157,9 @@ def _paths(config: ImageCsvConfig, manual_dir: epath.Path) -> dict[str, epath.Pa
 def _changed_fields(
     config: ImageCsvConfig, kept: Mapping[str, Any]
 ) -> dict[str, tuple[Any, Any]]:
-    """Returns what the fields were and are that have changed.
+    """Returns the old and the new value of each changed field.
 
-    A field that is newer than the dataset had its default.
+    A field that is newer than the dataset had its default value.
     """
     defaults = {
         field.name: field.default
@@ -205,9 +167,11 @@ def _changed_fields(
         else field.default_factory()
         for field in dataclasses.fields(config)
     }
-    then = {**_as_json(defaults), **kept}
-    pairs = {name: (then[name], now) for name, now in fields_of(config).items()}
-    # As JSON, in which 1 (an image) isn't 1.0 (all images).
+    then = {**metadata.as_json(defaults), **kept}
+    pairs = {
+        name: (then[name], now) for name, now in metadata.config_fields(config).items()
+    }
+    # As JSON: 1 (one image) differs from 1.0 (all images).
     return {
         name: (was, now)
         for name, (was, now) in pairs.items()
@@ -218,7 +182,7 @@ def _changed_fields(
 def _changed_file(
     name: str, path: object | None, was: str | None, now: str | None
 ) -> Iterator[str]:
-    """Yields what has changed in a file that a config may do without."""
+    """Yields what has changed about an optional file."""
     if path is None and was is not None:
         yield f"{name}: a file was given, none is"
     elif path is not None and was is None:
@@ -230,7 +194,7 @@ def _changed_file(
 def _changed_rows(
     config: ImageCsvConfig, paths: Mapping[str, epath.Path], sources: epath.Path
 ) -> list[str]:
-    """Returns the lines that say what has changed in the CSV."""
+    """Returns lines about the changes of the table."""
     label_csv, class_csv = paths["label_csv"], paths.get("class_csv")
     if class_csv is not None and not class_csv.exists():
         class_csv = None
@@ -238,7 +202,7 @@ def _changed_rows(
     members = sources_json.read(sources, sources_json.ALL)
     assert members is not None
     try:
-        table, _ = label_table.read_label_table(config, label_csv, class_csv)
+        table = label_table.read_label_table(config, label_csv, class_csv)
     except exceptions.SourceError as error:
         return [f"{place}: its content has changed, and can't be used: {error}"]
     columns = {
@@ -279,7 +243,7 @@ def _changed_rows(
 
 
 def _row_numbers(table: LabelTable) -> list[int]:
-    """Returns the numbers of the rows of a label table, those with a problem last."""
+    """Returns the row numbers of a label table, rows with a problem last."""
     return [*table.rows["row"].tolist(), *(one.row for one in table.problems)]
 
 
@@ -288,10 +252,10 @@ def _rows(
     bad_rows: Sequence[Mapping[str, str]],
     names: Sequence[str],
 ) -> list[tuple[str, ...]]:
-    """Returns the rows of a table as tuples, of which the last member is the problem.
+    """Returns the rows of a table as tuples, whose last member is the problem.
 
-    That a file is named twice isn't taken for one, since the order of the rows says
-    which of them has it, and changes nothing.
+    A file that is named twice doesn't count as one: which of its rows has the problem
+    depends on the order of the rows, which changes nothing.
     """
     length = len(columns["key"])
     values = [columns.get(name) or [""] * length for name in names]
@@ -308,7 +272,7 @@ def _rows(
 
 
 def _differences(names: Sequence[str], then: Sequence[str], now: Sequence[str]) -> str:
-    """Returns in what two rows differ."""
+    """Returns how two rows differ, in words."""
     shown = ["split" if name == "given" else name for name in (*names, "problem")]
     return ", ".join(
         f"{name} was {old!r}, is {new!r}"
@@ -320,7 +284,7 @@ def _differences(names: Sequence[str], then: Sequence[str], now: Sequence[str]) 
 def _changed_images(
     image_dir: epath.Path, members: Mapping[str, Any], sources: epath.Path
 ) -> list[str]:
-    """Returns the lines that say what has changed in the images."""
+    """Returns lines about the changes of the images."""
     changed, missing, unread, suspected = [], [], [], []
     rows = zip(*(members[name] for name in sources_json.STATUS), strict=True)
     with _stat_in(image_dir) as stat:
@@ -338,11 +302,11 @@ def _changed_images(
             elif status.st_mtime_ns != modified:
                 suspected.append(at)
     if len(missing) == len(members["key"]) - len(unread):
-        return []  # the directory was emptied, or what was mounted there isn't any more
-    finder = files.FileReader(image_dir)
+        return []  # the directory was emptied or unmounted
+    reader = files.FileReader(image_dir)
     if suspected:
-        changed += _changed_content(finder, sources, suspected)
-    readable = [key for key in unread if _can_be_read(finder, key)]
+        changed += _changed_content(reader, sources, suspected)
+    readable = [key for key in unread if _can_be_read(reader, key)]
     return _section(
         f"image_dir {image_dir}: of the images",
         (
@@ -360,7 +324,7 @@ def _changed_images(
 
 
 def _changed_archive(image_dir: epath.Path, then: files.File) -> list[str]:
-    """Returns the line that says that an archive of images has changed, if it has."""
+    """Returns a line if the archive of the images has changed."""
     found = (
         [image_dir] if image_dir.exists() else locate_lib.archives_instead(image_dir)
     )
@@ -376,7 +340,7 @@ def _changed_archive(image_dir: epath.Path, then: files.File) -> list[str]:
 
 @contextlib.contextmanager
 def _stat_in(folder: epath.Path) -> Iterator[Callable[[str], os.stat_result]]:
-    """Lets `os.stat` look up names in a folder, whose own path is looked up once."""
+    """Yields `os.stat` for names in a folder; the system looks the folder up once."""
     if os.stat not in os.supports_dir_fd:  # Windows
         yield lambda key: os.stat(f"{folder}/{key}")  # noqa: PTH116 - for speed
         return
@@ -388,11 +352,11 @@ def _stat_in(folder: epath.Path) -> Iterator[Callable[[str], os.stat_result]]:
 
 
 def _changed_content(
-    finder: files.FileReader, sources: epath.Path, suspected: Sequence[int]
+    reader: files.FileReader, sources: epath.Path, suspected: Sequence[int]
 ) -> list[str]:
-    """Reads images whose time has changed, and returns those that have changed.
+    """Reads images with a new time, and returns those with a new content.
 
-    The new times of the others are noted, so that they aren't read again.
+    It notes the new times of the others, so that the next load doesn't read them.
     """
     members = sources_json.read(sources, sources_json.ALL)
     assert members is not None
@@ -400,34 +364,34 @@ def _changed_content(
     for at in suspected:
         key = members["key"][at]
         try:
-            digest = files.digest_of(finder.read(key))
+            digest = files.digest_of(reader.read(key))
         except UnusableImageError:
             digest = ""
         if digest == members["digest"][at]:
-            members["modified"][at] = finder.modified
+            members["modified"][at] = reader.modified
         else:
             changed.append(key)
     if not files.is_remote(sources):
-        # The dataset may be another user's, or on a disk that can only be read.
+        # The dataset may be read-only.
         with contextlib.suppress(OSError):
             sources_json.replace(sources, sources_json.as_text(members))
     return changed
 
 
-def _can_be_read(finder: files.FileReader, key: str) -> bool:
+def _can_be_read(reader: files.FileReader, key: str) -> bool:
     try:
-        finder.read(key)
+        reader.read(key)
     except UnusableImageError:
         return False
     return True
 
 
 def _section(place: str, *kinds: tuple[str, str, Sequence[str]]) -> list[str]:
-    """Returns lines about some kinds of changes, unless there are none.
+    """Returns lines about some kinds of changes; none if nothing has changed.
 
     Args:
       place: what has changed.
-      *kinds: what is said of one, what is said of several, and a line for each.
+      *kinds: the words for one change, those for several, and a line for each change.
     """
     kinds = tuple(kind for kind in kinds if kind[2])
     if not kinds:

@@ -182,9 +182,9 @@ def make_summary(
     else:
         notes = (*about_unlisted_images(inspection.unlisted), *about_copies(copies))
     return Summary(
-        label_csv=str(inspection.label_csv),
-        image_dir=str(inspection.image_dir),
-        rows=inspection.total_rows,
+        label_csv=str(inspection.sources.label_csv),
+        image_dir=str(inspection.sources.image_dir),
+        rows=inspection.table.total_rows,
         usable_images=len(rows),
         problems=tuple(
             sorted(inspection.problems, key=lambda one: (one.kind.name, one.row))

@@ -1,28 +1,54 @@
-"""What the paths, URLs and archives of a config stand for."""
+"""Which files the paths, URLs and archives of a config stand for."""
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Callable, Collection
-from typing import Any
 
 from etils import epath
 
 from tfds_imagecsv import exceptions
 from tfds_imagecsv.config import PATH_FIELDS, ImageCsvConfig, is_url
-from tfds_imagecsv.sources import archives, downloads
+from tfds_imagecsv.sources import archives
+from tfds_imagecsv.sources.downloads import Downloads
 from tfds_imagecsv.storage import files, s3
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Sources:
+    """The files that a dataset is made of.
+
+    Attributes:
+      image_dir: the directory of the images.
+      label_csv: the table.
+      class_csv: the table of the classes, if the config has one.
+      pinned_splits: the manifest of an earlier build, if the config has one.
+      archive: the file that `image_dir` was extracted from; None if it wasn't.
+    """
+
+    image_dir: epath.Path
+    label_csv: epath.Path
+    class_csv: epath.Path | None = None
+    pinned_splits: epath.Path | None = None
+    archive: files.File | None = None
+
+    @property
+    def paths(self) -> dict[str, epath.Path]:
+        """The paths by the field of the config that names them."""
+        found = {field: getattr(self, field) for field in PATH_FIELDS}
+        return {field: path for field, path in found.items() if path is not None}
+
+
 def path_of(field: str, value: str) -> epath.Path:
-    """Returns the path that a field of a config has.
+    """Returns the path that a field of a config stands for.
 
     Args:
       field: the name of the field.
-      value: its value, which isn't a URL that has to be downloaded.
+      value: its value; no URL of a download.
 
     Raises:
-      SourceError: if it begins like a URL that nobody can read.
+      SourceError: if its scheme is unknown.
     """
     try:
         return epath.Path(value).expanduser()
@@ -38,42 +64,39 @@ def locate(
     config: ImageCsvConfig,
     *,
     manual_dir: Callable[[], epath.Path],
-    downloads: downloads.Downloads,
-) -> dict[str, Any]:
-    """Returns the paths that those fields of a config stand for that have one.
+    downloads: Downloads,
+) -> Sources:
+    """Returns the files that a config names.
 
-    URLs are downloaded, and an archive of images is extracted, once everything that is
-    on a file system is known to be there.
+    It downloads URLs and extracts archives once all local files are known to exist.
 
     Args:
       config: what the user says.
-      manual_dir: returns the directory that relative paths are looked up in; raises a
-        `SourceError` if there is none.
+      manual_dir: returns the directory of relative paths; raises a `SourceError` if
+        there is none.
       downloads: where downloads and extracted archives are kept.
 
-    Returns:
-      The path of each field, and `archive`: the `files.File` that the images were
-      extracted from, or None.
-
     Raises:
-      SourceError: if something isn't there; all that isn't is named.
-      StorageError: if there is no room for what is in an archive.
+      SourceError: if files are missing; it names all of them.
+      StorageError: if the files of an archive find no room.
     """
-    found: dict[str, Any] = {}
+    values = {
+        field: value
+        for field in PATH_FIELDS
+        if (value := getattr(config, field)) is not None
+    }
+    found: dict[str, epath.Path] = {}
     missing = []
-    for field in PATH_FIELDS:
-        value = getattr(config, field)
-        if value is None or is_url(value):
-            continue
-        try:
-            found[field] = _existing(field, value, manual_dir)
-        except exceptions.SourceError as error:
-            missing.append(str(error))
+    for field, value in values.items():
+        if not is_url(value):
+            try:
+                found[field] = _existing(field, value, manual_dir)
+            except exceptions.SourceError as error:
+                missing.append(str(error))
     if missing:
         raise exceptions.SourceError("\n".join(missing))
-    for field in PATH_FIELDS:
-        value = getattr(config, field)
-        if value is not None and is_url(value):
+    for field, value in values.items():
+        if is_url(value):
             checksum = (config.checksums or {}).get(value)
             where = f"{field} {value}"
             found[field] = downloads.file_of(value, checksum, where=where)
@@ -81,21 +104,18 @@ def locate(
     archive = None
     if not image_dir.is_dir():
         value = config.image_dir if is_url(config.image_dir) else image_dir
-        where = f"image_dir {value}"
         size, modified = files.status_of(image_dir)
-        found["image_dir"], digest = downloads.directory_of(image_dir, where=where)
+        found["image_dir"], digest = downloads.directory_of(
+            image_dir, where=f"image_dir {value}"
+        )
         archive = files.File(size, digest, modified)
-    return {**found, "archive": archive}
+    return Sources(**found, archive=archive)
 
 
 def _existing(
     field: str, value: str, manual_dir: Callable[[], epath.Path]
 ) -> epath.Path:
-    """Returns the path of a field, which is there.
-
-    Raises:
-      SourceError: if it isn't.
-    """
+    """Returns the path of a field; raises a `SourceError` if nothing is there."""
     path = path_of(field, value)
     if not path.is_absolute():
         try:
@@ -125,20 +145,19 @@ def _existing(
 
 
 def archives_instead(path: epath.Path) -> list[epath.Path]:
-    """Returns the archives beside which a directory is missing."""
+    """Returns the archives that bear the name of a missing directory."""
     named = (path.parent / f"{path.name}{suffix}" for suffix in archives.SUFFIXES)
     return [archive for archive in named if path.name and archive.exists()]
 
 
 def top_of_archive(extracted: epath.Path, keys: Collection[str]) -> epath.Path:
-    """Returns the directory in an archive that the keys are relative to.
+    """Returns the directory of an archive that keys are relative to.
 
-    That is its top, if an image or a folder that they name is there; else, if there is
-    nothing but one folder at the top, as in many archives, it is looked for in that
-    one, and so on.
+    That is the top, if a key's first folder or name is there. Many archives have a
+    single folder at the top: it is then looked for in that folder, and so on.
 
     Args:
-      extracted: the directory with the archive's files.
+      extracted: the directory of the archive's files.
       keys: those of the images.
     """
     named = {key.partition("/")[0] for key in keys}
@@ -155,14 +174,12 @@ def top_of_archive(extracted: epath.Path, keys: Collection[str]) -> epath.Path:
 def check_repeated_folders(
     image_dir: epath.Path, keys: Collection[str], *, label_csv: epath.Path
 ) -> None:
-    """Raises a `SourceError` if all keys begin with the name of their directory.
-
-    It isn't guessed what was meant, since the right one is easily said.
+    """Raises a `SourceError` if all keys repeat the name of their directory.
 
     Args:
       image_dir: the directory.
-      keys: those of the images, which are relative to it.
-      label_csv: the CSV.
+      keys: those of the images.
+      label_csv: the table that has them.
     """
     if not keys:
         return

@@ -14,7 +14,7 @@ from tfds_imagecsv.config import ImageCsvConfig
 from tfds_imagecsv.images.inspection import Inspection
 from tfds_imagecsv.options import ImageOptions
 from tfds_imagecsv.splits import assign
-from tfds_imagecsv.splits.select import select_rows
+from tfds_imagecsv.splits.select import Selection
 from tfds_imagecsv.splits.strata import find_strata
 from tfds_imagecsv.table import label_types
 
@@ -98,12 +98,15 @@ def _counts_of_classes(
     return {name: found[name] for name in names}
 
 
-def make_plan(config: ImageCsvConfig, inspection: Inspection) -> DatasetPlan:
-    """Chooses rows, and divides them into splits.
+def make_plan(
+    config: ImageCsvConfig, inspection: Inspection, selection: Selection
+) -> DatasetPlan:
+    """Divides rows into splits.
 
     Args:
       config: what the user asks for.
-      inspection: what there is.
+      inspection: the input.
+      selection: the rows of it that are left.
 
     Returns:
       The plan.
@@ -112,16 +115,15 @@ def make_plan(config: ImageCsvConfig, inspection: Inspection) -> DatasetPlan:
       InvalidRowsError: if some rows, or their images, can't be used.
       SplitError: if the rows can't be divided as the config says.
     """
-    selection = select_rows(config, inspection)
     problems.raise_if_any(
         selection.problems,
-        label_csv=str(inspection.label_csv),
-        image_dir=str(inspection.image_dir),
+        label_csv=str(inspection.sources.label_csv),
+        image_dir=str(inspection.sources.image_dir),
     )
     rows = selection.rows
     if rows.empty:
         raise exceptions.SplitError(
-            f"No image is left in {inspection.label_csv} without the dropped rows."
+            f"No image is left in {inspection.sources.label_csv} without the dropped rows."
         )
     strata = find_strata(config.label_type, rows, selection.class_names)
     split_plan = assign.plan_splits(
@@ -153,14 +155,14 @@ def make_plan(config: ImageCsvConfig, inspection: Inspection) -> DatasetPlan:
             for split in class_counts
         }
     return DatasetPlan(
-        image_dir=inspection.image_dir,
+        image_dir=inspection.sources.image_dir,
         rows=rows,
         options=config.image_options,
         rejected=selection.rejected,
         unlisted=inspection.unlisted,
         class_names=selection.class_names,
         label_type=config.label_type,
-        about_classes=inspection.about_classes,
+        about_classes=inspection.table.about_classes,
         extra_columns=inspection.table.extra_columns,
         class_counts=class_counts,
         split_sizes={split: sizes[split] for split in class_counts},

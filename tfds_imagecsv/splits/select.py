@@ -71,7 +71,7 @@ def select_rows(config: ImageCsvConfig, inspection: Inspection) -> Selection:
         copies = identical_images(rows)
         left_out = _joined(rejected)
         _check_rejected(len(left_out), config.max_rejected, inspection)
-        notes += _about_rejected_rows(left_out, inspection.total_rows)
+        notes += _about_rejected_rows(left_out, inspection.table.total_rows)
     else:
         found += inspection.problems
         copies = inspection.copies
@@ -87,7 +87,7 @@ def select_rows(config: ImageCsvConfig, inspection: Inspection) -> Selection:
         found += _too_rare(config, rows, rare)
     elif config.rare_classes == "drop":
         rows = _without_classes(config, rows, rare, rejected)
-    class_names = inspection.class_names
+    class_names = inspection.table.class_names
     if config.classes is None and config.class_csv is None and rejected:
         class_names = label_types.class_names(
             config.label_type, rows, inspection.table.class_columns
@@ -166,14 +166,14 @@ def _difference(label: str, other: Problem) -> str:
 
 def _check_rejected(rejected: int, max_rejected: float, inspection: Inspection) -> None:
     """Raises an `InvalidRowsError` if too many rows have to be left out."""
-    if rejected > exact_fraction(max_rejected) * inspection.total_rows:
+    if rejected > exact_fraction(max_rejected) * inspection.table.total_rows:
         report = problems.report(
             inspection.problems,
-            label_csv=str(inspection.label_csv),
-            image_dir=str(inspection.image_dir),
+            label_csv=str(inspection.sources.label_csv),
+            image_dir=str(inspection.sources.image_dir),
         )
         raise exceptions.InvalidRowsError(
-            f"{rejected:,} of {inspection.total_rows:,} rows would have to be left out,"
+            f"{rejected:,} of {inspection.table.total_rows:,} rows would have to be left out,"
             f" which is more than max_rejected={max_rejected}."
             f"{_about_contradictions(rejected, len(inspection.problems))} Correct them, or"
             f" raise max_rejected.\n\n{report}"

@@ -65,11 +65,19 @@ class LabelTable:
     class_columns: tuple[str, ...] | None
     extra_columns: Mapping[str, str]
     problems: tuple[Problem, ...]
+    about_classes: Mapping[str, Mapping[str, str]] = dataclasses.field(
+        default_factory=dict
+    )
+
+    @property
+    def total_rows(self) -> int:
+        """How many rows the table has, without blank ones and the header."""
+        return len(self.rows) + len(self.problems)
 
 
 def read_label_table(
     config: ImageCsvConfig, label_csv: epath.Path, class_csv: epath.Path | None
-) -> tuple[LabelTable, classes.ClassList]:
+) -> LabelTable:
     """Reads the CSV as a config says, and the classes that it gives.
 
     Args:
@@ -96,7 +104,7 @@ def read_label_table(
         filename_template=config.filename_template,
         classes=class_list.names or None,
     )
-    return table, class_list
+    return dataclasses.replace(table, about_classes=class_list.about)
 
 
 @garbage_collection.paused()

@@ -1,0 +1,70 @@
+"""What `info.metadata` says of a dataset."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import json
+from typing import TYPE_CHECKING, Any
+
+import tensorflow_datasets as tfds
+
+from tfds_imagecsv.config import PATH_FIELDS, ImageCsvConfig
+from tfds_imagecsv.images import listing
+
+if TYPE_CHECKING:
+    from tfds_imagecsv.splits.dataset_plan import DatasetPlan
+
+#: The key under which the metadata keep the config's fields.
+CONFIG_KEY = "config"
+
+# The fields that change nothing in the result. Paths don't either: their files do.
+_WITHOUT_EFFECT = frozenset(
+    (
+        *(field.name for field in dataclasses.fields(tfds.core.BuilderConfig)),
+        *PATH_FIELDS,
+        *("workers", "checksums"),
+    )
+)
+
+
+def metadata_of(config: ImageCsvConfig, plan: DatasetPlan) -> dict[str, Any]:
+    """Returns the metadata of a dataset, as values that JSON can hold."""
+    return {
+        "tfds_imagecsv_version": importlib.metadata.version("tfds-imagecsv"),
+        CONFIG_KEY: config_fields(config),
+        "val_size": config.val_size,
+        "test_size": config.test_size,
+        "folds": config.folds,
+        "seed": config.seed,
+        "label_type": plan.label_type,
+        "extra_columns": dict(plan.extra_columns),
+        "about_classes": plan.about_classes,
+        "class_counts": plan.class_counts,
+        "largest_class_deviation": plan.largest_class_deviation,
+        "largest_split_deviation": plan.largest_split_deviation,
+        "groups": plan.groups,
+        "duplicate_sets": plan.duplicate_sets,
+        "duplicate_images": plan.duplicate_images,
+        "rejected_rows": len(plan.rejected),
+        "images_without_row": len(plan.unlisted),
+        "conversions": listing.count_conversions(plan.rows),
+        "wrong_extensions": listing.count_other_extensions(plan.rows),
+    }
+
+
+def config_fields(config: ImageCsvConfig) -> dict[str, Any]:
+    """Returns the fields of a config that change the result, as values of JSON."""
+    return as_json(
+        {
+            field.name: getattr(config, field.name)
+            for field in dataclasses.fields(config)
+            if field.name not in _WITHOUT_EFFECT
+        }
+    )
+
+
+def as_json(values: dict[str, Any]) -> dict[str, Any]:
+    """Returns values as JSON gives them back."""
+    back: dict[str, Any] = json.loads(json.dumps(values, default=str))
+    return back

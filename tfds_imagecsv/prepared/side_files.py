@@ -1,0 +1,36 @@
+"""The files beside the records: manifest, rejected rows, sources."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from etils import epath
+
+from tfds_imagecsv.images.inspection import Inspection
+from tfds_imagecsv.prepared import sources_json
+from tfds_imagecsv.splits import select
+from tfds_imagecsv.splits.dataset_plan import DatasetPlan
+from tfds_imagecsv.table import manifest
+
+
+def write(
+    data_path: epath.Path,
+    plan: DatasetPlan,
+    inspection: Inspection,
+    source_digests: Mapping[str, str],
+) -> None:
+    """Writes them.
+
+    Args:
+      data_path: the directory of the dataset.
+      plan: which row is in which split, and which rows are left out.
+      inspection: what the rows and the images are.
+      source_digests: see `stale.digests_of`.
+    """
+    manifest.write_manifest(data_path / manifest.FILENAME, plan.rows)
+    if len(plan.rejected):
+        rejected = plan.rejected.to_csv(index=False, lineterminator="\n")
+        path = data_path / select.REJECTED_ROWS_FILENAME
+        path.write_text(rejected, encoding="utf-8")
+    path = data_path / sources_json.FILENAME
+    sources_json.write_sources(path, inspection, source_digests)
