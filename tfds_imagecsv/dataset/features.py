@@ -1,4 +1,4 @@
-"""The features of a dataset: their specification, and what records have for them."""
+"""The features of a dataset: their specification and their values."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def specification(
     """Returns the features of a dataset; classes have no names yet.
 
     Args:
-      options: what the images are to be.
+      options: how images are stored.
       label_type: one of `options.LABEL_TYPES`.
-      label_columns: how many columns have labels.
-      extra: the types of the extra columns, by name; default: there are none.
+      label_columns: the number of columns with labels.
+      extra: the types of the extra columns, by name; default: none.
     """
     features = {
         "image": tfds.features.Image(
@@ -61,7 +61,7 @@ def _of_dtype(dtype: str) -> tfds.features.FeatureConnector:
     if dtype == "string":
         return tfds.features.Text()
     if dtype == "float64":
-        # Numbers in records have 32 bits, so the bytes are kept.
+        # A record's floats have 32 bits.
         return tfds.features.Tensor(
             shape=(), dtype=np.float64, encoding=tfds.features.Encoding.BYTES
         )
@@ -71,7 +71,7 @@ def _of_dtype(dtype: str) -> tfds.features.FeatureConnector:
 def class_label(
     features: tfds.features.FeaturesDict,
 ) -> tfds.features.ClassLabel | None:
-    """Returns the feature that has the names of the classes, if there is one."""
+    """Returns the feature that has the class names, if there is one."""
     label = dict(features.items()).get("label")
     if isinstance(label, tfds.features.Sequence):
         label = label.feature
@@ -79,15 +79,11 @@ def class_label(
 
 
 def with_values(plan: DatasetPlan) -> pd.DataFrame:
-    """Returns the rows of a dataset with the values that their records have.
+    """Returns the rows of a plan with the values of their features.
 
-    Args:
-      plan: that of the dataset.
-
-    Returns:
-      Its rows, with a column for each feature that isn't of the image, as
-      `examples.FEATURE_PREFIX` says. Whole numbers are int, texts str, numbers float,
-      those of 64 bits bytes, and several numbers a tuple.
+    Each feature that isn't the image's gets a column, whose name begins with
+    `examples.FEATURE_PREFIX`. Its values are int, float, str, bytes for float64, or a
+    tuple of numbers.
     """
     import pandas as pd
 
@@ -98,7 +94,7 @@ def with_values(plan: DatasetPlan) -> pd.DataFrame:
         ids[""] = -1  # TFDS's id for no label
         values["label"] = [ids[label] for label in rows["label"]]
     elif label_type == "multilabel":
-        # In the order of their ids, as scikit-learn's MultiLabelBinarizer has them.
+        # Ascending, as scikit-learn's MultiLabelBinarizer has them.
         of_names = {
             names: tuple(sorted(ids[name] for name in names))
             for names in set(rows["target"])
@@ -113,7 +109,7 @@ def with_values(plan: DatasetPlan) -> pd.DataFrame:
         values[name] = list(column)
         if dtype == "float64":
             values[name] = [struct.pack("<d", number) for number in column]
-    # Objects, so that each stays what it is.
+    # Objects: pandas would convert them.
     return rows.assign(
         **{
             FEATURE_PREFIX + name: pd.Series(
@@ -128,7 +124,7 @@ def decoded(example: Mapping[str, Any], extra: Mapping[str, str]) -> dict[str, A
     """Returns an example as TFDS's features take it.
 
     Args:
-      example: what its record has.
+      example: the values of its record.
       extra: the types of the extra columns, by name.
     """
     packed = [name for name, dtype in extra.items() if dtype == "float64"]

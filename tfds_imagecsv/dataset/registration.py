@@ -1,4 +1,4 @@
-"""Datasets that are known by name, as `image_csv/NAME`, and where each is from."""
+"""The datasets that `image_csv/NAME` stands for, and who registered them."""
 
 from __future__ import annotations
 
@@ -23,11 +23,10 @@ from tfds_imagecsv.config import PATH_FIELDS, ImageCsvConfig
 with epy.lazy_imports():
     import tomllib
 
-# What TFDS calls the builder whose configs these are.
+# TFDS's name of `ImageCsv`.
 BUILDER_NAME = "image_csv"
 
-# The configs that `image_csv/NAME` stands for, first the built-in ones. It is the
-# `BUILDER_CONFIGS` of `ImageCsv`.
+# The `BUILDER_CONFIGS` of `ImageCsv`; the built-in one comes first.
 CONFIGS = [
     ImageCsvConfig(
         name="cifar10",
@@ -42,18 +41,18 @@ CONFIGS = [
     ),
 ]
 
-# The environment variable with the TOML files that are registered at import.
+# The environment variable that names the TOML files to register at import.
 TOML_VARIABLE = "TFDS_IMAGECSV_TOML"
 
-# The group of the entry points by which installed packages register theirs.
+# The group of entry points that installed packages use.
 ENTRY_POINTS = "tfds_imagecsv.datasets"
 
 _REMOTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
-# What separates paths, as in PATH; the colon of `gs://` doesn't.
+# The separator of paths, as in PATH, but not the colon of `gs://`.
 _BETWEEN_PATHS = re.compile(re.escape(os.pathsep) + "(?!//)")
 
-# What TOML takes as a table's name without quotes.
+# The names of TOML tables that need no quotes.
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -67,12 +66,12 @@ class _Registered:
 
 @dataclasses.dataclass(frozen=True)
 class _Registry:
-    """What is registered, in this process.
+    """What this process has registered.
 
     Attributes:
-      registered: by name, without what is built in.
-      postponed: entry points whose package was being imported.
-      failures: what could not be registered when this package was imported, and why.
+      registered: the configs by name, without the built-in ones.
+      postponed: entry points whose package was still being imported.
+      failures: what couldn't be registered at import, and why.
     """
 
     registered: dict[str, _Registered] = dataclasses.field(default_factory=dict)
@@ -86,20 +85,18 @@ _registry = _Registry()
 
 
 def register(*configs: ImageCsvConfig) -> None:
-    """Lets `image_csv/<name>` stand for each config, in this process.
+    """Registers configs, so that `image_csv/<name>` works in this process.
 
-    `tfds.load`, `tfds.builder` and `tfds build` then know the names, the latter if the
-    module that calls this is given as `--imports`. A config may be registered again as
-    long as it says the same. A relative path is one in TFDS's manual directory, as
-    always.
+    `tfds.load` and `tfds.builder` then know the names, and so does `tfds build` with
+    the calling module as `--imports`. The same config may be registered again. Relative
+    paths are looked up in TFDS's manual directory.
 
     Args:
-      *configs: of the datasets.
+      *configs: those of the datasets.
 
     Raises:
-      ConfigError: if something else than an `ImageCsvConfig` is given, or a name is
-        that of a built-in dataset, or of another config that is registered. Nothing is
-        registered then.
+      ConfigError: if given anything but an `ImageCsvConfig`, or if a name is taken by a
+        built-in dataset or another config. Nothing is registered then.
     """
     caller = sys._getframe(1)
     place = f"{caller.f_code.co_filename}, line {caller.f_lineno}"
@@ -107,26 +104,24 @@ def register(*configs: ImageCsvConfig) -> None:
 
 
 def register_toml(path: str | os.PathLike[str]) -> None:
-    """Registers the configs of a TOML file, which has a table for each dataset.
+    """Registers the configs of a TOML file.
 
-    The name of a table is the dataset's name, and its keys are the other fields of the
-    `ImageCsvConfig`:
+    Each table is a dataset: its name is the dataset's name, its keys are the other
+    fields of the `ImageCsvConfig`:
 
         [pets]
         image_dir = "images"
         label_csv = "labels.csv"
 
-    Relative paths are relative to the file's folder; absolute ones, those that begin
-    with `~` and remote ones stay as they are.
+    Relative paths are relative to the file's folder.
 
     Args:
-      path: the file: absolute, relative to the current folder, beginning with `~`, or
-        remote.
+      path: the file; absolute, relative to the current folder, with `~`, or remote.
 
     Raises:
       ConfigError: if the file can't be read, isn't TOML, or has no table; if a table is
-        not a config, or can't be registered (see `register`). All problems of the file
-        are named, and nothing of it is registered.
+        no config, or can't be registered (see `register`). The message names all
+        problems of the file. Nothing of it is registered then.
     """
     file = epath.Path(pathlib.Path.cwd()) / epath.Path(path).expanduser()
     tables = _read_toml(file)
@@ -142,10 +137,10 @@ def register_toml(path: str | os.PathLike[str]) -> None:
 
 
 def register_installed() -> None:
-    """Registers what the environment variable and the installed packages name.
+    """Registers what the environment variable and installed packages name.
 
-    What is wrong with that doesn't keep this package from being imported. It is a
-    warning, and is named again if a dataset can't be found.
+    A failure is a warning, so that this package can be imported. The message for an
+    unknown dataset repeats it.
     """
     for path in _BETWEEN_PATHS.split(os.environ.get(TOML_VARIABLE, "")):
         if path.strip():
@@ -158,14 +153,14 @@ def register_installed() -> None:
         started = entry_point.module.partition(".")[0] in sys.modules
         failure = _register_entry_point(entry_point)
         if failure is not None and started:
-            # It may be this package that imports us, and not have come any further.
+            # It may be importing us, and not be ready.
             _registry.postponed.append(entry_point)
         elif failure is not None:
             _fail(failure)
 
 
 def register_postponed() -> None:
-    """Registers what could not be registered while it was being imported."""
+    """Registers the entry points whose package wasn't ready."""
     while _registry.postponed:
         failure = _register_entry_point(_registry.postponed.pop(0))
         if failure is not None:
@@ -179,11 +174,12 @@ def named_config(
 
     Args:
       builder_cls: `ImageCsv`, or a class that is derived from it.
-      name: of the config, perhaps with a version, as in `pets:1.0.0`.
-      version: of the dataset, if there is none in the name; default: the class's.
+      name: the config's name, with or without a version (`pets:1.0.0`).
+      version: the dataset's version, if the name has none; default: the class's.
 
     Raises:
-      ConfigError: if there is none. It says which there are, and how to register one.
+      ConfigError: if there is none. The message lists the known ones, and says how to
+        register one.
     """
     register_postponed()
     name, _, own_version = name.partition(":")
@@ -198,11 +194,11 @@ def named_config(
 def accepted_config(
     builder_cls: type[tfds.core.DatasetBuilder], config: ImageCsvConfig
 ) -> ImageCsvConfig:
-    """Returns the config itself, or the one of its name that says the same.
+    """Returns a config, or the known one that equals it.
 
     Args:
       builder_cls: `ImageCsv`, or a class that is derived from it.
-      config: any.
+      config: the config.
 
     Raises:
       ConfigError: if another one has its name.
@@ -228,13 +224,13 @@ def accepted_config(
 def _register(
     entries: Iterable[tuple[str, ImageCsvConfig | exceptions.ConfigError]],
 ) -> None:
-    """Registers all configs, or none if something is wrong with one of them.
+    """Registers all configs, or none of them if one can't be registered.
 
     Args:
-      entries: the place of each config, and the config or what is wrong with it.
+      entries: the place of each config, and the config or its error.
 
     Raises:
-      ConfigError: about all that is wrong.
+      ConfigError: about all problems.
     """
     known = dict(_registry.registered)
     problems = []
@@ -248,16 +244,16 @@ def _register(
         raise exceptions.ConfigError("\n".join(problems))
     new = [known[name] for name in known if name not in _registry.registered]
     _registry.registered.update(known)
-    # In place: `tfds build image_csv` may be going through this list.
+    # In place: `tfds build image_csv` may be iterating over this list.
     CONFIGS.extend(one.config for one in new)
     tfds_private.forget_builder_configs()
 
 
 def _problem(known: Mapping[str, _Registered], config: object) -> str | None:
-    """Returns why a config can't be registered, if it can't."""
+    """Returns why a config can't be registered; None if it can."""
     if isinstance(config, exceptions.ConfigError):
         return str(config)
-    # Where configs are of several classes, TFDS can't make one for `--config`.
+    # TFDS's `--config` needs configs of one class.
     if type(config) is not ImageCsvConfig:
         return f"an ImageCsvConfig must be given, got {type(config).__name__}"
     full_name = f"{BUILDER_NAME}/{config.name}"
@@ -276,7 +272,7 @@ def _problem(known: Mapping[str, _Registered], config: object) -> str | None:
 
 
 def _differences(known: ImageCsvConfig, config: ImageCsvConfig) -> str:
-    """Returns what two configs don't have in common, a line for each field."""
+    """Returns the fields in which two configs differ, one a line."""
     if known is config:
         return ""
     lines = []
@@ -288,13 +284,13 @@ def _differences(known: ImageCsvConfig, config: ImageCsvConfig) -> str:
 
 
 def _shown(config: ImageCsvConfig, field: str) -> str:
-    """Returns a field's value as it looks: 1 image is not 1.0 of all."""
+    """Returns a field's value as text, in which 1 differs from 1.0."""
     value = getattr(config, field)
     return repr(str(value) if isinstance(value, tfds.core.Version) else value)
 
 
 def _unknown(builder_cls: type[tfds.core.DatasetBuilder], name: str) -> str:
-    """Returns the message that there is no dataset of a name."""
+    """Returns the message for an unknown name."""
     known = {config.name: "built in" for config in builder_cls.BUILDER_CONFIGS}
     lines = [f"There is no dataset {builder_cls.name}/{name}."]
     close = difflib.get_close_matches(name, known, n=1)
@@ -323,13 +319,9 @@ def _unknown(builder_cls: type[tfds.core.DatasetBuilder], name: str) -> str:
 
 
 def _read_toml(file: epath.Path) -> dict[str, Any]:
-    """Returns what a TOML file has.
-
-    Raises:
-      ConfigError: if it can't be read, or isn't TOML.
-    """
+    """Returns the content of a TOML file; raises a `ConfigError` if it can't."""
     try:
-        # Editors of Windows write a byte-order mark, which TOML doesn't know.
+        # Windows editors write a byte-order mark, which TOML forbids.
         return tomllib.loads(file.read_bytes().decode("utf-8-sig"))
     except OSError as error:
         raise exceptions.ConfigError(
@@ -345,14 +337,14 @@ def _read_toml(file: epath.Path) -> dict[str, Any]:
 
 
 def _header(name: str) -> str:
-    """Returns how a table begins."""
+    """Returns the header of a table."""
     return f"table [{name}]" if _BARE_KEY.fullmatch(name) else f'table ["{name}"]'
 
 
 def _config_of_table(
     name: str, table: object, folder: epath.Path
 ) -> ImageCsvConfig | exceptions.ConfigError:
-    """Returns the config that a table is, or why it isn't one."""
+    """Returns the config of a table, or the error that it has."""
     if not isinstance(table, dict):
         return exceptions.ConfigError(
             "must be a table with the fields of a config, got"
@@ -365,7 +357,7 @@ def _config_of_table(
     values = dict(table)
     for field in PATH_FIELDS:
         path = values.get(field)
-        # What is no path is refused by the config.
+        # The config refuses what is no path.
         if isinstance(path, str) and path.strip() and _is_relative(path):
             values[field] = os.fspath(folder / path)
     try:
@@ -383,7 +375,7 @@ def _is_relative(path: str) -> bool:
 
 
 def _register_entry_point(entry_point: importlib.metadata.EntryPoint) -> str | None:
-    """Registers what an entry point names, or returns why that can't be done."""
+    """Registers what an entry point names; returns the reason if that fails."""
     place = _place_of_entry_point(entry_point)
     try:
         configs = _configs_of(entry_point.load())
@@ -399,8 +391,8 @@ def _register_entry_point(entry_point: importlib.metadata.EntryPoint) -> str | N
 
 
 def _configs_of(named: Any) -> Sequence[Any]:
-    """Returns the configs that an entry point's object stands for."""
-    # To import a module was all, and so it was with a builder, which TFDS registers.
+    """Returns the configs that an entry point's object gives."""
+    # Importing a module or a builder has registered what it has.
     if isinstance(named, types.ModuleType) or (
         isinstance(named, type) and issubclass(named, tfds.core.DatasetBuilder)
     ):

@@ -1,4 +1,4 @@
-"""Whether a prepared dataset still agrees with its config, its table and its images.
+"""Whether a prepared dataset still agrees with its config, table and images.
 
 The metadata of a dataset keep the fields of its config; `sources.json` keeps the digests
 of its files, the rows of its table, and the size and time of each image. Each load

@@ -1,4 +1,4 @@
-"""What `tfds-imagecsv check` shows of a CSV and its images."""
+"""What `tfds-imagecsv check` shows of a table and its images."""
 
 from __future__ import annotations
 
@@ -25,34 +25,34 @@ _MAX_CLASSES = 40
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Summary:
-    """What there is, in numbers.
+    """The input in numbers.
 
-    The fields are the keys of `tfds-imagecsv check --json`, which also has `ok` (bool)
-    and `error` (str or None).
+    `tfds-imagecsv check --json` has the same fields, and besides `ok` (bool) and `error`
+    (str or None).
 
     Attributes:
-      label_csv: the CSV.
+      label_csv: the table.
       image_dir: the directory of the images.
-      rows: how many rows the CSV has.
-      usable_images: how many of them have an image that can be used.
-      problems: what is wrong, sorted by kind and row.
-      formats: how many of the usable images have each format.
-      modes: how many have each of Pillow's modes.
-      sizes: the `min`, `median` and `max` of `height` and `width` (pixels, as stored),
+      rows: the number of rows.
+      usable_images: the number of rows with a usable image.
+      problems: the problems, sorted by kind and row.
+      formats: the number of usable images by format.
+      modes: the same by Pillow's mode.
+      sizes: the `min`, `median` and `max` of `height` and `width` (pixels, as stored)
         and of `size` (bytes of the file).
-      conversions: how many images are converted for each reason.
-      byte_for_byte: how many images are stored as they are.
-      wrong_extensions: how many names end as if the image had another format.
-      classes: how many images each class has, of which an image may have several.
+      conversions: the number of converted images by reason.
+      byte_for_byte: the number of images that are stored as they are.
+      wrong_extensions: the number of images with another format's extension.
+      classes: the number of images by class; an image may have several classes.
       extra_columns: the types of the extra columns, by name.
-      splits: how many images each split has of each class; None if there is no plan.
-      split_sizes: how many images each split has; None if there is no plan.
-      largest_class_deviation: see `assign.SplitPlan`; None if there is no plan.
+      splits: the number of images by split and class; None without a plan.
+      split_sizes: the number of images by split; None without a plan.
+      largest_class_deviation: see `assign.SplitPlan`; None without a plan.
       largest_split_deviation: likewise.
       duplicates: the names of identical images, a list for each set.
       images_without_row: the images that no row names.
-      rejected_rows: the rows that are left out, with their reasons.
-      notes: what doesn't stop a build, but should be known.
+      rejected_rows: the rows that are left out, with reasons.
+      notes: what doesn't stop a build, but matters.
     """
 
     label_csv: str
@@ -78,7 +78,7 @@ class Summary:
     notes: tuple[str, ...]
 
     def as_json(self) -> dict[str, Any]:
-        """Returns the fields as values that JSON can hold."""
+        """Returns the fields as values of JSON."""
         values = {
             field.name: getattr(self, field.name) for field in dataclasses.fields(self)
         }
@@ -95,10 +95,10 @@ class Summary:
         return values
 
     def print(self, console: rich.console.Console | None = None) -> None:
-        """Prints tables of all but the problems.
+        """Prints all but the problems.
 
         Args:
-          console: where to; default: the standard output.
+          console: where it prints; default: standard output.
         """
         console = console or rich.console.Console(highlight=False)
         console.print(
@@ -150,7 +150,7 @@ class Summary:
     def _classes_table(self) -> rich.table.Table:
         splits = self.splits or {}
         table = _table("Classes", *splits, "total")
-        # Quantiles have counts in splits alone.
+        # Quantiles are counted in splits only.
         classes = self.classes or _totals(splits)
         for name, count in list(classes.items())[:_MAX_CLASSES]:
             counts = [f"{split.get(name, 0):,}" for split in splits.values()]
@@ -168,12 +168,12 @@ class Summary:
 def make_summary(
     inspection: Inspection, plan: DatasetPlan | None, *, label_type: str = "class"
 ) -> Summary:
-    """Returns what there is, in numbers.
+    """Returns the numbers of an input.
 
     Args:
-      inspection: what there is.
-      plan: what becomes of it, or None if a build would fail.
-      label_type: what the labels are, one of `options.LABEL_TYPES`.
+      inspection: the input.
+      plan: the plan of its dataset; None if a build would fail.
+      label_type: one of `options.LABEL_TYPES`.
     """
     rows = inspection.rows
     copies = inspection.copies
@@ -216,7 +216,7 @@ def make_summary(
 
 
 def _table(title: str, *numbers: str) -> rich.table.Table:
-    """Returns a table with a column for names and some for numbers."""
+    """Returns a table with one column of names, the rest of numbers."""
     table = rich.table.Table(title, box=rich.box.SIMPLE_HEAD, pad_edge=False)
     for name in numbers:
         table.add_column(name, justify="right")
@@ -224,7 +224,7 @@ def _table(title: str, *numbers: str) -> rich.table.Table:
 
 
 def _totals(counts: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
-    """Returns the sums of counts over the splits."""
+    """Returns the sum over the splits."""
     totals: collections.Counter[str] = collections.Counter()
     for of_split in counts.values():
         totals.update(of_split)
@@ -232,7 +232,7 @@ def _totals(counts: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
 
 
 def _counts(column: pd.Series[Any]) -> dict[str, int]:
-    """Returns how often each value occurs, sorted by value."""
+    """Returns the number of each value, sorted by value."""
     found = collections.Counter(column)
     return {str(name): found[name] for name in sorted(found)}
 
