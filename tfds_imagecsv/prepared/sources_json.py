@@ -46,8 +46,8 @@ def write_sources(
     - `digests`: those of the files that the config names, by field.
     - `archive`: size, digest and time of the archive of the images, or empty.
     - `key`, `size`, `modified`, `digest`: lists over the rows that have no problem of
-      their own, sorted by key. `size` is in bytes, -1 if the image can't be read; `modified`
-      is in nanoseconds since 1970, -1 if unknown; `digest` is `files.digest_of`'s.
+      their own, sorted by key. `size` is in bytes, -1 if the image can't be read;
+      `modified` in nanoseconds since 1970, -1 if unknown; see also `files.digest_of`.
     - `table`: the columns of the label table that aren't empty.
     - `problems`: the other rows.
 

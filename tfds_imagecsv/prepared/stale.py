@@ -1,9 +1,8 @@
-"""Whether a prepared dataset still agrees with its config, table and images.
+"""Whether a prepared dataset agrees with its config, table and images.
 
-The metadata of a dataset keep the fields of its config; `sources.json` keeps the digests
-of its files, the rows of its table, and the size and time of each image. Each load
-compares them. As long as sizes and times agree, nothing slow, such as pandas, is
-imported.
+The metadata of a dataset keep the fields of its config; `sources.json` keeps the
+digests of its files, the rows of its table, and the size and time of each image. Each
+load compares them. While sizes and times agree, it imports nothing slow such as pandas.
 """
 
 from __future__ import annotations

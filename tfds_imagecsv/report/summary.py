@@ -27,7 +27,7 @@ _MAX_CLASSES = 40
 class Summary:
     """The input in numbers.
 
-    `tfds-imagecsv check --json` has the same fields, and besides `ok` (bool) and `error`
+    `tfds-imagecsv check --json` has the same fields, and `ok` (bool) and `error`
     (str or None).
 
     Attributes:
