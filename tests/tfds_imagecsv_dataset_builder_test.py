@@ -18,6 +18,7 @@ from PIL import Image
 from tensorflow_datasets.core import hashing
 
 import tfds_imagecsv
+from tfds_imagecsv.dataset import metadata
 from tfds_imagecsv.prepared import stale
 from tfds_imagecsv.storage import files
 
@@ -375,7 +376,7 @@ def test_metadata_are_restored(make_dataset, make_builder):
     found = make_builder(config).info
     assert found.metadata == made.metadata
     counts = found.metadata.pop("class_counts")
-    assert found.metadata.pop("config") == stale.fields_of(config)
+    assert found.metadata.pop("config") == metadata.config_fields(config)
     assert found.metadata == {
         "tfds_imagecsv_version": importlib.metadata.version("tfds-imagecsv"),
         "val_size": 0.25,

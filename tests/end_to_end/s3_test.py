@@ -469,8 +469,8 @@ def test_without_s3fs(settings, tmp_path):
     (tmp_path / "images").mkdir()
     code = (
         'import sys; sys.modules["s3fs"] = None; '
-        "from tfds_imagecsv import command_line; "
-        'sys.exit(command_line.main(["check", "images", "s3://bucket/labels.csv"]))'
+        "from tfds_imagecsv import cli; "
+        'sys.exit(cli.main(["check", "images", "s3://bucket/labels.csv"]))'
     )
     done = run(sys.executable, "-c", code, cwd=tmp_path, env={})
     assert done.returncode == 1

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from samples import encoded, exif, noise
 
+from tfds_imagecsv.images import convert as conversion
 from tfds_imagecsv.images import formats, geometry, stored_form
 from tfds_imagecsv.options import ImageOptions
 from tfds_imagecsv.problems import Kind, UnusableImageError
@@ -57,7 +58,7 @@ def convert(content, **options):
     """Returns the bytes that a picture is converted to."""
     facts, options = look_at(content), ImageOptions(**options)
     stored_form.check(facts, options)
-    return convert.convert(content, facts, options)
+    return conversion.convert(content, facts, options)
 
 
 def read(content, **options):
@@ -472,7 +473,7 @@ def test_a_jpeg_that_is_made_longer_than_one_can_be(quality):
     """It becomes a PNG."""
     longer = convert(encoded(PHOTO, "JPEG"), resize=(1, 65_501), quality=quality)
     assert decoded(longer).shape == (1, 65_501, 3)
-    assert convert.stored_format(longer) == "PNG"
+    assert conversion.stored_format(longer) == "PNG"
 
 
 # Encoding
@@ -486,7 +487,7 @@ def test_encoding():
     jpeg = encoded(PHOTO, "JPEG", exif=exif(3))
     webp = encoded(PHOTO, "WEBP")
     formats = {
-        (encoding, content): convert.stored_format(convert(content, encoding=encoding))
+        (encoding, content): conversion.stored_format(convert(content, encoding=encoding))
         for encoding in (None, "jpeg", "png")
         for content in (jpeg, webp)
     }
@@ -505,9 +506,9 @@ def test_quality():
     jpeg = encoded(NOISE, "JPEG", exif=exif(3))
     sizes = [len(convert(jpeg, quality=quality)) for quality in (1, 30, 60, 100)]
     assert sizes == sorted(set(sizes))
-    assert convert.stored_format(convert(jpeg, quality=1)) == "JPEG"
+    assert conversion.stored_format(convert(jpeg, quality=1)) == "JPEG"
     png = encoded(NOISE, exif=exif(3))
-    assert convert.stored_format(convert(png, quality=1)) == "PNG"
+    assert conversion.stored_format(convert(png, quality=1)) == "PNG"
     low = convert(png, encoding="jpeg", quality=1)
     assert len(low) < len(convert(png, encoding="jpeg"))
 
@@ -522,7 +523,7 @@ def test_a_jpeg_that_would_lose_too_much_becomes_a_png():
     with Image.open(again) as image:
         assert np.abs(np.asarray(image).astype(int) - upright).mean() > 1
     stored = convert(content)
-    assert convert.stored_format(stored) == "PNG"
+    assert conversion.stored_format(stored) == "PNG"
     assert np.array_equal(decoded(stored), upright)
 
 
@@ -562,7 +563,7 @@ def test_a_damaged_picture_is_refused_when_it_is_converted():
     content = encoded(NOISE, "JPEG", exif=exif(6))[:5000]
     facts = formats.read_facts(content, max_pixels=100_000, decode=False)
     with pytest.raises(UnusableImageError) as caught:
-        convert.convert(content, facts, ImageOptions())
+        conversion.convert(content, facts, ImageOptions())
     assert caught.value.kind is Kind.UNREADABLE
     assert caught.value.detail.startswith(": ")
 
@@ -679,7 +680,7 @@ def test_16_bits_take_little_memory(options, orientation):
     del x, y
     tracemalloc.start()
     try:
-        convert.convert(content, facts, ImageOptions(dtype="uint16", **options))
+        conversion.convert(content, facts, ImageOptions(dtype="uint16", **options))
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -690,7 +691,7 @@ def test_16_bits_take_little_memory(options, orientation):
 
 def test_8_bits_need_no_numpy():
     """Workers import the module, and start sooner without."""
-    package = str(pathlib.Path(convert.__file__).parents[1])
+    package = str(pathlib.Path(conversion.__file__).parents[1])
     code = f"""
         import sys
         import types
@@ -886,10 +887,10 @@ def test_the_plan_agrees_with_what_is_made(data):
     facts = look_at(content)
     stored = stored_form.stored_as(facts, options)
     if stored.conversion:
-        content = convert.convert(content, facts, options)
+        content = conversion.convert(content, facts, options)
     shape = (stored.stored_height, stored.stored_width, channels)
     assert decoded(content, channels, dtype).shape == shape
     if encoding:
-        assert convert.stored_format(content) == encoding.upper()
+        assert conversion.stored_format(content) == encoding.upper()
     again = stored_form.stored_as(look_at(content), options)
     assert again == (*shape[:2], "")

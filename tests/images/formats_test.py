@@ -534,7 +534,7 @@ def test_rows_of_a_png(height, width, kind, interlace, step, seed):
     draw = random.Random(seed)
     wrong = bytearray(rows)
     wrong[draw.choice(filters)] = draw.randrange(5, 256)
-    with mock.patch.object(png, "_INFLATED", step):
+    with mock.patch("tfds_imagecsv.images.png._INFLATED", step):
         for data, is_sound in (
             (rows, True),
             (rows + b"more", True),

@@ -73,7 +73,7 @@ def test_facts_from_the_headers(image_dir):
     (image_dir / "f.jpg").write_bytes(encoded("JPEG", progressive=True))
     table = inspect(image_dir, "a.png", "b.JPG", "c.bmp", "d", "e.png", "f.jpg")
     assert table.problems == ()
-    files = ("a.png", "b.JPG", "c.bmp", "d", "e.png", "f.jpg")
+    names = ("a.png", "b.JPG", "c.bmp", "d", "e.png", "f.jpg")
     found = table.rows.to_dict("list")
     assert list(found) == ["row", "key", "label", *image_table.COLUMNS]
     expected = {
@@ -83,13 +83,13 @@ def test_facts_from_the_headers(image_dir):
         "format": ["PNG", "JPEG", "BMP", "PNG", "JPEG", "JPEG"],
         "height": [5, 1000, 2, 5, 5, 5],
         "width": [7, 3, 1, 7, 7, 7],
-        "digest": [files.digest_of((image_dir / file).read_bytes()) for file in files],
+        "digest": [files.digest_of((image_dir / name).read_bytes()) for name in names],
         "channels": [3, 3, 3, 1, 1, 3],
         "depth": [8] * 6,
         "orientation": [1] * 6,
         "frames": [1] * 6,
-        "size": [(image_dir / file).stat().st_size for file in files],
-        "modified": [(image_dir / file).stat().st_mtime_ns for file in files],
+        "size": [(image_dir / name).stat().st_size for name in names],
+        "modified": [(image_dir / name).stat().st_mtime_ns for name in names],
         "stored_height": [5, 1000, 2, 5, 5, 5],
         "stored_width": [7, 3, 1, 7, 7, 7],
         "conversion": [""] * 6,

@@ -156,12 +156,12 @@ def test_an_archive_is_extracted_once(tmp_path, locate, list_tree):
     assert locate(image_dir="images.zip") == first
     assert list_tree(tmp_path / "downloads") == before
     archive = tmp_path / "images.zip"
-    assert first["archive"] == files.File(
+    assert first.archive == files.File(
         size=archive.stat().st_size,
         digest=files.digest_of(archive.read_bytes()),
         modified=archive.stat().st_mtime_ns,
     )
-    assert files_below(first["image_dir"]) == {"a.png": b"a"}
+    assert files_below(first.image_dir) == {"a.png": b"a"}
 
 
 @pytest.mark.parametrize("suffix", [".zip", ".tar", ".7z"])
@@ -172,7 +172,7 @@ def test_a_changed_archive_is_extracted_again(tmp_path, locate, suffix):
     for content in (b"one", b"two"):
         pack(archive, {"a.png": content})
         os.utime(archive, (1e9, 1e9))
-        contents.append(files_below(locate(image_dir=archive.name)["image_dir"]))
+        contents.append(files_below(locate(image_dir=archive.name).image_dir))
     assert contents == [{"a.png": b"one"}, {"a.png": b"two"}]
 
 
@@ -182,17 +182,17 @@ def test_archives_of_one_name_in_two_directories(tmp_path, locate):
     for folder in ("one", "two"):
         (tmp_path / folder).mkdir()
         pack(tmp_path / folder / "images.zip", {"a.png": folder.encode()})
-        found.append(locate(image_dir=f"{folder}/images")["image_dir"])
+        found.append(locate(image_dir=f"{folder}/images").image_dir)
     assert [files_below(path)["a.png"] for path in found] == [b"one", b"two"]
 
 
 def test_an_archive_that_is_to_be_extracted_anew(tmp_path, locate, downloads):
     """What somebody has done to the extracted files is undone."""
     pack(tmp_path / "images.zip", {"a.png": b"a"})
-    image_dir = locate(image_dir="images.zip")["image_dir"]
+    image_dir = locate(image_dir="images.zip").image_dir
     (image_dir / "a.png").unlink()
     downloads.anew = True
-    assert locate(image_dir="images.zip")["image_dir"] == image_dir
+    assert locate(image_dir="images.zip").image_dir == image_dir
     assert files_below(image_dir) == {"a.png": b"a"}
 
 
@@ -230,7 +230,7 @@ def test_a_killed_extraction_is_not_taken_for_a_complete_one(
     assert done.returncode == -signal.SIGKILL
     (left,) = extract_dir.glob("incomplete.*")
     assert len(files_below(left)) == 2
-    image_dir = locate(image_dir=archive.name)["image_dir"]
+    image_dir = locate(image_dir=archive.name).image_dir
     assert files_below(image_dir) == files
     assert list(extract_dir.iterdir()) == [image_dir]
 
@@ -249,8 +249,8 @@ def test_archives_that_reach_outside(tmp_path, locate):
         inside = tarfile.TarInfo("inside.png")
         inside.type, inside.linkname = tarfile.SYMTYPE, "a.png"
         archive.addfile(inside)
-    assert files_below(locate(image_dir="zipped")["image_dir"]) == {"a.png": b"x"}
-    found = locate(image_dir="tarred")["image_dir"]
+    assert files_below(locate(image_dir="zipped").image_dir) == {"a.png": b"x"}
+    found = locate(image_dir="tarred").image_dir
     assert files_below(found) == {"a.png": b"", "inside.png": b""}
     assert not any(os.path.islink(path) for path in found.iterdir())  # noqa: PTH114
     assert not list(tmp_path.rglob("evil.png"))
@@ -374,7 +374,7 @@ def test_an_old_tar_is_known_by_its_name(tmp_path, locate):
     content[148:156] = b" " * 8
     content[148:155] = b"%06o\0" % sum(content[:512])
     (tmp_path / "images.tar").write_bytes(content)
-    image_dir = locate(image_dir="images.tar")["image_dir"]
+    image_dir = locate(image_dir="images.tar").image_dir
     assert files_below(image_dir) == {"a.png": b"a"}
 
 
@@ -393,8 +393,8 @@ def test_a_directory_goes_before_an_archive(tmp_path, locate):
     (tmp_path / "images").mkdir()
     pack(tmp_path / "images.zip", {"a.png": b"a"})
     found = locate()
-    assert found["image_dir"] == tmp_path / "images"
-    assert found["archive"] is None
+    assert found.image_dir == tmp_path / "images"
+    assert found.archive is None
     assert not (tmp_path / "downloads").exists()
 
 
@@ -413,7 +413,7 @@ import resource, signal, sys
 from tfds_imagecsv import cli
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))
-sys.exit(command_line.main(sys.argv[1:]))
+sys.exit(cli.main(sys.argv[1:]))
 """
 
 

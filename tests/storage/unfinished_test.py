@@ -19,7 +19,7 @@ from etils import epath
 
 from tfds_imagecsv.storage import unfinished
 
-SERVER = pathlib.Path(__file__).parent / "scripts" / "build_server.py"
+SERVER = pathlib.Path(__file__).parents[1] / "scripts" / "build_server.py"
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import collections
 import concurrent.futures
 import contextlib
 import importlib
+import pathlib
 import pickle
 import subprocess
 import sys
@@ -32,6 +33,8 @@ _TRIAL = 0.02
 # Items that are handed out or waiting to be taken over by the caller, for each
 # process: enough that none waits, few enough that memory stays small.
 _WINDOW = 4
+
+_PACKAGE = str(pathlib.Path(__file__).parents[1])
 
 # What a worker process runs. It imports our modules, but not the package itself,
 # which imports TFDS and registers with it: 0.5 s and 50 MB that workers don't need.
@@ -229,8 +232,6 @@ class _WorkerProcess:
     """Another process that works."""
 
     def __init__(self) -> None:
-        import tfds_imagecsv
-
         self._process = subprocess.Popen(
             # Without the current folder, where a module may be named as one of ours.
             [sys.executable, "-P", "-c", _PROGRAM],
@@ -240,7 +241,7 @@ class _WorkerProcess:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._questions, self._answers = self._process.stdin, self._process.stdout
-        pickle.dump((sys.path, list(tfds_imagecsv.__path__)), self._questions)
+        pickle.dump((sys.path, [_PACKAGE]), self._questions)
         self._questions.flush()
 
     def wait_until_ready(self) -> None:
