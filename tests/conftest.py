@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import pathlib
 import socket
 
 import hypothesis
@@ -15,7 +16,25 @@ import tfds_imagecsv
 hypothesis.settings.register_profile("any_machine", deadline=None)
 hypothesis.settings.load_profile("any_machine")
 
-# Minutes long: the README's commands, one after the other.
+TESTS = pathlib.Path(__file__).parent
+
+# What `pytest -m "not slow"` leaves out: commands in new processes, clusters, servers,
+# the README's commands, and the laws that take many datasets or plans to show.
+SLOW = (
+    "end_to_end",
+    "engines/engines_test.py",
+    "laws/conversions_matrix_test.py",
+    "laws/damage_test.py",
+    "laws/oracle_test.py",
+    "make_dummy_data_test.py",
+    "reading",
+    "readme_test.py",
+    "splits/balance_test.py",
+    "storage/unfinished_test.py",
+    "tfds_imagecsv_dataset_builder_test.py",
+)
+
+# The longest tests: the commands of a page, one after the other.
 LONGEST = "test_the_commands_and_the_code_run"
 
 # By number: a name is looked up at another machine.
@@ -23,8 +42,12 @@ LOOPBACK = ("127.0.0.1", "::1")
 
 
 def pytest_collection_modifyitems(items):
-    """Runs the longest test first, so that it doesn't keep one core busy at the end."""
-    items.sort(key=lambda item: item.name != LONGEST)
+    """Marks the slow tests, and runs the longest first, so that no core idles."""
+    slow = [TESTS / path for path in SLOW]
+    for item in items:
+        if any(item.path.is_relative_to(path) for path in slow):
+            item.add_marker("slow")
+    items.sort(key=lambda item: getattr(item, "originalname", None) != LONGEST)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -1,4 +1,4 @@
-"""The README's blocks of code, for the tests that run them."""
+"""The code in the README and its pages, for the tests that run it."""
 
 import dataclasses
 import importlib.util
@@ -9,14 +9,21 @@ import pytest
 
 REPOSITORY = pathlib.Path(__file__).parents[1]
 
-# What some of the README's code imports, by the package's extra that installs it. It is
+README = REPOSITORY / "README.md"
+
+DOCS = REPOSITORY / "tfds_imagecsv" / "docs"
+
+# What a user reads; each page can be read, and run, without the others.
+PAGES = [README, *sorted(DOCS.glob("*.md"))]
+
+# What some of the code imports, by the package's extra that installs it. It is
 # large, so the tests that need it are left out where it isn't.
 PACKAGES_BY_EXTRA = {"torch": ["torch"], "jax": ["grain", "jax"]}
 
 
 @dataclasses.dataclass(frozen=True)
 class Block:
-    """A block of the README.
+    """A block of code.
 
     Attributes:
       language: "sh" or "python".
@@ -35,10 +42,9 @@ class Block:
         return None
 
 
-def read_blocks() -> list[Block]:
+def read_blocks(page: pathlib.Path) -> list[Block]:
     """Returns all blocks of the languages that can be run, in their order."""
-    text = (REPOSITORY / "README.md").read_text()
-    found = re.findall(r"^```(sh|python)\n(.*?)^```", text, re.M | re.S)
+    found = re.findall(r"^```(sh|python)\n(.*?)^```", page.read_text(), re.M | re.S)
     return [Block(language, code) for language, code in found]
 
 
@@ -46,7 +52,8 @@ def find_code(words: str) -> str:
     """Returns the one block of Python code that has the words in it."""
     (code,) = [
         block.code
-        for block in read_blocks()
+        for page in PAGES
+        for block in read_blocks(page)
         if block.language == "python" and words in block.code
     ]
     return code

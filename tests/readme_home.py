@@ -1,14 +1,18 @@
-"""The files that the README speaks of, in a home directory."""
+"""The files that the README and its pages speak of, in a home directory."""
 
 import re
 
 import readme
 from PIL import Image
 
-README = readme.REPOSITORY / "README.md"
-
 # Blocks that say which file they are.
-FILES = re.findall(r"^```\w+ ~/(\S+)\n(.*?)^```", README.read_text(), re.M | re.S)
+FILES = [
+    found
+    for page in readme.PAGES
+    for found in re.findall(
+        r"^```\w+ ~/(\S+)\n(.*?)^```", page.read_text(), re.M | re.S
+    )
+]
 
 
 def make_home(home):

@@ -1,4 +1,4 @@
-"""The README's commands and code, run as they stand."""
+"""The commands and the code of the README and its pages, run as they stand."""
 
 import dataclasses
 import os
@@ -17,27 +17,25 @@ import tfds_imagecsv
 from tfds_imagecsv.splits import assign
 
 REPOSITORY = readme.REPOSITORY
-BLOCKS = readme.read_blocks()
+BLOCKS = {page.name: readme.read_blocks(page) for page in readme.PAGES}
+
+# What most pages read.
+BUILD_PETS = "tfds-imagecsv build ~/pets/images ~/pets/labels.csv --name=pets\n"
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    """Makes a home directory that has the README's files."""
-    home = tmp_path_factory.mktemp("home")
+@pytest.fixture
+def home(tmp_path):
+    """Makes a home directory that has the pages' files."""
+    home = tmp_path / "home"
     readme_home.make_home(home)
     return home
 
 
-def test_the_readme_has_commands():
-    """Else the test below would run nothing."""
-    assert len(BLOCKS) >= 6
+@pytest.fixture
+def run(home, tmp_path):
+    """Returns a function that runs a block in the checkout, and returns its output."""
 
-
-def test_the_commands_and_the_code_run(home, tmp_path):
-    """In the order of the README; those that install are run by CI."""
-    for block in BLOCKS:
-        if block.code.startswith("pip install") or block.extra:
-            continue
+    def run(block):
         script = tmp_path / "block"
         script.write_text(block.code)
         program = {"sh": ["bash", "-e"], "python": [sys.executable]}[block.language]
@@ -57,11 +55,87 @@ def test_the_commands_and_the_code_run(home, tmp_path):
             },
         )
         assert done.returncode == 0, f"{block.code}\n{done.stderr}"
+        return done.stdout
+
+    return run
+
+
+def test_the_readme_builds_the_dataset_of_the_pages():
+    """Else the pages would begin with something a reader hasn't done."""
+    assert BUILD_PETS in [block.code for block in BLOCKS["README.md"]]
+
+
+@pytest.mark.parametrize("page", [page for page, blocks in BLOCKS.items() if blocks])
+def test_the_commands_and_the_code_run(page, run):
+    """In the order of the page; those that install are run by CI."""
+    if page != "README.md":
+        run(readme.Block("sh", BUILD_PETS))
+    for block in BLOCKS[page]:
+        if not block.code.startswith("pip install") and not block.extra:
+            run(block)
+
+
+def test_the_output_of_check_is_true(run):
+    """The README shows what the command above it prints."""
+    text = readme.README.read_text()
+    command, shown = re.search(
+        r"^```sh\n([^`]*)^```\n\n^```text\n(.*?)^```", text, re.M | re.S
+    ).groups()
+    printed = run(readme.Block("sh", command))
+
+    def lines(text):
+        return [line.rstrip() for line in text.splitlines() if line.strip()]
+
+    # The first two lines say where the files are.
+    assert lines(printed)[2:] == lines(shown)
+
+
+def test_the_readme_is_short_and_leads_to_all_pages():
+    """It is read in five minutes; what it leads to is there."""
+    text = readme.README.read_text()
+    assert len(text.splitlines()) <= 250
+    links = re.findall(r"^- \[[^]]*\]\(tfds_imagecsv/docs/(\w+\.md)\)", text, re.M)
+    assert sorted(links) == [page.name for page in readme.PAGES[1:]]
+
+
+def anchors(page):
+    """Returns the anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.M)
+    return {re.sub(r"[^\w -]", "", one).lower().replace(" ", "-") for one in headings}
+
+
+@pytest.mark.parametrize(
+    "page",
+    [*readme.PAGES, REPOSITORY / "CONTRIBUTING.md"],
+    ids=lambda page: page.name,
+)
+def test_links_lead_somewhere(page):
+    """Within the repository: to a file, and to a heading if they name one."""
+    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        if link.startswith("https://"):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), link
+
+
+def test_the_contributing_guide_names_files_that_are_there():
+    """Relative to the package, the repository or its tests; no room is left out."""
+    text = (REPOSITORY / "CONTRIBUTING.md").read_text()
+    package = REPOSITORY / "tfds_imagecsv"
+    paths = re.findall(r"`([\w./]+(?:\.\w+|/))`", text)
+    assert len(paths) > 40
+    for path in paths:
+        places = (package / path, REPOSITORY / path, REPOSITORY / "tests" / path)
+        assert any(place.exists() for place in places), path
+    rooms = {path.parent.name for path in package.glob("*/*.py")}
+    assert rooms <= {path.removesuffix("/") for path in paths}
 
 
 def test_what_is_left_out_has_tests_of_its_own():
     """Those in `tests/reading` run a block for each extra."""
-    extras = [block.extra for block in BLOCKS if block.extra]
+    extras = [block.extra for block in BLOCKS["reading.md"] if block.extra]
     assert extras == ["torch", "jax"]
     for extra in extras:
         code = (REPOSITORY / "tests" / "reading" / f"{extra}_test.py").read_text()
@@ -79,9 +153,8 @@ def test_the_extras_install_what_the_code_imports():
 
 def test_the_table_of_the_config_is_complete():
     """Each field of our own has a row, and each row is a field."""
-    text = (REPOSITORY / "README.md").read_text()
-    section = text.partition("### The config")[2].partition("\n### ")[0]
-    rows = re.findall(r"^\| `(\w+)` \|", section, re.M)
+    text = (readme.DOCS / "config.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \|", text, re.M)
     inherited = {field.name for field in dataclasses.fields(tfds.core.BuilderConfig)}
     own = [field.name for field in dataclasses.fields(tfds_imagecsv.ImageCsvConfig)]
     assert rows == [name for name in own if name == "name" or name not in inherited]
@@ -89,7 +162,7 @@ def test_the_table_of_the_config_is_complete():
 
 def test_the_picture_of_the_splits_is_true():
     """Its counts are those of a plan for so many images."""
-    text = (REPOSITORY / "README.md").read_text()
+    text = (readme.DOCS / "splits.md").read_text()
     rows = re.findall(r"^(\w+) +(\d+) images   \|(.*)\|$", text, re.M)
     sizes = {name: int(size) for name, size, _ in rows}
     labels = [name for name, size in sizes.items() for _ in range(size)]
@@ -108,10 +181,9 @@ def test_the_picture_of_the_splits_is_true():
 
 def test_each_capability_is_backed_by_a_test():
     """Each "yes" of the table names one, which is there; each "no" none."""
-    text = (REPOSITORY / "README.md").read_text()
-    section = text.partition("## What others can do")[2].partition("\n## ")[0]
-    rows = [line.strip("| ").split(" | ") for line in section.splitlines()[10:]]
-    rows = [row for row in rows if len(row) > 2]
+    lines = (readme.DOCS / "comparison.md").read_text().splitlines()
+    table = [line for line in lines if line.startswith("|")][2:]
+    rows = [line.strip("| ").split(" | ") for line in table]
     assert len(rows) > 30
     for row in rows:
         here = row[2]

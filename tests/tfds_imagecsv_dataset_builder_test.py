@@ -19,7 +19,6 @@ from tensorflow_datasets.core import hashing
 
 import tfds_imagecsv
 from tfds_imagecsv.dataset import metadata
-from tfds_imagecsv.prepared import stale
 from tfds_imagecsv.storage import files
 
 DUMMY_DATA = pathlib.Path(__file__).parents[1] / "dummy_data"

@@ -10,6 +10,7 @@ import sys
 import warnings
 
 import pytest
+import readme
 import readme_home
 import tensorflow_datasets as tfds
 
@@ -892,12 +893,12 @@ def site(home, tmp_path_factory):
 def test_an_installed_repository(home, tmp_path):
     """Its name is known wherever this package is imported, without its own import.
 
-    The README's command installs it and builds the dataset; where it isn't built yet,
+    The page's command installs it and builds the dataset; where it isn't built yet,
     loading builds it.
     """
     command = next(
         command
-        for command in readme_home.README.read_text().split("```sh\n")
+        for command in (readme.DOCS / "repositories.md").read_text().split("```sh\n")
         if command.startswith("pip install ~/my_repo && tfds build")
     ).partition("```")[0]
     pip = {**PIP, "PIP_TARGET": tmp_path / "site"}

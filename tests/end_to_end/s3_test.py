@@ -11,6 +11,7 @@ import sys
 import boto3
 import moto.server
 import pytest
+import readme
 import tensorflow as tf
 import tensorflow_datasets as tfds
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -20,8 +21,6 @@ from etils import epath
 import tfds_imagecsv
 from tfds_imagecsv import exceptions
 from tfds_imagecsv.storage import s3
-
-REPOSITORY = pathlib.Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -173,12 +172,12 @@ CONFIG = (
 )
 
 
-def test_the_commands_of_the_readme(make_dataset, put, make_builder, bucket, tmp_path):
+def test_the_commands_of_the_page(make_dataset, put, make_builder, bucket, tmp_path):
     """It is built in the bucket, copied to a local directory, and loaded from there."""
     expected = build(make_builder(make_dataset()))
     put("images", "labels.csv")
-    text = (REPOSITORY / "README.md").read_text()
-    section = text.partition("### In S3")[2].partition("\n## ")[0]
+    text = (readme.DOCS / "tables.md").read_text()
+    section = text.partition("## In S3")[2].partition("\n## ")[0]
     command, code = re.findall(r"^```\n(.*?)^```", section, re.M | re.S)
     command = command.replace("tfds build", "$TFDS build")
     tools = {"TFDS": os.fspath(pathlib.Path(sys.executable).with_name("tfds"))}
@@ -195,7 +194,7 @@ def test_the_commands_of_the_readme(make_dataset, put, make_builder, bucket, tmp
 
 
 def test_tensorflow_has_no_file_system_for_it(make_remote, make_builder):
-    """Else the README need not say how to copy a dataset, and `s3` could go."""
+    """Else the page need not say how to copy a dataset, and `s3` could go."""
     builder = make_builder(make_remote(), data_dir="s3://bucket/data")
     builder.download_and_prepare()
     with pytest.raises(tf.errors.UnimplementedError):

@@ -487,7 +487,9 @@ def test_encoding():
     jpeg = encoded(PHOTO, "JPEG", exif=exif(3))
     webp = encoded(PHOTO, "WEBP")
     formats = {
-        (encoding, content): conversion.stored_format(convert(content, encoding=encoding))
+        (encoding, content): conversion.stored_format(
+            convert(content, encoding=encoding)
+        )
         for encoding in (None, "jpeg", "png")
         for content in (jpeg, webp)
     }

@@ -1,9 +1,9 @@
 """Law 3 over time: a new version of this package writes the records of the old one.
 
 `golden.json` has the digests of small datasets, as an earlier version wrote them. Files
-that are stored as they are give the same shards everywhere: the shards are digested. The
-bytes of converted images depend on the versions of Pillow and TensorFlow: the records
-are digested with pixels in the place of files.
+that are stored as they are give the same shards everywhere, so the shards are digested.
+The bytes of converted images depend on the versions of Pillow and TensorFlow, so their
+records are digested with pixels in place of files.
 
 To renew it after a change that is meant: `python tests/laws/golden_test.py`.
 """

@@ -129,7 +129,7 @@ import sys
 from etils import epath
 from tfds_imagecsv.storage import unfinished
 data_path = epath.Path(sys.argv[1])
-with leftovers.only_build(data_path):
+with unfinished.only_build(data_path):
     print("locked", flush=True)
     sys.stdin.read()
     (data_path.parent / "done").write_text("")

@@ -97,8 +97,8 @@ def plan_shards(
     """Plans the order of the records, and the shards.
 
     Args:
-      rows: the examples, with the columns of `dataset_plan.DatasetPlan`, and those of features
-        (see `FEATURE_PREFIX`).
+      rows: the examples, with the columns of `dataset_plan.DatasetPlan`, and those of
+        features (see `FEATURE_PREFIX`).
       splits: the names of the splits, in the order in which they are written.
       options: what the images are to be.
       rule: how many shards there are, and where they end.

@@ -27,8 +27,8 @@ class DatasetPlan:
       image_dir: the directory that the keys are relative to.
       rows: a row for each example, sorted by key, with the columns `key`, `label`
         (empty for none), `group` (empty for none), `split` (all str), those of
-        `image_table.COLUMNS` and those of `label_table.LabelTable`; and if the labels are
-        numbers, `stratum` (str), the quantiles that they are in.
+        `image_table.COLUMNS` and those of `label_table.LabelTable`; for labels that are
+        numbers also `stratum` (str), the quantiles that they are in.
       options: what the images are to be.
       rejected: the rows that were dropped at the user's wish, sorted by key, with the
         columns `row` (int64), `key`, `label` and `reason` (str).
@@ -123,7 +123,8 @@ def make_plan(
     rows = selection.rows
     if rows.empty:
         raise exceptions.SplitError(
-            f"No image is left in {inspection.sources.label_csv} without the dropped rows."
+            f"No image is left in {inspection.sources.label_csv} without the dropped"
+            " rows."
         )
     strata = find_strata(config.label_type, rows, selection.class_names)
     split_plan = assign.plan_splits(
