@@ -173,8 +173,8 @@ def _check_rejected(rejected: int, max_rejected: float, inspection: Inspection) 
             image_dir=str(inspection.sources.image_dir),
         )
         raise exceptions.InvalidRowsError(
-            f"{rejected:,} of {inspection.table.total_rows:,} rows would have to be left"
-            f" out, which is more than max_rejected={max_rejected}."
+            f"{rejected:,} of {inspection.table.total_rows:,} rows would have to be"
+            f" left out, which is more than max_rejected={max_rejected}."
             f"{_about_contradictions(rejected, len(inspection.problems))} Correct them,"
             f" or raise max_rejected.\n\n{report}"
         )
