@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import itertools
 import operator
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,6 +22,7 @@ from tfds_imagecsv.table import (
     extra_columns,
     filenames,
     label_types,
+    row_problems,
     split_names,
     tables,
 )
@@ -45,10 +45,10 @@ class LabelTable:
         `row` (int64: its number in the CSV; the header is row 1), `key` (str: the
         image's path relative to the image directory, with `/` between folders,
         unique), `label` (str: the class name as written, without the white space
-        around it, or what `label_types.Parsed` has as its text; empty for none), `group`
-        (str: empty for none) and `given` (str: the split that the CSV gives it, empty
-        for none). Labels of other types than classes are in `target` besides (see
-        `label_types.Parsed`), and each extra column is in one whose name begins with
+        around it, or the text of `label_types.Parsed`; empty for none), `group` (str:
+        empty for none) and `given` (str: the split that the CSV gives it, empty for
+        none). Labels that aren't classes are also in `target` (see
+        `label_types.Parsed`). Each extra column is in one whose name begins with
         `extra_columns.PREFIX`.
       filename_header: the name of the column with the file names, or what the template
         makes of the names of its columns.
@@ -57,6 +57,7 @@ class LabelTable:
         names of classes are in cells.
       extra_columns: the types of the extra columns, by name.
       problems: what is wrong with the rows that aren't in `rows`.
+      about_classes: further columns of the class CSV, by class name and by header.
     """
 
     rows: pd.DataFrame
@@ -145,8 +146,8 @@ def read_labels(
       extra: the types of further columns, by name; `options.ALL_COLUMNS` for all that
         nothing else names, with the types that fit; default none.
       filename_suffix: what to append to each file name, such as `".png"`.
-      filename_template: how file names are made of columns, see `options.parse_template`, in
-        the place of `filename_column`; default none.
+      filename_template: how columns make file names, see `options.parse_template`,
+        in place of `filename_column`; default none.
       classes: the class names in the order of their ids; default the names found,
         sorted by code point, or those of the columns of 0 and 1.
 
@@ -158,7 +159,113 @@ def read_labels(
         has no rows, or not the columns asked for.
     """
     table = tables.read_table(path, "label_csv", list_delimiter=label_delimiter)
-    header, records, number = table.header, table.records, table.first - 1
+    found = _find_columns(
+        path,
+        table.header,
+        filename_column=filename_column,
+        filename_template=filename_template,
+        filename_suffix=filename_suffix,
+        label_type=label_type,
+        label_column=label_column,
+        group_column=group_column,
+        split_column=split_column,
+        extra=extra,
+    )
+    is_indicated = label_type == "multilabel" and label_delimiter is None
+    if is_indicated:
+        _check_indicators(classes, found.label_headers)
+    cells = _read_cells(table, found)
+    if not cells.numbers and not cells.problems:
+        raise exceptions.SourceError(
+            f"label_csv {path}: there are no rows below the header {table.header}. Give"
+            " each image a row with its file name and its label."
+        )
+    labels = label_types.Parsed([""] * len(cells.numbers), None, {})
+    if found.label_headers:
+        labels = label_types.parse(
+            label_type,
+            [cells.by_field[field] for field in found.label_fields],
+            found.label_headers,
+            delimiter=label_delimiter,
+            known=None if classes is None or is_indicated else frozenset(classes),
+        )
+    of_extra = _parse_extra(
+        {name: cells.by_field[name] for name in found.extra_fields}, extra or {}
+    )
+    rows = _as_rows(cells, found, labels.texts)
+    bad = row_problems.problems_of_rows(
+        rows, label_type, labels.problems, of_extra.problems
+    )
+    usable = _usable_rows(rows, bad, labels.values, of_extra.columns)
+    class_columns = tuple(found.label_headers) if is_indicated else None
+    names = classes or label_types.class_names(label_type, usable, class_columns)
+    problems = [*cells.problems, *bad.values()]
+    return LabelTable(
+        rows=usable,
+        filename_header=found.filename_header,
+        class_names=tuple(names),
+        class_columns=class_columns,
+        extra_columns=of_extra.dtypes,
+        problems=tuple(sorted(problems, key=lambda problem: problem.row)),
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Columns:
+    """Which column is what.
+
+    Attributes:
+      header: the names of all columns.
+      position_of: the positions of the columns that are used, by the field that names
+        them; of extra columns, by their names with `extra_columns.PREFIX`.
+      filename_fields: the fields of `position_of` that make the file name.
+      to_filename: returns the file name that their cells make.
+      filename_suffix: what is appended to it.
+      label_fields: the fields of the columns with the labels.
+      extra_fields: the fields of the extra columns.
+    """
+
+    header: list[str]
+    position_of: Mapping[str, int]
+    filename_fields: Sequence[str]
+    to_filename: Callable[[Sequence[str]], str]
+    filename_suffix: str
+    label_fields: Sequence[str]
+    extra_fields: Sequence[str]
+
+    @property
+    def label_headers(self) -> list[str]:
+        """The names of the columns with the labels."""
+        return [self.header[self.position_of[field]] for field in self.label_fields]
+
+    @property
+    def filename_header(self) -> str:
+        """The name of the column with the file names, or what the template makes."""
+        positions = [self.position_of[field] for field in self.filename_fields]
+        return self.to_filename([self.header[at] for at in positions])
+
+    def key_of(self, cells: Sequence[str]) -> str:
+        """Returns the key of a row's image; empty if the row lacks the cells for it."""
+        positions = [self.position_of[field] for field in self.filename_fields]
+        if max(positions) >= len(cells):
+            return ""
+        name = self.to_filename([cells[at].strip() for at in positions])
+        return filenames.keys_of([name], self.filename_suffix)[0] if name else ""
+
+
+def _find_columns(
+    path: epath.Path,
+    header: list[str],
+    *,
+    filename_column: str | None,
+    filename_template: str | None,
+    filename_suffix: str,
+    label_type: str,
+    label_column: str | Sequence[str] | None,
+    group_column: str | None,
+    split_column: str | None,
+    extra: Mapping[str, str] | str | None,
+) -> _Columns:
     template = None if filename_template is None else parse_template(filename_template)
     position_of = columns.find_columns(
         path,
@@ -168,118 +275,77 @@ def read_labels(
         group_column=group_column,
         split_column=split_column,
     )
-    label_fields = [field for field in position_of if field.startswith("label_column")]
-    label_headers = [header[position_of[field]] for field in label_fields]
-    is_indicated = label_type == "multilabel" and label_delimiter is None
-    if is_indicated and classes is not None and set(classes) != set(label_headers):
-        raise exceptions.SourceError(
-            f"classes and label_column must have the same names, got {list(classes)}"
-            f" and {label_headers}"
-        )
-    if template is None:
-        of_filename = {"filename_column": position_of["filename_column"]}
-    else:
-        of_filename = dict(filenames.positions(template, path, header))
-        position_of |= of_filename
-    to_filename = template.fill if template else _FIRST
-    positions = list(of_filename.values())
-    extra_positions = columns.find_extra_columns(
+    filename_fields = ["filename_column"]
+    if template is not None:
+        of_template = dict(filenames.positions(template, path, header))
+        filename_fields = list(of_template)
+        position_of |= of_template
+    of_extra = columns.find_extra_columns(
         path, header, extra, set(position_of.values())
     )
-    position_of |= extra_positions
-    key_of = functools.partial(
-        _key, positions=positions, to_filename=to_filename, suffix=filename_suffix
+    return _Columns(
+        header=header,
+        position_of=position_of | of_extra,
+        filename_fields=filename_fields,
+        to_filename=_FIRST if template is None else template.fill,
+        filename_suffix=filename_suffix,
+        label_fields=[field for field in position_of if field.startswith("label_col")],
+        extra_fields=list(of_extra),
     )
-    problems: list[Problem] = []
-    numbers: list[int] = []
-    cells_of: dict[str, list[str]] = {field: [] for field in position_of}
-    # Column by column, which is faster than row by row.
-    while batch := list(itertools.islice(records, _BATCH)):
-        batch_numbers: Sequence[int] = range(number + 1, number + 1 + len(batch))
-        number += len(batch)
-        if set(map(len, batch)) != {len(header)} or not all(map(_FIRST, batch)):
-            batch_numbers, batch = _whole_rows(
-                batch_numbers, batch, len(header), key_of, problems
-            )
-        numbers += batch_numbers
-        by_column = list(zip(*batch, strict=True))
-        for field, position in position_of.items():
-            if batch:
-                cells_of[field] += map(str.strip, by_column[position])
-    if not numbers and not problems:
+
+
+def _check_indicators(classes: Sequence[str] | None, headers: list[str]) -> None:
+    """Refuses classes that aren't the columns of 0 and 1."""
+    if classes is not None and set(classes) != set(headers):
         raise exceptions.SourceError(
-            f"label_csv {path}: there are no rows below the header {header}. Give each"
-            " image a row with its file name and its label."
+            f"classes and label_column must have the same names, got {list(classes)}"
+            f" and {headers}"
         )
 
-    by_row = zip(*(cells_of[field] for field in of_filename), strict=True)
-    names_of_files = list(map(to_filename, by_row))
-    nothing = [""] * len(numbers)
-    parsed = label_types.Parsed(nothing, None, {})
-    if label_fields:
-        parsed = label_types.parse(
-            label_type,
-            [cells_of[field] for field in label_fields],
-            label_headers,
-            delimiter=label_delimiter,
-            known=None if classes is None or is_indicated else frozenset(classes),
-        )
-    rows: dict[str, Sequence[Any]] = {
-        "row": numbers,
-        "filename": names_of_files,
-        "key": filenames.keys_of(names_of_files, filename_suffix),
-        "label": parsed.texts,
-        "group": cells_of.get("group_column", nothing),
-        "given": nothing,
-    }
-    if "split_column" in cells_of:
-        rows["given"] = list(map(split_names.split_name, cells_of["split_column"]))
-    of_extra = _parse_extra(
-        {name: cells_of[name] for name in extra_positions}, extra or {}
-    )
-    found = _problems_of_rows(rows, label_type, parsed.problems, of_extra.problems)
-    problems += found.values()
-    usable = [at for at in range(len(numbers)) if at not in found]
-    usable.sort(key=rows["key"].__getitem__)
-    by_key = np.array(usable, np.int64)
-    # Objects, since most of what follows goes through them one by one.
-    kept = {name: rows[name] for name in _ROWS} | of_extra.columns
-    if parsed.values is not None:
-        kept["target"] = parsed.values
-    usable_rows = pd.DataFrame(
-        {
-            name: pd.Series("", index=range(len(by_key)), dtype=object)
-            if values is nothing
-            else pd.Series(
-                np.fromiter(values, object, len(numbers))[by_key], dtype=object
-            )
-            for name, values in kept.items()
-        }
-    ).astype({"row": np.int64})
-    class_columns = tuple(label_headers) if is_indicated else None
-    names = classes or label_types.class_names(label_type, usable_rows, class_columns)
-    return LabelTable(
-        rows=usable_rows,
-        filename_header=to_filename([header[at] for at in positions]),
-        class_names=tuple(names),
-        class_columns=class_columns,
-        extra_columns=of_extra.dtypes,
-        problems=tuple(sorted(problems, key=lambda problem: problem.row)),
-    )
+
+class _Cells(NamedTuple):
+    """The cells of the rows that are whole.
+
+    Attributes:
+      numbers: the rows' numbers.
+      by_field: the cells of each column of `_Columns.position_of`, stripped.
+      problems: the rows that have more or fewer cells than the header.
+    """
+
+    numbers: list[int]
+    by_field: dict[str, list[str]]
+    problems: list[Problem]
+
+
+def _read_cells(table: tables.Table, of: _Columns) -> _Cells:
+    """Reads the rows, but those that are blank."""
+    found = _Cells([], {field: [] for field in of.position_of}, [])
+    records, number = table.records, table.first - 1
+    # Column by column, which is faster than row by row.
+    while batch := list(itertools.islice(records, _BATCH)):
+        numbers: Sequence[int] = range(number + 1, number + 1 + len(batch))
+        number += len(batch)
+        if set(map(len, batch)) != {len(of.header)} or not all(map(_FIRST, batch)):
+            numbers, batch = _whole_rows(numbers, batch, of, found.problems)
+        found.numbers.extend(numbers)
+        by_column = list(zip(*batch, strict=True))
+        for field, position in of.position_of.items():
+            if batch:
+                found.by_field[field] += map(str.strip, by_column[position])
+    return found
 
 
 def _whole_rows(
     numbers: Sequence[int],
     batch: list[list[str]],
-    width: int,
-    key_of: Callable[[list[str]], str],
+    of: _Columns,
     problems: list[Problem],
 ) -> tuple[list[int], list[list[str]]]:
     """Returns the rows that are neither blank nor ragged, and their numbers.
 
     Ragged ones are added to the problems, with the key that their cells give them.
     """
-    whole = []
+    whole, width = [], len(of.header)
     for number, cells in zip(numbers, batch, strict=True):
         if not tables.is_filled(cells):
             continue
@@ -288,21 +354,49 @@ def _whole_rows(
         else:
             noun = "cell" if len(cells) == 1 else "cells"
             detail = f"{len(cells)} {noun} under {width} headers: {cells[:4]}"
-            problems.append(Problem(Kind.RAGGED, number, detail, key=key_of(cells)))
+            problems.append(Problem(Kind.RAGGED, number, detail, key=of.key_of(cells)))
     return [number for number, _ in whole], [cells for _, cells in whole]
 
 
-def _key(
-    cells: list[str],
-    *,
-    positions: Sequence[int],
-    to_filename: Callable[[Sequence[str]], str],
-    suffix: str,
-) -> str:
-    """Returns the key of a row's image; empty if the row hasn't the cells for it."""
-    is_there = max(positions) < len(cells)
-    name = to_filename([cells[at].strip() for at in positions]) if is_there else ""
-    return filenames.keys_of([name], suffix)[0] if name else ""
+def _as_rows(
+    cells: _Cells, of: _Columns, labels: Sequence[str]
+) -> dict[str, Sequence[Any]]:
+    """Returns what each row says: the columns of `LabelTable.rows`, and `filename`."""
+    by_row = zip(*(cells.by_field[field] for field in of.filename_fields), strict=True)
+    names = list(map(of.to_filename, by_row))
+    nothing = [""] * len(names)
+    given = cells.by_field.get("split_column")
+    return {
+        "row": cells.numbers,
+        "filename": names,
+        "key": filenames.keys_of(names, of.filename_suffix),
+        "label": labels,
+        "group": cells.by_field.get("group_column", nothing),
+        "given": nothing if given is None else list(map(split_names.split_name, given)),
+    }
+
+
+def _usable_rows(
+    rows: Mapping[str, Sequence[Any]],
+    bad: Mapping[int, Problem],
+    targets: Sequence[Any] | None,
+    of_extra: Mapping[str, Sequence[Any]],
+) -> pd.DataFrame:
+    """Returns `LabelTable.rows`: those without problems, sorted by key."""
+    count = len(rows["row"])
+    usable = [at for at in range(count) if at not in bad]
+    usable.sort(key=rows["key"].__getitem__)
+    by_key = np.array(usable, np.int64)
+    kept = {**{name: rows[name] for name in _ROWS}, **of_extra}
+    if targets is not None:
+        kept["target"] = targets
+    # Objects, since most of what follows goes through them one by one.
+    return pd.DataFrame(
+        {
+            name: pd.Series(np.fromiter(values, object, count)[by_key], dtype=object)
+            for name, values in kept.items()
+        }
+    ).astype({"row": np.int64})
 
 
 class _Extra(NamedTuple):
@@ -323,107 +417,8 @@ def _parse_extra(
         found.dtypes[name] = dtype
         found.columns[prefixed], wrong = extra_columns.parse(cells, dtype)
         for at in wrong:
-            detail = f"{_shortened(cells[at])!r} in {name!r}, which is {dtype},"
+            detail = (
+                f"{row_problems.shortened(cells[at])!r} in {name!r}, which is {dtype},"
+            )
             found.problems.setdefault(at, (Kind.EXTRA_CELL, detail))
     return found
-
-
-def _problems_of_rows(
-    rows: Mapping[str, Sequence[Any]],
-    label_type: str,
-    of_labels: Mapping[int, tuple[Kind, str]],
-    of_extra: Mapping[int, tuple[Kind, str]],
-) -> dict[int, Problem]:
-    """Returns the first problem of each row that has one, by the row's position."""
-    found: dict[int, Problem] = {}
-
-    def check(kind: Kind, bad: Iterable[int], detail: Callable[..., str]) -> None:
-        for at in bad:
-            if at not in found:
-                values = {name: column[at] for name, column in rows.items()}
-                row = values.pop("row")
-                found[at] = Problem(
-                    kind,
-                    row,
-                    detail(**values),
-                    key=values["key"] if values["filename"] else "",
-                    label=values["label"],
-                    group=values["group"],
-                    given=values["given"],
-                )
-
-    # Each check is a loop of its own: with millions of rows, calls count.
-    check(
-        Kind.NO_FILENAME,
-        _empty(rows["filename"]),
-        lambda label, **_: f"the label is {label!r}",
-    )
-    check(
-        Kind.NO_LABEL,
-        [
-            at
-            for at in _empty(rows["label"])
-            if label_type != "none" and rows["given"][at] != split_names.UNLABELED
-        ],
-        lambda filename, **_: repr(filename),
-    )
-    for column in ("filename", "label", "group", "given"):
-        check(
-            Kind.LINE_BREAK,
-            # TFDS keeps the class names in a file with one name a line.
-            _with_line_break(rows[column]),
-            lambda column=column, **values: repr(_shortened(values[column])),
-        )
-    for of_cells in (of_labels, of_extra):
-        for at, (kind, detail) in of_cells.items():
-            check(
-                kind,
-                [at],
-                lambda filename, detail=detail, **_: f"{detail} for {filename!r}",
-            )
-    check(
-        Kind.SPLIT_NAME,
-        [
-            at
-            for at, name in enumerate(rows["given"] if any(rows["given"]) else ())
-            if name and not split_names.is_split_name(name)
-        ],
-        lambda given, filename, **_: f"{given!r} for {filename!r}",
-    )
-    check(
-        Kind.OUTSIDE,
-        # In their shortest form, none but these are odd.
-        filenames.odd_paths(rows["key"]),
-        lambda filename, **_: repr(filename),
-    )
-    first_of: dict[str, int] = {}
-    are_unique = len(set(rows["key"])) == len(rows["key"])
-    check(
-        Kind.REPEATED,
-        [
-            at
-            for at, key in enumerate([] if are_unique else rows["key"])
-            if first_of.setdefault(key, at) != at and at not in found
-        ],
-        lambda key, **_: f"{key!r} is in row {rows['row'][first_of[key]]} already",
-    )
-    return found
-
-
-def _with_line_break(column: Sequence[str]) -> list[int]:
-    """Returns the positions of the cells that have a line break."""
-    whole = "".join(column)  # quickly searched, and there is mostly none
-    if "\n" not in whole and "\r" not in whole:
-        return []
-    return [at for at, text in enumerate(column) if "\n" in text or "\r" in text]
-
-
-def _empty(column: Sequence[str]) -> list[int]:
-    """Returns the positions of the cells that are empty; mostly there is none."""
-    if all(column):
-        return []
-    return [at for at, text in enumerate(column) if not text]
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= 60 else text[:57] + "..."
