@@ -15,7 +15,7 @@ from tfds_imagecsv.images.inspection import Inspection
 from tfds_imagecsv.options import ImageOptions
 from tfds_imagecsv.splits import assign
 from tfds_imagecsv.splits.select import Selection
-from tfds_imagecsv.splits.strata import find_strata
+from tfds_imagecsv.splits.strata import Strata, find_strata
 from tfds_imagecsv.table import label_types
 
 
@@ -127,22 +127,7 @@ def make_plan(
             " rows."
         )
     strata = find_strata(config.label_type, rows, selection.class_names)
-    split_plan = assign.plan_splits(
-        list(rows["key"]),
-        strata.of_row,
-        class_names=strata.names,
-        options=assign.SplitOptions(
-            val_size=config.val_size,
-            test_size=config.test_size,
-            folds=config.folds,
-            seed=config.seed,
-        ),
-        units=selection.units,
-        groups=list(rows["group"]),
-        given=list(rows["given"]),
-        pinned=list(rows["pinned"]),
-        coarse=strata.coarse,
-    )
+    split_plan = _divide(config, selection, strata)
     rows = rows.assign(split=pd.Series(split_plan.splits, dtype=object))
     sizes = collections.Counter(split_plan.splits)
     class_counts = split_plan.class_counts
@@ -180,6 +165,28 @@ def make_plan(
                 else {}
             ),
         ),
+    )
+
+
+def _divide(
+    config: ImageCsvConfig, selection: Selection, strata: Strata
+) -> assign.SplitPlan:
+    rows = selection.rows
+    return assign.plan_splits(
+        list(rows["key"]),
+        strata.of_row,
+        class_names=strata.names,
+        options=assign.SplitOptions(
+            val_size=config.val_size,
+            test_size=config.test_size,
+            folds=config.folds,
+            seed=config.seed,
+        ),
+        units=selection.units,
+        groups=list(rows["group"]),
+        given=list(rows["given"]),
+        pinned=list(rows["pinned"]),
+        coarse=strata.coarse,
     )
 
 

@@ -70,12 +70,8 @@ def _line_breaks(rows: Mapping[str, Sequence[str]]) -> Iterator[_Finding]:
     """TFDS keeps the class names in a file with one name a line."""
     for name in ("filename", "label", "group", "given"):
         column = rows[name]
-        bad = _with_line_break(column)
-        yield (
-            Kind.LINE_BREAK,
-            bad,
-            lambda at, column=column: repr(shortened(column[at])),
-        )
+        details = {at: repr(shortened(column[at])) for at in _with_line_break(column)}
+        yield Kind.LINE_BREAK, list(details), details.__getitem__
 
 
 def _bad_cells(
