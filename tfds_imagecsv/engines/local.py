@@ -1,4 +1,9 @@
-"""This process, and others on the same machine."""
+"""This process, and others on the same machine.
+
+The pool is our own. `loky` took 2.1 times as long to inspect 20,000 thumbnails, and 1.5
+times for 3,000 photographs (two cores, interleaved): its workers start later, and the
+caller's process doesn't work with them.
+"""
 
 from __future__ import annotations
 
@@ -23,15 +28,14 @@ _Item = TypeVar("_Item")
 
 _Result = TypeVar("_Result")
 
-# Seconds of work that must be left for processes to be worth their start, which takes
-# a tenth of a second.
+# Seconds of remaining work that are worth the start of processes, a tenth of a second.
 _PATIENCE = 0.15
 
-# Seconds of work after which the rest can be estimated.
+# Seconds of work after which the rest is estimated.
 _TRIAL = 0.02
 
-# Items that are handed out or waiting to be taken over by the caller, for each
-# process: enough that none waits, few enough that memory stays small.
+# Items of each process that are handed out, or wait for the caller: enough to keep it
+# busy, few enough to save memory.
 _WINDOW = 4
 
 _PACKAGE = str(pathlib.Path(__file__).parents[1])
@@ -59,14 +63,14 @@ class LocalEngine:
     """This process, and others on the same machine once there is enough work.
 
     The caller's process works as well, so that nothing waits for the others to start.
-    They import no more than the modules of the functions that they call, and not the
-    caller's program, which therefore needs no `if __name__ == "__main__"`. They end
-    with the `with` block, or when this process dies.
+    Those import only the modules of the functions that they call, not the caller's
+    program, which needs no `if __name__ == "__main__"`. They end with the `with` block,
+    or when this process dies.
 
     Args:
-      workers: how many processes work at the most, with this one; default: as many as
-        there are cores for it.
-      patience: how many seconds of work must be left for others to be started.
+      workers: the most processes, including this one; default: the number of cores
+        that it may use.
+      patience: the seconds of remaining work from which others are started.
     """
 
     is_local = True
@@ -121,7 +125,7 @@ class LocalEngine:
         while done < len(items) and not self._is_worthwhile(done, len(items), started):
             result = function(items[done])
             done += 1
-            if done == len(items):  # before the last result: nobody may ask for more
+            if done == len(items):  # the caller may not ask again after the last result
                 meanwhile()
             yield result
         if done < len(items):
@@ -130,15 +134,15 @@ class LocalEngine:
             meanwhile()
 
     def expect_work(self) -> None:
-        """Starts the other processes, which then needn't be waited for."""
+        """Starts the other processes early."""
         if self.workers > 1:
             self._started_pool()
 
     def preload(self, module: str) -> None:
-        """Lets the other processes, if there are any, import a module by its name."""
+        """Lets the other processes, if any, import a module by its name."""
         if self._pool is not None:
             for _ in self._helpers:
-                # If one has died, whoever asks it next gets to know.
+                # If one has died, the next call reports it.
                 self._pool.submit(self._ask, _import, module)
 
     def _is_worthwhile(self, done: int, total: int, started: float) -> bool:

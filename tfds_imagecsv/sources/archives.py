@@ -1,4 +1,8 @@
-"""Archives of images: what they are, and the files that are in them."""
+"""Archives of images, and their files.
+
+TFDS's `iter_archive` reads zip and tar files, `py7zr` reads 7z files. Our code writes
+what they read, so that a full disk doesn't look like a damaged archive.
+"""
 
 from __future__ import annotations
 
@@ -17,13 +21,13 @@ from tfds_imagecsv import exceptions, tfds_private
 from tfds_imagecsv.storage import files
 from tfds_imagecsv.storage import unfinished as unfinished_lib
 
-#: The endings that archives have, which are looked for where a directory is missing.
+#: The suffixes of archives, tried where a directory is missing.
 SUFFIXES = (
     *(".zip", ".7z", ".tar", ".tar.gz", ".tgz"),
     *(".tar.bz2", ".tbz2", ".tar.xz", ".txz"),
 )
 
-# How files begin, by the kind of archive. What is compressed may be a tar.
+# The first bytes of files, by the kind of archive. A compressed file may be a tar.
 _MAGIC = {
     "ZIP": (b"PK\x03\x04", b"PK\x05\x06"),
     "7Z": (b"7z\xbc\xaf\x27\x1c",),
@@ -32,18 +36,18 @@ _MAGIC = {
 _TAR_MAGIC = b"ustar"
 _TAR_MAGIC_AT = 257
 
-# Bytes that are read at once.
+# Bytes read at once.
 _BLOCK = 1 << 20
 
-# Characters of an archive's name that its directory has too; file systems allow 255.
+# Characters of an archive's name in its directory's name; file systems allow 255.
 _NAME = 120
 
 
 def kind_of(path: epath.Path) -> str | None:
     """Returns what kind of archive a file is, "ZIP", "TAR" or "7Z"; None for none.
 
-    Archives are known by their content; only those tar files that are older than the
-    standard of 1988 are known by their name.
+    The content decides; only tar files older than the standard of 1988 are known by
+    their name.
 
     Args:
       path: the file.
@@ -60,19 +64,18 @@ def kind_of(path: epath.Path) -> str | None:
 def extracted(
     archive: epath.Path, extract_dir: epath.Path, *, kind: str, where: str, anew: bool
 ) -> tuple[epath.Path, str]:
-    """Returns the directory with the files of an archive; extracts it if need be.
+    """Returns the directory with the files of an archive, extracted if need be.
 
-    The directory is named after the archive's name and content, so that another
-    archive of the same name, or a changed one, has another. It has its name only when
-    it is complete. As TFDS does, files are left out whose names are hidden, end in
-    `~`, or lead out of the directory; links aren't made.
+    Its name contains the archive's name and digest: a changed archive has another one.
+    A directory gets its name when it is complete. As in TFDS, files whose names are
+    hidden, end in `~` or leave the directory are left out, and so are links.
 
     Args:
       archive: the file.
       extract_dir: where the directory will be.
       kind: see `kind_of`.
       where: the field of the config and its value, for messages.
-      anew: whether to extract it even if it was before.
+      anew: whether to extract it again.
 
     Returns:
       The directory, and the digest of the archive's content, see `files.digest_of`.
@@ -86,7 +89,7 @@ def extracted(
         if final.exists() and not anew:
             return final, digest
         with _room_explained(where, extract_dir), unfinished_lib.only_build(final):
-            # Another process may have done it while this one waited.
+            # Another process may have extracted it meanwhile.
             if not final.exists() or anew:
                 _extract(local, final, kind=kind, where=where)
     return final, digest
@@ -118,11 +121,11 @@ def _extract(local: epath.Path, final: epath.Path, *, kind: str, where: str) -> 
 
 
 class _NotWrittenError(Exception):
-    """A file couldn't be written, which isn't the archive's fault."""
+    """A file couldn't be written; the archive isn't at fault."""
 
 
 class _Target:
-    """A file that is written; it says so if it can't be."""
+    """A file to write; a failure is a `_NotWrittenError`."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
@@ -155,7 +158,7 @@ def _create(folder: epath.Path, name: str) -> _Target:
         raise _NotWrittenError from error
 
 
-# Returns a file, to be written and closed, that has a name within the archive.
+# Opens a file for writing, given its name within the archive.
 _Create: TypeAlias = Callable[[str], _Target]
 
 
@@ -176,7 +179,7 @@ def _read_7z(file: Any, create: _Create) -> None:
     from py7zr import io as py7zr_io
 
     class Target(py7zr_io.Py7zIO):
-        """A file that py7zr writes; what isn't wanted goes nowhere."""
+        """A file that py7zr writes, or discards."""
 
         def __init__(self, name: str) -> None:
             kept = _kept(name)
@@ -221,7 +224,7 @@ _READERS: dict[str, Callable[[Any, _Create], None]] = {
 
 
 def _kept(name: str) -> str | None:
-    """Returns the path of a file that TFDS would extract too, or None."""
+    """Returns a file's path; None for what TFDS wouldn't extract."""
     path = posixpath.normpath(name)
     if path.startswith((".", "/")) or path.endswith("~"):
         return None
@@ -257,7 +260,7 @@ def _as_local(
 
 @contextlib.contextmanager
 def _damage_explained(where: str) -> Iterator[None]:
-    """Raises a `SourceError` for whatever a damaged archive makes libraries raise."""
+    """Turns the libraries' errors for damaged archives into a `SourceError`."""
     try:
         yield
     except (_NotWrittenError, MemoryError):
@@ -274,7 +277,7 @@ def _damage_explained(where: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _room_explained(where: str, extract_dir: epath.Path) -> Iterator[None]:
-    """Raises a `StorageError` where files can't be written."""
+    """Turns a `_NotWrittenError` into a `StorageError`."""
     try:
         yield
     except (OSError, _NotWrittenError) as error:

@@ -1,4 +1,10 @@
-"""What stopped builds leave behind, and that no two build one dataset at once."""
+"""Unfinished builds: one at a time, and what stopped ones leave is removed.
+
+The lock is our own. Unlike `filelock`, it removes its file and the directories that it
+made, says that it waits, and checks after waiting that the file is still there: a file
+that another process has removed locks nothing. On file systems without locks it does
+nothing.
+"""
 
 from __future__ import annotations
 
@@ -18,23 +24,23 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-# What file systems say that have no locks, such as Lustre without the option `flock`.
+# The errors of file systems without locks, such as Lustre without `flock`.
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 
-# How often a directory for the lock is made, while other builds remove it.
+# The most attempts to make a directory that other builds remove.
 _TRIES = 1000
 
 
 @contextlib.contextmanager
 def only_build(data_path: epath.Path) -> Iterator[None]:
-    """Lets one build of a dataset go on at a time, and removes what others left.
+    """Lets one build of a dataset run at a time, and removes what stopped ones left.
 
-    A build that finds another one of the same dataset at work waits for it. A process
-    that dies loses its lock, however it dies; so what unfinished builds have left when
-    the lock is had, nobody needs.
+    A build waits for another one of the same dataset. The system releases the lock of
+    a process that dies. Whoever holds the lock may therefore delete what earlier
+    builds left.
 
-    Where there are no locks (remote file systems, some of clusters, Windows), nothing
-    is done: TFDS still gives each build a directory of its own.
+    File systems without locks (remote, some cluster ones, Windows): does nothing. TFDS
+    still gives each build a directory of its own.
 
     Args:
       data_path: where the dataset will be, the directory of its version.
@@ -53,9 +59,9 @@ def only_build(data_path: epath.Path) -> Iterator[None]:
 
 
 def remove_if_unused(data_path: epath.Path) -> None:
-    """Removes what stopped builds left beside a dataset that is there.
+    """Removes what stopped builds left beside a prepared dataset.
 
-    Nothing is done while one is built, or where nothing may be removed.
+    Does nothing during a build, or if files can't be removed.
 
     Args:
       data_path: where the dataset is, the directory of its version.
@@ -72,9 +78,9 @@ def remove_if_unused(data_path: epath.Path) -> None:
 
 @contextlib.contextmanager
 def kept_unless_replaced(data_path: epath.Path) -> Iterator[None]:
-    """Sets a dataset aside, and brings it back if no other takes its place.
+    """Sets a dataset aside, and brings it back if no other replaces it.
 
-    TFDS would delete it file by file before the new one is written.
+    TFDS would delete it, file by file, before writing the new one.
 
     Args:
       data_path: where the dataset is, if it is there.
@@ -94,7 +100,7 @@ def kept_unless_replaced(data_path: epath.Path) -> Iterator[None]:
 
 
 def new_unfinished(data_path: epath.Path) -> epath.Path:
-    """Returns a path whose name tells the next build that it may be removed.
+    """Returns a path that the next build may remove.
 
     Args:
       data_path: where the dataset will be.
@@ -103,9 +109,9 @@ def new_unfinished(data_path: epath.Path) -> epath.Path:
 
 
 def unfinished(data_path: epath.Path) -> list[epath.Path]:
-    """Returns the directories of builds of a dataset that haven't come to their end.
+    """Returns the directories of unfinished builds of a dataset.
 
-    TFDS names them `incomplete.XXXXXX_<version>`, and renames them at last.
+    TFDS names them `incomplete.XXXXXX_<version>`, and renames them at the end.
 
     Args:
       data_path: where the dataset will be.
@@ -134,31 +140,31 @@ def _lock_path(data_path: epath.Path) -> epath.Path:
 def _locked(
     path: epath.Path, *, made: list[epath.Path], wait: bool = True
 ) -> Iterator[bool]:
-    """Locks a file, which is there for that only, and removes it.
+    """Locks a file that exists for that only, and removes it afterwards.
 
-    Yields whether it is locked; see `_take_lock` for when it isn't, and for `made`.
+    Yields whether it is locked; see `_take_lock`.
     """
     file = _take_lock(path, made=made, wait=wait)
     try:
         yield file is not None
     finally:
         if file is not None:
-            # While it is locked: who waits for it will see that it is gone.
+            # Still locked: a process that waits for it will see that it is gone.
             path.unlink(missing_ok=True)
             os.close(file)
 
 
 def _take_lock(path: epath.Path, *, made: list[epath.Path], wait: bool) -> int | None:
-    """Returns the descriptor of a file that no other process has locked.
+    """Locks a file.
 
     Args:
       path: the file.
-      made: where the directories are added that had to be made for it.
-      wait: whether to wait until no other process has it.
+      made: the list to which directories made for it are added.
+      wait: whether to wait while another process holds the lock.
 
     Returns:
-      The descriptor; None if the file system has no locks or, unless one waits, if
-      another process has it.
+      Its descriptor; None if the file system has no locks, or another process holds
+      the lock and `wait` is false.
     """
     tries = 0
     while True:
@@ -169,12 +175,12 @@ def _take_lock(path: epath.Path, *, made: list[epath.Path], wait: bool) -> int |
             tries += 1
             if tries == _TRIES:
                 raise
-            continue  # a build that had made a directory has removed it meanwhile
+            continue  # another build has removed a directory that it had made
         try:
             if not _lock(file, path, wait=wait):
                 os.close(file)
                 return None
-            # The one that had it has removed it: another file may have its name now.
+            # Its last holder has removed it; another file may have its name now.
             with contextlib.suppress(FileNotFoundError):
                 if os.path.samestat(os.fstat(file), os.stat(path)):  # noqa: PTH116
                     return file
@@ -185,7 +191,7 @@ def _take_lock(path: epath.Path, *, made: list[epath.Path], wait: bool) -> int |
 
 
 def _lock(file: int, path: epath.Path, *, wait: bool) -> bool:
-    """Locks an open file; returns whether it could."""
+    """Locks an open file; returns whether it is locked."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -202,7 +208,7 @@ def _lock(file: int, path: epath.Path, *, wait: bool) -> bool:
 
 
 def _make_folders(path: epath.Path) -> list[epath.Path]:
-    """Makes a directory and those above it; returns those that weren't there."""
+    """Makes a directory and its parents; returns those that were missing."""
     made = []
     for folder in (path, *path.parents):
         if folder.exists():
