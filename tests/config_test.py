@@ -787,7 +787,7 @@ SIDE_RULE = (
     "resize must have no side of more than {} pixels, the most that decoders of {}"
     " read, got {}"
 )
-PIXELS_RULE = "{} must be of 536870911 pixels at the most, got {!r}, which is {}"
+PIXELS_RULE = "{} must be of 536870911 pixels at most, got {!r}, which is {}"
 ENCODING_RULE = "encoding must be one of None, 'jpeg', 'png', got "
 QUALITY_RULE = "quality must be an int from 1 to 100, got "
 MAX_PIXELS_RULE = "max_pixels must be an int from 1 to 536870911, got "

@@ -1,4 +1,4 @@
-"""What a user says about a dataset: where it is, and how to split it."""
+"""The config of a dataset: its sources, and how to read, split and store them."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from PIL import ImageColor
 from tfds_imagecsv import exceptions, options
 from tfds_imagecsv.options import MAX_SIDES, ImageOptions
 
-# What TFDS can parse in `tfds.load("image_csv/NAME")` (its `core/naming.py`), and
-# that neither hides its folder nor looks like the folder of a version.
+# Names that TFDS parses in `tfds.load("image_csv/NAME")` (its `core/naming.py`), and
+# whose folder is neither hidden nor looks like a version's.
 _NAME = re.compile(r"(?!\d+\.\d+\.\d+$)[A-Za-z0-9_\-+][A-Za-z0-9_\-+.]{0,99}")
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
 
-# The fields that are paths of sources; the last two may be missing.
+# The fields with paths of sources; the last two are optional.
 PATH_FIELDS = ("image_dir", "label_csv", "class_csv", "pinned_splits")
 _COLUMNS = ("filename_column", "group_column", "split_column")
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
-# Pixels of an image that TensorFlow can decode (its `decode_image_op.cc`).
+# The most pixels that TensorFlow decodes (its `decode_image_op.cc`).
 _MAX_PIXELS = 2**29 - 1
 
 
@@ -37,8 +37,8 @@ _MAX_PIXELS = 2**29 - 1
 class ImageCsvConfig(tfds.core.BuilderConfig):
     """A dataset made of a directory of images and a CSV of labels.
 
-    All arguments are keywords. Values are checked here, files when the dataset is
-    built. Lists and strings, as JSON has them, stand for tuples and paths.
+    All arguments are keywords. Values are checked here, files by the build. Lists and
+    strings, as JSON has them, stand for tuples and paths.
 
     Attributes:
       name: The dataset's name: `image_csv/<name>`. Letters, digits, `_`, `-`, `+`
@@ -46,8 +46,8 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
       image_dir: The directory with the images, or an archive of them (`.zip`, `.tar`,
         `.tar.gz`, `.tar.bz2`, `.tar.xz`, `.7z`): an absolute path, a path that begins
         with `~`, a remote path such as `gs://...` or `s3://...`, or a path relative to
-        TFDS's manual directory; or the `http(s)://...` URL of an archive. Where a
-        directory isn't there, an archive of its name beside it is taken.
+        TFDS's manual directory; or the `http(s)://...` URL of an archive. If the
+        directory is missing, an archive of its name beside it takes its place.
       label_csv: The table with a row for each image: a CSV with a header, or a file
         whose name ends with `.tsv` (tabs), `.jsonl` (JSON Lines) or `.parquet`; paths
         as for `image_dir`, or a URL.
@@ -59,37 +59,36 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
         those of any number of classes, in a cell between delimiters or in columns of 0
         and 1; `"regression"`, a finite number, or one in each of several columns;
         `"none"`, there are no labels. Default: `"class"`.
-      label_delimiter: What is between the class names of a cell with `"multilabel"`; a
-        cell that is only a delimiter has none. Default: each of the columns is a class.
+      label_delimiter: What separates the class names of a cell with `"multilabel"`; a
+        cell that is only a delimiter has no class. Default: each column is a class.
       group_column: The name of the column with the groups. Images of one group (a
         patient, a scene, a video) go to one split; an empty cell means a group of its
         own. Default: no groups.
-      split_column: The name of the column with splits that are given. `val`, `valid`,
-        `dev`, `training` and `testing` are understood, other names stay as they are;
-        rows with an empty cell are divided by the sizes below. Default: no split is
-        given.
-      extra_columns: The columns that become features besides, and their types:
-        `"bool"`, `"int32"`, `"int64"`, `"float32"`, `"float64"` or `"string"`, by name;
-        or `"all"` for all that no other field names, with the types that fit. An empty
-        cell is NaN in a column of floats, an empty string in one of strings, and an
-        error in others. Default: none.
+      split_column: The name of the column with given splits. `val`, `valid`, `dev`,
+        `training` and `testing` are understood, other names stay as they are; rows
+        with an empty cell are divided by the sizes below. Default: no given splits.
+      extra_columns: Further columns that become features, and their types by name:
+        `"bool"`, `"int32"`, `"int64"`, `"float32"`, `"float64"` or `"string"`; or
+        `"all"` for all that no other field names, with the types that fit. An empty
+        cell is NaN among floats, an empty string among strings, and an error elsewhere.
+        Default: none.
       filename_suffix: What to append to each file name, such as `".png"` where the
         CSV has ids. Default: nothing.
-      filename_template: How file names are made of columns, whose names are in
-        braces, such as `"{folder}/{id}.png"`; `{{` and `}}` stand for braces. It takes
-        the place of `filename_column` and `filename_suffix`. Default: none.
+      filename_template: File names made of columns, whose names are in braces, such
+        as `"{folder}/{id}.png"`; `{{` and `}}` stand for braces. It replaces
+        `filename_column` and `filename_suffix`. Default: none.
       classes: The class names in the order of their ids. Default: the names found
         in the CSV, sorted by code point, or those of the columns of 0 and 1.
-      class_csv: A CSV of the classes in the place of `classes`, with the columns
-        `classname` and `class_id`, whose ids are 0 to n - 1 in any order; other columns
-        are kept in the metadata. Paths as for `image_dir`. Default: none.
+      class_csv: A CSV of the classes instead of `classes`, with the columns `classname`
+        and `class_id` (0 to n - 1 in any order); the metadata keep other columns. Paths
+        as for `image_dir`. Default: none.
       val_size: The size of the `validation` split: a float from 0 to 1 is a
         fraction of each class, an int a count of images; 0: no such split.
         Default: 0.1.
       test_size: The size of the `test` split, like `val_size`. Default: 0.1.
-      folds: 2 or more splits `fold0`, `fold1`, ... of equal size in the place of
-        train and validation, for cross-validation; 0: none. `val_size` is not used
-        then. Default: 0.
+      folds: 2 or more splits `fold0`, `fold1`, ... of equal size instead of train and
+        validation, for cross-validation; `val_size` is then unused. 0: no folds.
+        Default: 0.
       seed: An int from 0 to 2**64 - 1 that chooses among equally good splits.
         Default: 0.
       duplicates: What to do with images of identical bytes: `"together"` keeps them
@@ -105,8 +104,8 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
       dtype: What a channel is read as: `"uint8"`, or `"uint16"`, which keeps 16 bits
         and scales 8 bits up (by 257). Default: `"uint8"`, which keeps the upper 8 of
         16 bits.
-      background: What is seen through transparent pixels, unless `channels` is 4: the
-        name of a colour or its number, such as `"#ffffff"`. Default: `"white"`.
+      background: The colour behind transparent pixels, unless `channels` is 4: a name,
+        or a number such as `"#ffffff"`. Default: `"white"`.
       apply_exif: Whether images are turned upright as their EXIF orientation says.
         Default: true.
       resize: The height and width, in pixels, of all images, whatever their
@@ -114,32 +113,30 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
         `encoding` is `"jpeg"`), which decoders read. Default: as they are.
       max_side: The most pixels of the longer side: larger images are reduced, smaller
         ones aren't enlarged. Default: any.
-      image_shape: The height, width and channels that all images are declared to have;
-        another one is an error; at most 2**29 - 1 pixels. Default: what `resize`
-        says, or any size.
-      encoding: The format in which all images are stored: `"jpeg"` or `"png"`.
-        Default: as they are; those that have to be converted as PNG, or as JPEG if
-        they were JPEG, have 64 times 64 pixels, and lose no more than 0.75 levels
-        of 255 by it, on the average.
+      image_shape: The declared height, width and channels of all images, at most
+        2**29 - 1 pixels; any other shape is an error. Default: the shape that `resize`
+        gives, or any.
+      encoding: The format of all images: `"jpeg"` or `"png"`. Default: as they are;
+        images that must be converted become PNGs, or JPEGs if they were JPEGs, have
+        at least 64 times 64 pixels, and lose at most 0.75 levels of 255 on average.
       quality: The quality of JPEGs that are made, 1 to 100. Default: 95.
-      max_pixels: The most pixels (height times width) of an image that is accepted, up
-        to 2**29 - 1, which TensorFlow can decode. Default: 89,478,485, as Pillow's.
-      verify: How images are checked before anything is written: `"decode"` decodes all
-        of each, `"header"` reads what it says of itself, for images that are known
-        to be good. Default: `"decode"`.
-      on_error: What to do about rows and images that can't be used: `"fail"` stops,
-        and shows them; `"skip"` goes on without them, and lists them in
-        `rejected_rows.csv`. Default: `"fail"`.
+      max_pixels: The most pixels (height times width) of an image, up to 2**29 - 1,
+        which TensorFlow can decode. Default: 89,478,485, as Pillow's.
+      verify: How images are checked before anything is written: `"decode"` decodes
+        them, `"header"` reads their headers only, for images that are known to be good.
+        Default: `"decode"`.
+      on_error: What to do with unusable rows and images: `"fail"` stops and shows
+        them; `"skip"` goes on without them, and lists them in `rejected_rows.csv`.
+        Default: `"fail"`.
       max_rejected: The largest fraction of the rows that `on_error="skip"` may leave
         out. Default: 0.01.
-      workers: How many processes inspect images and write shards at the most; it
-        changes nothing in the result. Default: as many as there are cores.
-      checksums: The SHA-256 that downloaded files must have, as 64 hexadecimal digits,
-        by their URL. Default: none, and nothing is checked.
+      workers: The most processes that inspect images and write shards; the result is
+        the same for any number. Default: the number of cores.
+      checksums: The SHA-256 of downloads by URL, as 64 hexadecimal digits. Default:
+        none, and nothing is checked.
 
     Raises:
-      ConfigError: if a field is unknown, missing, or has a value that it can't
-        have.
+      ConfigError: if a field is unknown, missing or invalid.
     """
 
     # Declared again for the order: TFDS declares `name` as a positional argument.
@@ -182,7 +179,7 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
     checksums: Mapping[str, str] | None = None
 
     def __new__(cls, **values: Any) -> ImageCsvConfig:
-        """Refuses fields that don't exist, and misses those that must be there."""
+        """Rejects unknown fields and reports missing ones."""
         names = [field.name for field in dataclasses.fields(cls)]
         for name in values:
             if name not in names:
@@ -200,11 +197,11 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
         return instance
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Lets instances be copied and pickled, though they can't be made empty."""
+        """Lets instances be copied and pickled, though `__new__` needs arguments."""
         return _restore, (type(self), vars(self))
 
     def __post_init__(self) -> None:
-        """Checks the values, and makes tuples of lists and strings of paths."""
+        """Checks the values; turns lists into tuples and paths into strings."""
         _check_name(self.name)
         if self.version is not None and not _VERSION.fullmatch(str(self.version)):
             raise exceptions.ConfigError(
@@ -269,7 +266,7 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
             self.checksums = _checksums(self.checksums, [*filter(is_url, urls)])
 
     def _check_labels(self) -> None:
-        """Checks the fields that say what the labels are."""
+        """Checks the fields about labels."""
         _check_choice("label_type", self.label_type, options.LABEL_TYPES)
         kind = f"label_type={self.label_type!r}"
         columns = self.label_column
@@ -335,7 +332,7 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
             self.label_column = columns[0]
 
     def _check_images(self) -> None:
-        """Checks the fields that say what the images are to be."""
+        """Checks the fields about images."""
         if _is_int(self.channels):
             self.channels = int(self.channels)
         _check_choice("channels", self.channels, (1, 3, 4))
@@ -385,12 +382,12 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
 
     @property
     def label_columns(self) -> int:
-        """How many columns have labels."""
+        """The number of columns with labels."""
         return len(self.label_column) if isinstance(self.label_column, tuple) else 1
 
     @property
     def image_options(self) -> ImageOptions:
-        """What the images are to be."""
+        """The fields about images."""
         names = [field.name for field in dataclasses.fields(ImageOptions)]
         return ImageOptions(**{name: getattr(self, name) for name in names})
 
@@ -402,11 +399,11 @@ def _restore(cls: type[ImageCsvConfig], values: Mapping[str, Any]) -> ImageCsvCo
 
 
 def exact_fraction(size: float) -> fractions.Fraction:
-    """Returns the fraction that was meant by a float.
+    """Returns the fraction that a float stands for.
 
-    The float nearest to 0.1 is a little more than 0.1, and 1 - 0.7 a little more
-    than 0.3; with them, a tenth of 30 images would be a little more than 3. The
-    simplest fraction within the float's own precision is the one that was meant.
+    The float nearest to 0.1 is a little more than 0.1, so a tenth of 30 images would
+    be a little more than 3. The simplest fraction within the float's precision is the
+    one that was meant.
 
     >>> exact_fraction(1 - 0.7)
     Fraction(3, 10)
@@ -440,7 +437,7 @@ def _int(field: str, value: Any, *, at_least: int, at_most: int | None = None) -
 
 
 def _sides(field: str, value: Any, names: Sequence[str]) -> tuple[int, ...] | None:
-    """Returns a shape, of which height and width come first, as Python's own ints."""
+    """Returns a shape, height and width first, as Python's own ints."""
     if value is None:
         return None
     valid = isinstance(value, Sequence) and not isinstance(value, str)
@@ -457,7 +454,7 @@ def _sides(field: str, value: Any, names: Sequence[str]) -> tuple[int, ...] | No
     pixels = sides[0] * sides[1]
     if pixels > _MAX_PIXELS:
         raise exceptions.ConfigError(
-            f"{field} must be of {_MAX_PIXELS} pixels at the most, got {value!r}, which"
+            f"{field} must be of {_MAX_PIXELS} pixels at most, got {value!r}, which"
             f" is {pixels}"
         )
     return sides
@@ -529,7 +526,7 @@ def _check_text(
 
 
 def _check_choice(field: str, value: object, choices: Sequence[object]) -> None:
-    # Not `in`, by which True is 1.
+    # `in` would take True for 1.
     if not any(type(value) is type(choice) and value == choice for choice in choices):
         shown = ", ".join(map(repr, choices))
         raise exceptions.ConfigError(f"{field} must be one of {shown}, got {value!r}")
@@ -554,7 +551,7 @@ def _extra_columns(extra: object) -> Mapping[str, str] | str | None:
     """Returns the types of extra columns by their names.
 
     Raises:
-      ConfigError: if they aren't such; all that is wrong is named.
+      ConfigError: with all that is wrong.
     """
     if extra is None or extra == options.ALL_COLUMNS:
         return extra
@@ -586,8 +583,7 @@ def _class_names(classes: object) -> tuple[str, ...]:
             f" {classes!r}"
         )
     for name in classes:
-        # Labels are read without the white space around them, and TFDS stores one
-        # name a line.
+        # Labels are stripped when they are read, and TFDS stores one name a line.
         if not isinstance(name, str) or not name or name != name.strip():
             raise exceptions.ConfigError(
                 "classes must be strings that neither are empty nor have white space"
@@ -610,7 +606,7 @@ def _class_names(classes: object) -> tuple[str, ...]:
 def _size(field: str, size: Any) -> float:
     """Returns a size as Python's own int or float."""
     valid = _is_real(size)
-    # NaN isn't within any bounds.
+    # NaN is outside of any bounds.
     if not valid or not size >= 0 or not (_is_int(size) or size <= 1):
         raise exceptions.ConfigError(
             f"{field} must be a float from 0 to 1 (a fraction) or an int of 0 or more"
@@ -622,6 +618,6 @@ def _size(field: str, size: Any) -> float:
 def _meant(value: Any) -> float:
     """Returns a number as Python's own float.
 
-    The digits that a NumPy float of 16 or 32 bits shows are those that were meant.
+    A NumPy float of 16 or 32 bits stands for the digits that it shows.
     """
     return float(value if isinstance(value, numbers.Rational) else str(value))

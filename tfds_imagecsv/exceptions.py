@@ -1,27 +1,26 @@
-"""The errors that tfds_imagecsv raises, and the warning it gives."""
+"""Errors and the warning."""
 
 
 class ImageCsvError(ValueError):
-    """Base of every error that a user's config, CSV or images cause.
+    """Base class of errors caused by a user's config, table or images.
 
-    The message stands alone: it has the place (field, file, row), the rule, the
-    actual value and what to do. Where `tfds build` runs, it is printed without a
-    stack trace.
+    The message stands alone: place (field, file, row), rule, actual value, remedy.
+    `tfds build` prints it without a stack trace.
     """
 
 
 class ConfigError(ImageCsvError):
-    """A field, a name or a file of configs isn't what it must be."""
+    """A field, a name or a TOML file is invalid."""
 
 
 class SourceError(ImageCsvError):
-    """The label CSV or the image directory can't be used as a whole."""
+    """The table or the image directory as a whole is unusable."""
 
 
 class InvalidRowsError(ImageCsvError):
-    """Some rows of the label CSV, or their images, can't be used.
+    """Rows of the table, or their images, are unusable.
 
-    The message groups all of them by kind, and shows the first ten of each.
+    The message counts all by kind, and shows the first ten of each kind.
     """
 
 
@@ -30,14 +29,14 @@ class SplitError(ImageCsvError):
 
 
 class StaleDatasetError(ImageCsvError):
-    """The config, the CSV or the images of a dataset that is there have changed.
+    """The config, the table or the images of a prepared dataset have changed.
 
-    The message says what has changed, and what can be done.
+    The message says what has changed, and what to do.
     """
 
 
 class StorageError(ImageCsvError):
-    """There is no room for the dataset."""
+    """The disk is full, or the data directory is out of reach."""
 
 
 class WorkerError(ImageCsvError):
@@ -45,4 +44,4 @@ class WorkerError(ImageCsvError):
 
 
 class ImageCsvWarning(UserWarning):
-    """Something that doesn't stop a build, but that its user should know."""
+    """Something that users should know, but that doesn't stop a build."""

@@ -1,4 +1,4 @@
-"""Python's garbage collector, kept from looking at what can't be garbage."""
+"""Python's garbage collector, told what can't be garbage."""
 
 import contextlib
 import gc
@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def paused() -> Iterator[None]:
-    """Pauses the collector of reference cycles; also a decorator, `@paused_gc()`.
+    """Pauses the collector of reference cycles; also a decorator, `@paused()`.
 
-    It looks through all objects again and again while millions are made, and takes
-    about half of the time then. Rows have no cycles: they are freed as usual.
+    While millions of objects are made, it takes about half of the time. Rows have no
+    cycles: they are freed as usual.
     """
     was_enabled = gc.isenabled()
     gc.disable()
@@ -23,11 +23,11 @@ def paused() -> Iterator[None]:
 
 @contextlib.contextmanager
 def frozen() -> Iterator[None]:
-    """Keeps the collector from looking at objects that are there already.
+    """Keeps the collector from looking at objects that already exist.
 
-    TensorFlow has a million of them, and one look at all takes 0.2 s, a tenth of the
-    time of a build of 50,000 small images. New objects are looked at as usual. Who has
-    frozen some before, keeps them so.
+    TensorFlow has a million of them. One look at all takes 0.2 s, a tenth of a build
+    of 50,000 small images. New objects are collected as usual, and objects that the
+    caller had frozen stay frozen.
     """
     if gc.get_freeze_count():
         yield

@@ -1,4 +1,4 @@
-"""What rooms take of the config: frozen options, and the words that fields know.
+"""The options that the rooms take from the config, and the values of its fields.
 
 Workers import this module, so it imports neither TFDS nor TensorFlow.
 """
@@ -14,7 +14,7 @@ from tfds_imagecsv import exceptions
 #: What a label may be.
 LABEL_TYPES = ("class", "multilabel", "regression", "none")
 
-#: Those whose labels are of classes.
+#: The label types with classes.
 WITH_CLASSES = ("class", "multilabel")
 
 #: The types that an extra column may have.
@@ -26,32 +26,31 @@ OWN_FEATURES = (
     "image/width",
 )
 
-#: What stands for all columns that no other field names.
+#: Stands for all columns that no other field names.
 ALL_COLUMNS = "all"
 
-# The most pixels that a side may have for libpng and libjpeg, by which TensorFlow and
-# OpenCV decode; a BMP may have any (libpng's `PNG_USER_WIDTH_MAX`, and libjpeg's
-# `JPEG_MAX_DIMENSION`).
+# The longest side in pixels that libpng (`PNG_USER_WIDTH_MAX`) and libjpeg
+# (`JPEG_MAX_DIMENSION`) read, with which TensorFlow and OpenCV decode.
 MAX_SIDES = {"PNG": 1_000_000, "JPEG": 65_500}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ImageOptions:
-    """What the pictures of a dataset are to be; see the fields of `ImageCsvConfig`.
+    """How images are checked and stored; see the fields of `ImageCsvConfig`.
 
     Attributes:
       channels: 1 (gray), 3 (RGB) or 4 (RGBA).
       dtype: `"uint8"` or `"uint16"`.
-      background: what is seen through transparent pixels where there is no alpha: a
-        name or a number of a colour, as Pillow knows them.
-      apply_exif: whether pictures are turned upright.
+      background: the colour behind transparent pixels unless alpha is kept: a name
+        or number that Pillow knows.
+      apply_exif: whether images are turned upright.
       resize: height and width in pixels, or None.
-      max_side: the longer side in pixels at the most, or None.
-      image_shape: height, width and channels that all have, or None.
+      max_side: the most pixels of the longer side, or None.
+      image_shape: the height, width and channels of all images, or None.
       encoding: `"jpeg"`, `"png"`, or None for either.
-      quality: of a JPEG that is made, 1 to 100; None for 95, and only where that
+      quality: of JPEGs that are made, 1 to 100; None for 95, and only where that
         keeps the pixels.
-      max_pixels: how many pixels a picture may have.
+      max_pixels: the most pixels of an image.
       verify: `"decode"` or `"header"`.
     """
 
@@ -69,7 +68,7 @@ class ImageOptions:
 
     @property
     def shape(self) -> tuple[int | None, int | None, int]:
-        """Height, width and channels of all pictures; None where they may differ."""
+        """Height, width and channels of all images; None where they may differ."""
         height, width = (self.image_shape or self.resize or (None, None))[:2]
         return height, width, self.channels
 
@@ -79,7 +78,7 @@ class FilenameTemplate:
     """How file names are made of cells.
 
     Attributes:
-      columns: the names of the columns that are used, each once.
+      columns: the names of the columns, each once.
       pattern: the text for `str.format`, whose fields are the positions in `columns`.
     """
 
@@ -96,17 +95,16 @@ class FilenameTemplate:
 
 
 def parse_template(text: object) -> FilenameTemplate:
-    """Returns the template that a text stands for.
+    """Parses a template such as `"{folder}/{id}.png"`.
 
-    Names of columns are in braces, such as `"{folder}/{id}.png"`; braces that are
-    meant as such are doubled. There is nothing else of Python's format language:
-    what is in the braces is a name, whatever its characters.
+    Column names are in braces; doubled braces stand for braces. Anything between
+    braces is a name: the rest of Python's format language doesn't apply.
 
     Args:
       text: the text.
 
     Raises:
-      ConfigError: if it isn't such a text.
+      ConfigError: if it isn't a template.
     """
     try:
         return _parsed_template(text)

@@ -1,4 +1,4 @@
-"""What is wrong with the rows of a label CSV, collected and shown at once."""
+"""The problems of a table's rows, collected and reported at once."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from collections.abc import Iterable
 
 from tfds_imagecsv import exceptions
 
-# Enough to see what is going on, few enough to stay on one screen.
+# Enough to see a pattern, few enough for one screen.
 _SHOWN_PER_KIND = 10
 
 
 class Kind(enum.Enum):
-    """A kind of problem: its heading in the report, and what to do about it.
+    """A kind of problem: its heading in the report, and the remedy.
 
-    Reports show the kinds in the order in which they are defined here.
+    Reports show the kinds in this order.
     """
 
     RAGGED = (
@@ -110,14 +110,14 @@ class Kind(enum.Enum):
     )
 
     def __init__(self, heading: str, remedy: str) -> None:
-        """Names the two parts of a kind's value."""
+        """Unpacks a kind's value."""
         self.heading = heading
         self.remedy = remedy
 
 
 @dataclasses.dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong with one row.
+    """A problem of a row.
 
     Attributes:
       kind: what is wrong.
@@ -127,7 +127,7 @@ class Problem:
       key: the image's key, if the row has one.
       label: the row's label, if it has one.
       group: the row's group, if it has one.
-      given: the split that the row gives, if it does.
+      given: the split that the row gives, if any.
     """
 
     kind: Kind
@@ -157,13 +157,12 @@ def report(problems: Iterable[Problem], *, label_csv: str, image_dir: str) -> st
     """Describes problems: grouped by kind, sorted by row, counted, with remedies.
 
     Args:
-      problems: what is wrong, in any order.
-      label_csv: the CSV that the rows are of.
-      image_dir: the directory in which the images were looked for.
+      problems: the problems, in any order.
+      label_csv: the table of the rows.
+      image_dir: the directory of the images.
 
     Returns:
-      Several lines of text: the first ten problems of each kind, and the counts
-      of all.
+      Lines of text: the first ten problems of each kind, and all counts.
     """
     by_kind = collections.defaultdict(list)
     for problem in problems:
@@ -189,9 +188,9 @@ def raise_if_any(
     """Raises all the problems as one error.
 
     Args:
-      problems: what is wrong, in any order.
-      label_csv: the CSV that the rows are of.
-      image_dir: the directory in which the images were looked for.
+      problems: the problems, in any order.
+      label_csv: the table of the rows.
+      image_dir: the directory of the images.
 
     Raises:
       InvalidRowsError: if there is a problem.

@@ -76,8 +76,8 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
 
     `as_supervised=True` gives `(image, label)`, if there are labels.
 
-    A file that readers show rightly is stored byte for byte; others are converted. The
-    whole input is checked before a byte is written.
+    Files that readers show correctly are stored byte for byte; others are converted.
+    The whole input is checked before a byte is written.
 
     A derived class, in a folder as TFDS has it, is a dataset with a name, a README.md,
     tests and dummy data of its own. Its `BUILDER_CONFIGS` are `ImageCsvConfig`s; the

@@ -1,4 +1,4 @@
-"""All that touches what is private to TFDS."""
+"""All uses of TFDS's private names."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from tensorflow_datasets.core.utils import shard_utils
 
 from tfds_imagecsv import exceptions
 
-# The package of the `tfds` command, private to TFDS: it is there only where the
-# command runs. Were it renamed, users would see stack traces again.
+# The package of the `tfds` command, loaded only where the command runs. If TFDS renames
+# it, users will see stack traces again.
 _TFDS_COMMAND = "tensorflow_datasets.scripts.cli"
 
 
 def _lacks(what: str) -> AttributeError:
-    """Returns the error that TFDS hasn't any more what this module needs."""
+    """Returns the error for a name that TFDS no longer has."""
     return AttributeError(
         f"{what} any more in tensorflow-datasets {tfds.__version__}: tfds_imagecsv has"
         " to be adapted."
@@ -32,10 +32,10 @@ def _lacks(what: str) -> AttributeError:
 
 
 def set_class_names(label: tfds.features.ClassLabel, names: Sequence[str]) -> None:
-    """Sets the names of the classes, also where others were set before.
+    """Sets the names of the classes, or replaces them.
 
-    TFDS refuses to set other names, and restores those of the dataset that is there
-    even if it is about to be overwritten.
+    TFDS refuses to replace names, and restores those of a prepared dataset even if it
+    is about to be overwritten.
 
     Args:
       label: the feature.
@@ -49,10 +49,10 @@ def set_class_names(label: tfds.features.ClassLabel, names: Sequence[str]) -> No
 
 
 def set_features(info: tfds.core.DatasetInfo, features: Any) -> None:
-    """Sets the features of a dataset that were not known when its info was made.
+    """Sets features that were unknown when the info was made.
 
     Args:
-      info: that of the dataset.
+      info: the dataset's.
       features: a `FeaturesDict`.
     """
     if not hasattr(info, "_features"):
@@ -63,8 +63,7 @@ def set_features(info: tfds.core.DatasetInfo, features: Any) -> None:
 def forget_builder_configs() -> None:
     """Lets TFDS look at the `BUILDER_CONFIGS` of all builders again.
 
-    It remembers `builder_configs` when they are asked for, and wouldn't see those that
-    are added later.
+    TFDS caches `builder_configs`, and wouldn't see those that are added later.
     """
     remembered = vars(tfds.core.DatasetBuilder)["builder_configs"].fget.__func__
     if not hasattr(remembered, "cache_clear"):
@@ -73,12 +72,12 @@ def forget_builder_configs() -> None:
 
 
 def progress_bar(total: int | None, description: str, unit: str = " images") -> Any:
-    """Returns a `tqdm` bar, or what stands for one after `disable_progress_bar`.
+    """Returns a `tqdm` bar, or a silent one after `disable_progress_bar`.
 
     Args:
-      total: how many images there are; None if nobody knows.
-      description: what is done with them.
-      unit: what they are.
+      total: the number of images; None if unknown.
+      description: the text before the bar.
+      unit: what is counted.
     """
     return tfds.core.utils.tqdm(total=total, desc=description, unit=unit, leave=False)
 
@@ -88,12 +87,12 @@ class ShardRule:
     """TFDS's rules for how many shards a split has, and where they end.
 
     Attributes:
-      num_shards: the number that the user wants; None or 0 for none.
+      num_shards: the number that the user asks for; None or 0 for TFDS's.
       min_shard_size: bytes, 1 or more.
       max_shard_size: bytes, 1 or more.
 
     Raises:
-      ConfigError: if one is less.
+      ConfigError: if a value is less.
     """
 
     num_shards: int | None
@@ -116,9 +115,8 @@ class ShardRule:
     def number(self, total_size: int, examples: int) -> int:
         """Returns how many shards a split has.
 
-        It is TFDS's number. Where TFDS finds none, since the records are so large that
-        a power of two is more than there are, it is the least that keeps to
-        `max_shard_size`, or a shard for each record.
+        It is TFDS's number. TFDS finds none for few large records; then it is the least
+        number that keeps to `max_shard_size`, or a shard for each record.
 
         Args:
           total_size: the bytes of all of its records.
@@ -126,8 +124,8 @@ class ShardRule:
         """
         if self.num_shards:
             return self.num_shards
-        # TFDS looks at the sizes of the class, whatever those of the instance, and
-        # finds no number if the least size isn't well below the most.
+        # TFDS reads the sizes from the class, not from the instance, and finds no
+        # number unless the least size is well below the most.
         sizes = {
             "min_shard_size": min(
                 self.min_shard_size, max(1, self.max_shard_size // 2)
@@ -138,8 +136,8 @@ class ShardRule:
         in_files = total_size + examples * config.overhead
         wanted = int(in_files // self.max_shard_size)
         least = min(wanted, examples)
-        # Above 1024, TFDS tries multiples of it, and forever if there are too few
-        # examples; below, it falls back to one shard.
+        # Above 1024 shards, TFDS tries multiples of 1024, endlessly if there are too
+        # few examples; below, it falls back to one shard.
         if wanted > 1024 and -(-wanted // 1024) * 1024 > examples:
             return least
         number: int = config.get_number_shards(total_size, examples)
@@ -165,13 +163,13 @@ class ShardRule:
 
 
 def shard_rule(download_config: tfds.download.DownloadConfig) -> ShardRule:
-    """Returns the rules for shards, with what the user asks for.
+    """Returns the rules for shards that a download config asks for.
 
     Raises:
-      ConfigError: if that can't be.
+      ConfigError: if they are impossible.
     """
     config = download_config.get_shard_config()
-    # TFDS's documentation of `DownloadConfig` has None for the defaults.
+    # In TFDS's documentation of `DownloadConfig`, None stands for the default.
     return ShardRule(
         num_shards=config.num_shards,
         min_shard_size=config.min_shard_size or shard_utils.DEFAULT_MIN_SHARD_SIZE,
@@ -194,10 +192,10 @@ def shard_paths(
 def set_splits(
     builder: tfds.core.DatasetBuilder, shards: Sequence[Any], sizes: Sequence[int]
 ) -> None:
-    """Tells TFDS what splits a dataset has.
+    """Sets the splits of a dataset.
 
     Args:
-      builder: of the dataset.
+      builder: the dataset's.
       shards: its files, with `split`, `start` and `stop`, in order.
       sizes: the bytes of the records of each.
     """
@@ -224,10 +222,10 @@ def download(
     """Returns the file of a URL, and whether it was downloaded now.
 
     Args:
-      manager: TFDS's, which hasn't downloaded it yet if that is to be done anew.
+      manager: TFDS's; with `anew`, one that hasn't downloaded the URL yet.
       url: the URL.
-      anew: whether to download it even if it is there. TFDS does so if it is told to
-        when the manager is made, but then fails if the content has changed.
+      anew: whether to download it again. TFDS's own option for that fails if the
+        content has changed.
     """
     path = manager._get_dl_path(resource.Resource(url=url))
     if anew:
@@ -243,18 +241,18 @@ def write_records(path: str, file_format: str, records: Iterable[bytes]) -> None
     Args:
       path: the file.
       file_format: TFDS's name of its format.
-      records: what is written into it, in this order.
+      records: its records, in order.
     """
     adapter = file_adapters.ADAPTER_FOR_FORMAT[file_adapters.FileFormat(file_format)]
     adapter.write_examples(path, ((b"", record) for record in records))
 
 
 def show_errors_without_traceback() -> None:
-    """Lets the `tfds` command print the message of an `ImageCsvError`, and no more.
+    """Lets the `tfds` command print only the message of an `ImageCsvError`.
 
-    A stack trace says nothing about a mistake in a CSV, and hides the message that
-    does. The same holds for JSON in the command's flags that can't be read. In other
-    programs, and for other errors, nothing changes.
+    A stack trace says nothing about a mistake in a CSV, and hides the message. The same
+    holds for invalid JSON in the command's flags. Other programs and other errors are
+    unaffected.
     """
     if _TFDS_COMMAND not in sys.modules:
         return
@@ -280,7 +278,7 @@ def show_errors_without_traceback() -> None:
 
 
 def _flag_of(value: str) -> str | None:
-    """Returns the flag of this process's command line that has a value, if one has."""
+    """Returns the command line's flag with a value, if there is one."""
     for before, argument in itertools.pairwise(sys.argv):
         flag, equals, rest = argument.partition("=")
         if not flag.startswith("--"):

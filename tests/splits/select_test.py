@@ -572,8 +572,8 @@ def test_too_many_rows_to_leave_out(make):
         str(caught.value)
         == """\
 5 of 1,202 rows would have to be left out, which is more than max_rejected=0.004. \
-Of them, 4 have a problem below, and 1 contradicts one that has: of rows, or identical \
-images, that contradict each other, none is kept. Correct them, or raise max_rejected.
+Of these, 4 have a problem below, and 1 contradicts such a row: of rows or identical \
+images that contradict each other, none is kept. Correct them, or raise max_rejected.
 
 4 problems in {root}/labels.csv with the images in {root}/images:
 
@@ -605,8 +605,8 @@ def test_images_that_contradict_each_other_are_too_many_to_leave_out(make):
         str(caught.value)
         == """\
 3 of 7 rows would have to be left out, which is more than max_rejected=0.4. \
-Of them, 1 has a problem below, and 2 contradict one that has: of rows, or identical \
-images, that contradict each other, none is kept. Correct them, or raise max_rejected.
+Of these, 1 has a problem below, and 2 contradict such a row: of rows or identical \
+images that contradict each other, none is kept. Correct them, or raise max_rejected.
 
 1 problem in {root}/labels.csv with the images in {root}/images:
 

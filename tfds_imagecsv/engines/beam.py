@@ -25,25 +25,25 @@ if TYPE_CHECKING:
 _Result = TypeVar("_Result")
 
 
-# Files that a map over Beam has at the most, in each direction: a billion rows make
-# millions of chunks, which are then bundled.
+# The most files of a map in each direction. A billion rows make millions of chunks,
+# which are then bundled.
 _MOST_FILES = 10_000
 
-# Of these, how many are written or read at once: remote ones take their time.
+# How many of them are read or written at once, since remote files are slow.
 _FILES_AT_ONCE = 16
 
 
 class BeamEngine:
     """Apache Beam, on this machine or on many.
 
-    Each map is a pipeline `Create | Reshuffle | Map` over numbers of files. The chunks
-    are read from files, and their results written to files, in a directory that this
-    process and the workers see: no row and no image goes through the engine. Workers
-    import the function from its module.
+    Each map is a pipeline `Create | Reshuffle | Map` over numbers of files. Workers
+    read the chunks from files and write the results to files, in a directory that all
+    processes see: no row and no image goes through Beam. Workers import the function
+    from its module.
 
     Args:
-      folder: a directory that isn't there yet, as an absolute path, since workers may
-        run in other directories; it is removed with the `with` block.
+      folder: a new directory, as an absolute path, since workers may run in other
+        directories; the `with` block removes it.
       runner: Beam's runner, its name, or None for what the options say.
       options: Beam's `PipelineOptions`, or None.
     """
@@ -61,8 +61,8 @@ class BeamEngine:
         return self
 
     def __exit__(self, *_: object) -> None:
-        # A worker that an engine has given up, and that writes here even so, must not
-        # make a build fail that is done; the next one removes what it leaves.
+        # A worker that Beam has given up may still write here. That must not fail a
+        # finished build; the next build removes what is left.
         with contextlib.suppress(OSError):
             self._folder.rmtree(missing_ok=True)
 
@@ -120,7 +120,7 @@ class BeamEngine:
             _ = (
                 pipeline
                 | beam.Create(numbers)
-                # Else an engine may do all in one go, one after the other.
+                # Otherwise a runner may fuse all into one sequential step.
                 | beam.Reshuffle()
                 | "Work" >> beam.Map(function)
             )
@@ -182,11 +182,11 @@ def _unshared(folder: epath.Path, what: str) -> exceptions.WorkerError:
 def _answer_stored(
     number: int, *, function: Callable[[Chunk], Any], folder: str
 ) -> None:
-    """Works on chunks that are stored, and stores the results: what a worker does.
+    """Reads chunks, applies the function, writes the results: a worker's task.
 
-    What a user has done wrong is a result too; other errors are the engine's, which may
-    try again. A file has a temporary name until it is complete, since some engines do
-    one thing twice at once.
+    A user's error is a result, too. Other errors are left to Beam, which may retry. A
+    file has a temporary name until it is complete, since some runners do a task twice
+    at once.
     """
     from etils import epath
 

@@ -1,4 +1,4 @@
-"""What applies a function to many chunks of rows."""
+"""Engines: they apply a function to chunks of rows, in many processes."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ def nothing() -> None:
 
 
 class Chunk(NamedTuple):
-    """Some rows of a table, to be worked on together.
+    """Rows of a table that are processed together.
 
     Attributes:
-      about: what holds for all of them; it is small.
-      columns: the rows, a list for each column; all have the same length.
+      about: what all rows share; it is small.
+      columns: the rows, as lists of equal length by column.
     """
 
     about: Any
@@ -25,14 +25,13 @@ class Chunk(NamedTuple):
 
 
 class Engine(Protocol):
-    """What applies a function to many chunks.
+    """Applies a function to chunks.
 
-    The caller may have something else to do `meanwhile`: it is called once, in this
-    process, if possible while others work.
+    `meanwhile` is called once, in this process, if possible while others work.
 
     Attributes:
-      workers: how many processes work at the most; 0 if nobody knows.
-      is_local: whether all work is done on this machine.
+      workers: the most processes that work; 0 if unknown.
+      is_local: whether all of them are on this machine.
     """
 
     workers: int
@@ -47,7 +46,7 @@ class Engine(Protocol):
         """Yields a function's results, in the order of the chunks."""
 
     def expect_work(self) -> None:
-        """Gets ready for much work."""
+        """Announces much work."""
 
     def preload(self, module: str) -> None:
-        """Lets workers that wait for work import what they will need for it."""
+        """Lets idle workers import a module that they will need."""

@@ -24,15 +24,15 @@ _MIN_JPEG_PIXELS = 64 * 64
 
 
 def convert(content: bytes, facts: Facts, options: ImageOptions) -> bytes:
-    """Returns a picture's file as `stored_as` says that it is stored.
+    """Returns an image's file as `stored_as` says that it is stored.
 
     Args:
       content: the file's bytes.
       facts: what they are.
-      options: what the picture is to be.
+      options: what the image is to be.
 
     Raises:
-      UnusableImageError: if the picture is damaged, which its header doesn't tell.
+      UnusableImageError: if the image is damaged, which its header doesn't tell.
     """
     try:
         return _converted(content, facts, options)
@@ -48,7 +48,7 @@ def _converted(content: bytes, facts: Facts, options: ImageOptions) -> bytes:
         return convert_16_bit.encoded(
             convert_16_bit.converted(content, facts, options, size)
         )
-    # Each step frees the picture of the one before.
+    # Each step frees the image of the one before.
     picture = _decoded(content, facts, options, size)
     picture = _with_channels(picture, facts, options)
     if picture.size != size:
@@ -57,7 +57,7 @@ def _converted(content: bytes, facts: Facts, options: ImageOptions) -> bytes:
         )
     if options.dtype == "uint16":
         return convert_16_bit.encoded(convert_16_bit.scaled(picture, options.channels))
-    picture.info = {}  # nothing but the picture, such as a profile of other colours
+    picture.info = {}  # nothing but the image, such as a profile of other colours
     if options.encoding == "png" or options.channels == 4:
         return _png(picture)
     is_jpeg = facts.format == "JPEG" and max(size) <= MAX_SIDES["JPEG"]
@@ -99,7 +99,7 @@ def _mean_difference(encoded: bytes, picture: Any, options: ImageOptions) -> flo
 def _decoded(
     content: bytes, facts: Facts, options: ImageOptions, size: tuple[int, int]
 ) -> Any:
-    """Returns a picture upright; a JPEG that gets much smaller is reduced already."""
+    """Returns an image upright; a JPEG that gets much smaller is reduced already."""
     with formats.opened(content, max_pixels=options.max_pixels) as image:
         _draft(image, facts, options, size)
         image.load()
@@ -118,13 +118,13 @@ def _draft(
 
 
 def _oriented(picture: Any, facts: Facts, options: ImageOptions) -> Any:
-    """Returns a picture upright, or as it is in the file."""
+    """Returns an image upright, or as it is in the file."""
     turn = geometry.turn(facts, options)
     return picture if turn == 1 else picture.transpose(geometry.UPRIGHT[turn])
 
 
 def _with_channels(picture: Any, facts: Facts, options: ImageOptions) -> Any:
-    """Returns a picture as gray, RGB or RGBA of 8 bits a channel."""
+    """Returns an image as gray, RGB or RGBA of 8 bits a channel."""
     if facts.is_gray_16_bit:
         import numpy as np
 
@@ -136,7 +136,7 @@ def _with_channels(picture: Any, facts: Facts, options: ImageOptions) -> Any:
     if not is_seen_through and not by_rgb:
         return picture if picture.mode == mode else picture.convert(mode)
     converted = Image.new(mode, picture.size)
-    # What is between would take as much memory as the picture, or more.
+    # What is between would take as much memory as the image, or more.
     for box in geometry.boxes(*picture.size):
         part = picture.crop(box)
         part = _on_background(part, options) if is_seen_through else part.convert("RGB")
@@ -145,7 +145,7 @@ def _with_channels(picture: Any, facts: Facts, options: ImageOptions) -> Any:
 
 
 def _on_background(picture: Any, options: ImageOptions) -> Any:
-    """Returns a picture with transparency as RGB without."""
+    """Returns an image with transparency as RGB without."""
     rgba = picture.convert("RGBA")
     seen = Image.new("RGB", picture.size, geometry.background_color(options))
     seen.paste(rgba, mask=rgba)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def scaled(picture: Any, channels: int) -> np.ndarray:
-    """Returns a picture's pixels (uint16, height x width x channels), 255 as 65535."""
+    """Returns an image's pixels (uint16, height x width x channels), 255 as 65535."""
     import numpy as np
 
     found = np.empty((picture.height, picture.width, channels), np.uint16)
@@ -32,12 +32,12 @@ def scaled(picture: Any, channels: int) -> np.ndarray:
 def converted(
     content: bytes, facts: Facts, options: ImageOptions, size: tuple[int, int]
 ) -> np.ndarray:
-    """Returns the pixels of a picture of 16 bits a channel, as they are to be.
+    """Returns the pixels of an image of 16 bits a channel, as they are to be.
 
     Args:
       content: the file's bytes.
       facts: what they are.
-      options: what the picture is to be.
+      options: what the image is to be.
       size: width and height that it gets.
 
     Returns:
@@ -95,7 +95,7 @@ def _resized_band(
     band_of: Callable[[np.ndarray], np.ndarray],
     size: tuple[int, int],
 ) -> Any:
-    """Returns a band of another size, as a picture of Pillow's mode F (float32).
+    """Returns a band of another size, as an image of Pillow's mode F (float32).
 
     Args:
       pixels: height x width x channels.
@@ -148,7 +148,7 @@ def _color_16_bit(pixels: np.ndarray, at: int, options: ImageOptions) -> np.ndar
     Args:
       pixels: height x width x 1 to 4 (uint16).
       at: the colour's number, as `_colors` gives it.
-      options: what the picture is to be.
+      options: what the image is to be.
 
     Returns:
       An array (float64, 0 to 65535) of height x width.

@@ -1,4 +1,4 @@
-"""Identical images, and those of them whose labels contradict each other."""
+"""Identical images, and contradictions between their labels."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from tfds_imagecsv.problems import Kind, Problem
 def identical_images(rows: pd.DataFrame) -> pd.DataFrame:
     """Returns the rows of images that have copies, one set of copies after another.
 
-    In each set, the row that stays if copies are dropped comes first: one that is
-    pinned rather than one that isn't, then one that has a label, then one whose
-    split is given, then the first by key.
+    The row that is kept when copies are dropped comes first in its set: a pinned row
+    before others, then one with a label, then one with a given split, then the first
+    by key.
     """
     copies = rows[rows.duplicated("digest", keep=False)]
     lacks = {
@@ -26,9 +26,9 @@ def identical_images(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def with_first(copies: pd.DataFrame) -> Iterator[tuple[tuple[int, str, str], ...]]:
-    """Yields each copy but the first of its set, and the first.
+    """Yields each copy but the first of its set, with the first.
 
-    Both are given as number of the row, key and label.
+    Both are given by row number, key and label.
     """
     first_of: dict[str, tuple[int, str, str]] = {}
     columns = ("digest", "row", "key", "label")
@@ -40,7 +40,7 @@ def with_first(copies: pd.DataFrame) -> Iterator[tuple[tuple[int, str, str], ...
 
 
 def conflicting_labels(copies: pd.DataFrame) -> Iterator[Problem]:
-    """Yields the problems of copies whose labels differ from that of the first."""
+    """Yields a problem for each copy whose label differs from the first one's."""
     labeled = copies[copies["label"] != ""]
     for (row, key, label), (first_row, first_key, first_label) in with_first(labeled):
         if label != first_label:

@@ -1,4 +1,4 @@
-"""What an image is, as its file tells."""
+"""The facts of an image file."""
 
 import functools
 from typing import NamedTuple
@@ -7,21 +7,20 @@ GRAY_16_BIT_MODES = frozenset({"I;16", "I;16L", "I;16B", "I;16N"})
 
 
 class Facts(NamedTuple):
-    """What a picture is, by its file.
+    """What an image file says about its image.
 
     Attributes:
       format: Pillow's name of the format, by content, such as `"PNG"`; a JPEG with
-        more pictures behind it (Pillow's `"MPO"`) is a `"JPEG"`.
+        more images behind it (Pillow's `"MPO"`) is a `"JPEG"`.
       mode: Pillow's mode, such as `"RGB"`.
       channels: how many channels the mode has; 1 for a palette.
       has_alpha: whether it has transparency, as a channel or as a colour.
-      depth: bits a channel (a palette's index); 16 for 9 to 15 that Pillow scales.
+      depth: bits of a channel, or of a palette's index; 16 where Pillow scales 9 to 15.
       height: pixels, before the orientation is applied.
       width: pixels, before the orientation is applied.
       orientation: 1 to 8, as in EXIF; 1 is upright.
-      frames: how many pictures the file has.
-      is_plain: whether a BMP is of the one kind that every decoder knows; True for
-        other formats.
+      frames: how many images the file has.
+      is_plain: whether every decoder reads it; False only for unusual BMPs.
     """
 
     format: str

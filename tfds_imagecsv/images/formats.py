@@ -1,4 +1,4 @@
-"""What the bytes of an image file are: format, size, depth, orientation, soundness."""
+"""The formats of image files: what a header says, and whether the rest decodes."""
 
 from __future__ import annotations
 
@@ -16,26 +16,25 @@ from tfds_imagecsv.images import facts, jpeg, png
 from tfds_imagecsv.images.facts import Facts
 from tfds_imagecsv.problems import Kind, UnusableImageError
 
-# Pillow's raster formats, by its names. Those that it has others draw (EPS by
-# Ghostscript, WMF) are left out: they run programs, or have no size of their own.
-# TGA comes last, since it has no signature.
+# Pillow's names of the raster formats that it reads itself. EPS and WMF need other
+# programs, or have no size of their own. TGA has no signature, so it comes last.
 FORMATS = (
     *("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "AVIF", "JPEG2000", "PPM", "QOI"),
     *("ICO", "DDS", "PSD", "SGI", "PCX", "TGA"),
 )
 
-# Modes whose pixels have no range of their own, or that Pillow can't convert.
+# Modes whose pixels have no defined range, or that Pillow can't convert.
 _UNCLEAR_MODES = frozenset({"F", "I", "LAB"})
 
-# Where an orientation can be in a PNG; Pillow would decode it all to search for one.
+# What announces an orientation in a PNG. Pillow would decode all of it to find out.
 _PNG_ORIENTATION = (b"eXIf", b"Raw profile type exif", b"tiff:Orientation")
 
 
 def unreadable(error: Exception) -> UnusableImageError:
-    """Returns the error of a picture that can't be read, with the reason.
+    """Returns the error for an image that can't be read, with the reason.
 
     Args:
-      error: what Pillow or another library raised, perhaps without words.
+      error: what Pillow or another library raised; its message may be empty.
     """
     reason = str(error) or type(error).__name__
     return UnusableImageError(Kind.UNREADABLE, f": {reason}")
@@ -43,23 +42,23 @@ def unreadable(error: Exception) -> UnusableImageError:
 
 @contextlib.contextmanager
 def opened(content: bytes, *, max_pixels: int) -> Iterator[Any]:
-    """Opens a picture with Pillow, whatever others have set there.
+    """Opens an image with Pillow under its default settings.
 
-    TFDS lets Pillow accept cut-off images once it has shown one.
+    TFDS makes Pillow accept truncated images once it has shown one.
 
     Args:
       content: the file's bytes.
-      max_pixels: how many pixels a picture within it may have, such as the PNG in an
-        ICO, whose size only shows when it is decoded; its own are not checked.
+      max_pixels: the most pixels of an image within the file, such as the PNG in an
+        ICO, whose size is unknown before decoding. The file's own size isn't checked.
 
     Yields:
-      The `PIL.Image.Image`, of which only the header has been read.
+      The `PIL.Image.Image`, before its pixels are decoded.
     """
     limit, lenient = Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES
     Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = None, False
     try:
         with warnings.catch_warnings():
-            # Pillow warns of what is odd in metadata, which aren't used.
+            # Pillow warns about odd metadata, which we don't use.
             warnings.simplefilter("ignore")
             with Image.open(io.BytesIO(content), formats=FORMATS) as image:
                 Image.MAX_IMAGE_PIXELS = max_pixels
@@ -69,21 +68,21 @@ def opened(content: bytes, *, max_pixels: int) -> Iterator[Any]:
 
 
 def format_of(name: str) -> str:
-    """Returns the format of a first picture by Pillow's name of the file's format."""
+    """Returns the format of a file's first image, given Pillow's name for the file."""
     return "JPEG" if name == "MPO" else name
 
 
 def read_facts(content: bytes, *, max_pixels: int, decode: bool) -> Facts:
-    """Returns what a picture is.
+    """Returns the facts of an image file.
 
     Args:
       content: the file's bytes.
-      max_pixels: how many pixels it may have.
-      decode: whether to decode all of it; else only its header is read.
+      max_pixels: the most pixels that it may have.
+      decode: whether to decode all of it, or to read only its header.
 
     Raises:
-      UnusableImageError: if it is no picture, is damaged or too large, or has pixels
-        that stand for no colours.
+      UnusableImageError: if it is no image, is damaged or too large, or its pixels
+        aren't colours.
     """
     try:
         plain = _plain_facts(content)
@@ -104,7 +103,7 @@ def read_facts(content: bytes, *, max_pixels: int, decode: bool) -> Facts:
     except Image.DecompressionBombError as error:
         raise UnusableImageError(Kind.TOO_LARGE, f": {error}") from error
     except Exception as error:
-        # Damaged files make Pillow's plugins raise nearly anything.
+        # Pillow's plugins raise nearly anything for damaged files.
         raise unreadable(error) from error
     if facts.mode in _UNCLEAR_MODES and not facts.is_gray_16_bit:
         raise UnusableImageError(
@@ -126,7 +125,7 @@ def _facts(image: Any, content: bytes) -> Facts:
     orientation = _orientation(image, image_format, content)
     height, width = image.height, image.width
     if image_format == "TIFF" and orientation >= 5:
-        # Pillow gives the size that it has when it is upright.
+        # Pillow gives the upright size.
         height, width = width, height
     return Facts(
         format=image_format,
@@ -155,9 +154,9 @@ def _depth(image: Any, content: bytes) -> int:
 
 
 def _is_cut_by_pillow(image: Any, content: bytes) -> bool:
-    """Returns whether channels have more than 8 bits, which Pillow makes 8 of.
+    """Returns whether Pillow cuts channels of more than 8 bits to 8.
 
-    Its mode doesn't tell it; PNG and TIFF apart, these are the formats that have them.
+    The mode doesn't tell. These are the formats concerned, besides PNG and TIFF.
     """
     if image.format == "PPM":
         codec, _, _, arguments = image.tile[0]
@@ -165,14 +164,14 @@ def _is_cut_by_pillow(image: Any, content: bytes) -> bool:
     elif image.format == "SGI":
         is_cut = content[3] == 2  # bytes a channel
     elif image.format == "JPEG2000":
-        # The first marker, SIZ: the number of components, and 3 bytes of each, of which
-        # the first has the bits, less one, and above them whether there is a sign.
+        # The marker SIZ has 3 bytes for each component. The low bits of the first are
+        # the component's bits minus one, its top bit is the sign.
         at = content.index(b"\xff\x4f\xff\x51") + 40
         (components,) = struct.unpack_from(">H", content, at)
         bits = content[at + 2 : at + 2 + 3 * components : 3]
         is_cut = any(one & 127 >= 8 for one in bits)
     elif image.format == "AVIF":
-        # The AV1 configuration: its third byte has the bit `high_bitdepth`.
+        # The third byte of the AV1 configuration has the bit `high_bitdepth`.
         at = content.find(b"av1C")
         is_cut = at >= 0 and content[at + 6] & 0x40 != 0
     else:
@@ -191,13 +190,13 @@ def _orientation(image: Any, image_format: str, content: bytes) -> int:
         tags = image.tag_v2 if image_format == "TIFF" else image.getexif()
         orientation = tags.get(ExifTags.Base.Orientation, 1)
     except Exception:
-        # Damaged metadata are no reason to refuse a picture: viewers show it.
+        # Viewers show images with damaged metadata, so we accept them.
         return 1
     return int(orientation) if orientation in range(1, 9) else 1
 
 
 def _is_plain_bmp(content: bytes) -> bool:
-    """Returns whether a BMP is uncompressed, of 24 bits a pixel and of exact length."""
+    """Returns whether a BMP is uncompressed, with 24 bits a pixel and exact length."""
     offset, header_size, width, height, planes, bits, compression = struct.unpack_from(
         "<IIiiHHI", content, 10
     )
@@ -208,28 +207,27 @@ def _is_plain_bmp(content: bytes) -> bool:
 
 
 def _decode(image: Any, image_format: str, content: bytes) -> None:
-    """Decodes all of a picture's data.
+    """Decodes all of an image's data.
 
     Raises:
       Exception: if it is damaged.
     """
     if image_format == "JPEG":
-        # All of the entropy-coded data are read at any scale, and they are where
-        # damage shows; the least scale saves the arithmetic that can't fail.
+        # Damage shows in the entropy-coded data, which libjpeg reads at any scale. The
+        # smallest scale saves the arithmetic, which can't fail.
         image.draft(None, (max(1, image.width // 8), max(1, image.height // 8)))
     if image_format != "PNG" or png.check(content):
         image.load()
-    # Pillow is content when it has got its pixels; TensorFlow reads to the end.
+    # Pillow stops at the last pixel; TensorFlow reads to the end.
     if image_format == "JPEG" and not jpeg.has_end(content):
         raise ValueError("the data are damaged, or end too early")
 
 
 def _plain_facts(content: bytes) -> Facts | None:
-    """Returns what a picture of a usual kind is, without Pillow.
+    """Returns the facts of a usual PNG or JPEG without Pillow; None for any other.
 
-    Most pictures are of these kinds, and Pillow takes twenty times as long to say
-    the same of a small one. Others, those with metadata that may matter, and what
-    looks damaged, are left to it.
+    Pillow takes twenty times as long for a small image. It gets the other formats,
+    files with metadata that may matter, and files that look damaged.
     """
     if content.startswith(png.START):
         return png.facts_of_usual(content)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 
-# What makes a picture of each EXIF orientation upright; each is its own inverse but
+# What makes an image of each EXIF orientation upright. Each is its own inverse, but
 # for the two rotations by 90 degrees.
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -28,17 +28,16 @@ UPRIGHT = {
 
 _INVERSE = {6: 8, 8: 6}
 
-# Pillow's documentation of `Image.resize`: from 3.0 on, reducing before resampling
-# can't be told from resampling alone.
+# From this gap on, reducing before resampling can't be told from resampling alone
+# (Pillow's documentation of `Image.resize`).
 REDUCING_GAP = 3.0
 
-# Pixels that are worked on at once: enough that the calls cost little, few enough that
-# they fit into a processor's cache.
+# Pixels of a part: enough to make calls cheap, few enough for a processor's cache.
 _PART = 1 << 16
 
 
 def turn(facts: Facts, options: ImageOptions) -> int:
-    """Returns the orientation that is to be made upright in what a decoder gives."""
+    """Returns the orientation that the decoded pixels still have."""
     if facts.format == "TIFF":
         # Pillow has made it upright.
         if options.apply_exif:
@@ -54,10 +53,9 @@ def background_color(options: ImageOptions) -> tuple[int, ...]:
 
 
 def boxes(width: int, height: int) -> Iterator[tuple[int, int, int, int]]:
-    """Yields the parts of a picture that are worked on at once.
+    """Yields the parts of an image, mostly strips of whole rows.
 
-    Each is given as Pillow does, by its left, upper, right and lower edge in pixels;
-    most are strips of whole rows.
+    Each is given as in Pillow, by its left, upper, right and lower edge in pixels.
     """
     columns = min(width, _PART)
     rows = max(1, _PART // columns)

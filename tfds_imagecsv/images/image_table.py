@@ -1,4 +1,4 @@
-"""The images of a label table: what each of them is."""
+"""The images of a label table, inspected."""
 
 from __future__ import annotations
 
@@ -20,13 +20,12 @@ if TYPE_CHECKING:
     from etils import epath
 
 
-# A worker gets the names of this many images at once, by how they are verified: enough
-# that handing them over costs little, few enough that the last ones keep all workers
-# busy.
+# Images of a chunk, by `verify`: enough to make handing over cheap, few enough to keep
+# all workers busy to the end.
 _CHUNKS = {"decode": 128, "header": 1024}
 
-# The types of the columns that tell what images are; texts are objects, since most of
-# what follows goes through them one by one.
+# The types of the columns about images. Texts are objects, since most of what follows
+# loops over them.
 _TYPES = {
     name: {int: "int64", bool: "bool", str: "object"}[kind]
     for described in (Facts, Stored)
@@ -42,11 +41,11 @@ class ImageTable:
     """What the images of a label table are.
 
     Attributes:
-      rows: the rows of the label table whose images can be used, in the same order
-        and with the same columns, and besides those of `facts.Facts` and of
-        `stored_form.Stored`, and `size` (int64: bytes of the file), `digest` (str:
-        see `digest_of`) and `modified` (int64: see `File`).
-      problems: what is wrong with the images of the other rows.
+      rows: the rows of the label table with usable images, in their order, with
+        further columns: those of `facts.Facts` and `stored_form.Stored`, `size`
+        (int64: bytes of the file), `digest` (str: see `files.digest_of`) and
+        `modified` (int64: see `files.File`).
+      problems: the problems of the other rows' images.
       unusable: the files of the other rows that could be read, by key.
     """
 
@@ -64,28 +63,26 @@ def inspect_images(
     progress: Callable[[int], object] = lambda _: None,
     meanwhile: Callable[[], object] = lambda: None,
 ) -> ImageTable:
-    """Reads each image file once, and looks at what it is.
+    """Reads and inspects each image file once.
 
     Args:
       image_dir: the directory that the keys are relative to.
       rows: a table with the columns `row`, `key` and `label`, as in
         `label_table.LabelTable`.
-      options: what the images are to be; default: `ImageOptions()`.
-      engine: where it is done.
-      progress: is called with the number of images that were done since the last
-        call.
+      options: what the dataset asks for; default: `ImageOptions()`.
+      engine: where the work is done.
+      progress: called with the number of images inspected since the last call.
       meanwhile: see `engine.Engine`.
 
     Returns:
-      The table of the rows whose images can be used, and the problems of the
-      others.
+      The rows with usable images, and the problems of the others.
     """
     import numpy as np
 
     options = options or ImageOptions()
     about = os.fspath(image_dir), options
     keys = rows["key"].tolist()
-    # Remote images are only read ahead within a chunk.
+    # Remote images are read ahead within a chunk only.
     least = 2 * files.READ_AHEAD if files.is_remote(image_dir) else 1
     size = max(least, min(_CHUNKS[options.verify], len(keys) // 32))
     chunks = [
@@ -123,7 +120,7 @@ def inspect_images(
 
 
 def _columns(found: _Found) -> dict[str, pd.Series[Any]]:
-    """Returns the columns `COLUMNS` of some images."""
+    """Returns the columns `COLUMNS`."""
     import numpy as np
     import pandas as pd
 
@@ -142,12 +139,12 @@ def _columns(found: _Found) -> dict[str, pd.Series[Any]]:
 
 @dataclasses.dataclass
 class _Found:
-    """What some images are, a list for each column, since they are pickled.
+    """The usable images of a chunk, as lists, which are cheap to pickle.
 
     Attributes:
-      kinds: what there is among them, and the number of each. Most are alike.
-      kind_of: the number of each image's.
-      sizes: see `File`, likewise the other two.
+      kinds: a number for each combination of facts. Most images are alike.
+      kind_of: the number of each image's combination.
+      sizes, digests, modified: see `files.File`.
     """
 
     kinds: dict[tuple[Facts, Stored], int] = dataclasses.field(default_factory=dict)
@@ -157,7 +154,7 @@ class _Found:
     modified: list[int] = dataclasses.field(default_factory=list)
 
     def extend(self, other: _Found) -> None:
-        """Adds images behind those that are there."""
+        """Appends other images."""
         numbers = [self.kinds.setdefault(kind, len(self.kinds)) for kind in other.kinds]
         self.kind_of += map(numbers.__getitem__, other.kind_of)
         self.sizes += other.sizes
@@ -166,7 +163,7 @@ class _Found:
 
 
 class _Refused(NamedTuple):
-    """Why an image can't be used, and its file, if that could be read."""
+    """Why an image is unusable, and its file, if that could be read."""
 
     kind: Kind
     detail: str
@@ -174,7 +171,7 @@ class _Refused(NamedTuple):
 
 
 def _inspect_chunk(chunk: Chunk) -> tuple[_Found, dict[int, _Refused]]:
-    """Returns what images are, and what is wrong with others, by their position."""
+    """Returns the usable images of a chunk, and the others by their position."""
     image_dir, options = chunk.about
     finder = files.FileReader(image_dir)
     decode = options.verify == "decode"

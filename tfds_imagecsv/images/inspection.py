@@ -1,4 +1,4 @@
-"""The input of a dataset, inspected: its rows, their images, and the problems."""
+"""The inspected input of a dataset: rows, images and problems."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from tfds_imagecsv.storage import files
 from tfds_imagecsv.table import manifest
 from tfds_imagecsv.table.label_table import LabelTable
 
-# A table of so many bytes names thousands of images: all workers have work.
+# A table of this many bytes names thousands of images, which keep all workers busy.
 _MANY = 1 << 17
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Inspection:
-    """What the input is, whether or not it makes a dataset.
+    """The inspected input, whether or not it makes a dataset.
 
     Attributes:
       sources: its files; `image_dir` is the directory that keys are relative to.
@@ -34,7 +34,7 @@ class Inspection:
         table and of `image_table.COLUMNS`, and `pinned` (str: the split in an earlier
         manifest, or empty).
       copies: the rows of identical images, see `copies.identical_images`.
-      problems: what is wrong with rows and images, in any order.
+      problems: the problems of rows and images, in any order.
       unlisted: the images of the directory that no row names, sorted.
       earlier: the split and label of each image in an earlier manifest, by key.
       unusable: the files of unusable images that could be read, by key.
@@ -51,7 +51,7 @@ class Inspection:
 
 
 def start_workers_early(sources: Sources, engine: Engine) -> None:
-    """Lets workers start while the table is read, if it is large."""
+    """Starts workers before a large table is read."""
     label_csv = sources.label_csv
     if label_csv.is_file() and label_csv.stat().length >= _MANY:
         engine.expect_work()

@@ -1,4 +1,4 @@
-"""The images of a directory that no row names, and images in numbers."""
+"""The images of a directory without a row, and statistics of images."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 def unlisted_images(image_dir: epath.Path, keys: Collection[str]) -> tuple[str, ...]:
     """Returns the images of a directory that aren't among the keys, sorted.
 
-    Files whose name has the extension of an image count, those hidden by a `.` at
-    the beginning of their or their folder's name don't.
+    Images are known by their extension. Files and folders whose names begin with
+    `.` are hidden and don't count.
 
     Args:
       image_dir: the directory.
@@ -30,7 +30,7 @@ def unlisted_images(image_dir: epath.Path, keys: Collection[str]) -> tuple[str, 
     """
     known = frozenset(keys)
     extensions = _formats_by_extension()
-    # The extensions of the few that aren't known are looked at, for speed.
+    # Only unknown keys need a look at their extension.
     return tuple(
         sorted(
             key
@@ -41,7 +41,7 @@ def unlisted_images(image_dir: epath.Path, keys: Collection[str]) -> tuple[str, 
 
 
 def _visible_keys(image_dir: epath.Path) -> Iterator[str]:
-    # Local directories are listed faster without a path object for each file.
+    # Without a path object for each file, local directories are listed faster.
     walk = image_dir.walk() if files.is_remote(image_dir) else os.walk(image_dir)
     for folder, folders, names in walk:
         folders[:] = [name for name in folders if not name.startswith(".")]
@@ -53,10 +53,10 @@ def _visible_keys(image_dir: epath.Path) -> Iterator[str]:
 
 
 def _extension(key: str) -> str:
-    """Returns what `os.path.splitext` does in lower case, in a third of its time."""
+    """Returns the extension in lower case, in a third of `os.path.splitext`'s time."""
     start = key.rfind("/") + 1
     dot = key.rfind(".")
-    # Dots at the beginning of a name don't count.
+    # Leading dots don't begin an extension.
     return key[dot:].lower() if key[start:dot].strip(".") and dot > start else ""
 
 
@@ -73,7 +73,7 @@ def _formats_by_extension() -> dict[str, str]:
 
 
 def count_conversions(rows: pd.DataFrame) -> dict[str, int]:
-    """Returns for how many images of a table each reason to convert them holds."""
+    """Returns the number of converted images of a table by reason."""
     found: collections.Counter[str] = collections.Counter()
     for reasons, count in rows["conversion"].value_counts().items():
         for reason in str(reasons).split(", ") if reasons else ():
@@ -82,13 +82,13 @@ def count_conversions(rows: pd.DataFrame) -> dict[str, int]:
 
 
 def count_other_extensions(rows: pd.DataFrame) -> int:
-    """Returns how many images of a table are named as if they had another format."""
+    """Returns the number of images whose extension is that of another format."""
     formats = _formats_by_extension()
     usual = {
         image_format: tuple(name for name in formats if formats[name] == image_format)
         for image_format in set(formats.values())
     }
-    # Most have an extension of their format, which is quickly seen.
+    # Most extensions fit, which is quickly seen.
     others = [
         (key, image_format)
         for key, image_format in zip(

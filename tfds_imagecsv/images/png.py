@@ -11,34 +11,34 @@ from collections.abc import Iterator
 from tfds_imagecsv.images import facts
 from tfds_imagecsv.images.facts import Facts
 
-# The chunks of a PNG that decoders know; they refuse others with a capital.
-_PNG_CRITICAL = frozenset({b"IHDR", b"PLTE", b"IDAT", b"IEND"})
-
-# Bytes of a PNG's rows that are held at once when they are counted.
-_INFLATED = 1 << 20
-
-# The last of the five filters that a row of a PNG may have.
-_LAST_FILTER = 4
-
-# What usual pictures consist of; anything else may change how they are shown. Of a
-# PNG: its chunks but header, data and end, with their sizes, and the modes by the type
-# of its colours. Of a JPEG: tables, restart intervals, comments and JFIF; the frames of
-# baseline and progressive ones.
+# The signature, and the start of the header, which comes first.
 START = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR"
 
-_PNG_PLAIN = {b"pHYs": 9, b"tIME": 7, b"gAMA": 4, b"sRGB": 1, b"cHRM": 32}
+# The critical chunks that decoders know; they reject others with a capital.
+_CRITICAL = frozenset({b"IHDR", b"PLTE", b"IDAT", b"IEND"})
 
-_PNG_PLAIN_MODES = {0: "L", 2: "RGB", 4: "LA", 6: "RGBA"}
+# The sizes of the other chunks that usual PNGs have. Any other chunk may change how
+# the image is shown.
+_PLAIN_CHUNKS = {b"pHYs": 9, b"tIME": 7, b"gAMA": 4, b"sRGB": 1, b"cHRM": 32}
+
+# Pillow's modes by colour type.
+_PLAIN_MODES = {0: "L", 2: "RGB", 4: "LA", 6: "RGBA"}
+
+# Bytes of rows that are inflated at once.
+_INFLATED = 1 << 20
+
+# The last of the five filters that a row may have.
+_LAST_FILTER = 4
 
 
 def check(content: bytes) -> bool:
     """Checks that a PNG can be decoded to its end.
 
-    A PNG is decoded by inflating its data, and by undoing the filter that each row
-    names, which can't fail. So its pixels needn't be made to know that they can be.
+    A decoder inflates the data and undoes each row's filter, which can't fail. So it
+    is enough to inflate the data and to look at the filters.
 
     Returns:
-      Whether there are chunks behind its data, which Pillow may fail on.
+      Whether chunks follow the data, which Pillow may fail on.
 
     Raises:
       Exception: if it is damaged.
@@ -48,15 +48,15 @@ def check(content: bytes) -> bool:
     compression, filtering, interlacing = content[26:29]
     if compression or filtering or interlacing > 1:
         raise ValueError("its kind of compression isn't known")
-    rows = _PngRows(content)
+    rows = _Rows(content)
     before = b""
     has_others = is_behind = False
-    for name, data in _png_chunks(content):
+    for name, data in _chunks(content):
         if name == b"IDAT":
             if is_behind:
                 raise ValueError("its data aren't in one piece")
             rows.add(data)
-        elif name[0] < ord("a") and name not in _PNG_CRITICAL:
+        elif name[0] < ord("a") and name not in _CRITICAL:
             raise ValueError(f"it has the chunk {_shown(name)}, which nobody knows")
         elif not name.isalpha():
             raise ValueError(f"it has the chunk {_shown(name)}, which is no name")
@@ -71,7 +71,7 @@ def check(content: bytes) -> bool:
     return has_others
 
 
-def _png_chunks(content: bytes) -> Iterator[tuple[bytes, memoryview]]:
+def _chunks(content: bytes) -> Iterator[tuple[bytes, memoryview]]:
     """Yields the names and the data of a PNG's chunks, to the last.
 
     Raises:
@@ -99,13 +99,12 @@ def _shown(name: bytes) -> str:
     return repr(name.decode("latin-1"))
 
 
-class _PngRows:
-    """The rows of a PNG, of which only the filters are looked at."""
+class _Rows:
+    """Counts the rows of a PNG, and checks their filters."""
 
     def __init__(self, content: bytes) -> None:
-        self._passes = collections.deque(_png_passes(content))
-        #: Bytes of the pass that is being read which haven't come yet, and those up to
-        #: the next row.
+        self._passes = collections.deque(_passes_of(content))
+        #: The missing bytes of the current pass, and those up to the next row.
         self._missing, self._skipped = 0, 0
         self._stride = 1
         self._next_pass()
@@ -123,7 +122,7 @@ class _PngRows:
           Exception: if they can't be inflated, or a row has an unknown filter.
         """
         inflater = self._inflater
-        # A little at a time, since little may become much.
+        # In small steps, since a few bytes may inflate to many.
         while len(data) and not inflater.eof:
             self._take(inflater.decompress(data, _INFLATED))
             data = inflater.unconsumed_tail
@@ -142,18 +141,18 @@ class _PngRows:
                 self._next_pass()
 
     def check_complete(self) -> None:
-        """Raises a `ValueError` unless all rows have come, and the end of the data."""
+        """Raises a `ValueError` if rows or the end of the data are missing."""
         if self._missing or not self._inflater.eof:
             raise ValueError("its data end too early")
 
 
-def _png_passes(content: bytes) -> list[tuple[int, int]]:
-    """Returns rows, and bytes a row with the one for its filter, of a PNG's passes."""
+def _passes_of(content: bytes) -> list[tuple[int, int]]:
+    """Returns the rows of each pass, and the bytes of a row with its filter."""
     width, height, depth, color = struct.unpack_from(">IIBB", content, 16)
     bits = depth * {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[color]
     if not content[28]:
         return [(height, 1 + (width * bits + 7) // 8)]
-    # Where the pixels of a pass begin, and how far they are apart (x, then y).
+    # The first pixel of each pass and the distance to the next (x, then y).
     passes = [
         *((0, 8, 0, 8), (4, 8, 0, 8), (0, 4, 4, 8), (2, 4, 0, 4)),
         *((0, 2, 2, 4), (1, 2, 0, 2), (0, 1, 1, 2)),
@@ -169,19 +168,19 @@ def _png_passes(content: bytes) -> list[tuple[int, int]]:
 
 def facts_of_usual(content: bytes) -> Facts | None:
     """Returns the facts of a PNG of a usual kind; None for any other."""
-    at = len(START) + 17  # behind the header, and its checksum
+    at = len(START) + 17  # after the header and its checksum
     while (name := content[at + 4 : at + 8]) != b"IEND":
         size = int.from_bytes(content[at : at + 4], "big")
-        if name != b"IDAT" and _PNG_PLAIN.get(name) != size:
+        if name != b"IDAT" and _PLAIN_CHUNKS.get(name) != size:
             return None
         at += 12 + size
-    return _facts_of_png_header(content[16:26])
+    return _facts_of_header(content[16:26])
 
 
 @functools.lru_cache(maxsize=1024)
-def _facts_of_png_header(header: bytes) -> Facts | None:
+def _facts_of_header(header: bytes) -> Facts | None:
     width, height, depth, color = struct.unpack(">IIBB", header)
-    mode = _PNG_PLAIN_MODES.get(color)
+    mode = _PLAIN_MODES.get(color)
     if depth != 8 or not mode or not 0 < width < 2**31 or not 0 < height < 2**31:
         return None
     return facts.plain_facts("PNG", mode, height, width)

@@ -18,13 +18,13 @@ _USUAL_MODES = frozenset({"1", "L", "LA", "RGB", "RGBA"})
 
 
 class Stored(NamedTuple):
-    """How a picture is stored; the fields are columns of the image table.
+    """How an image is stored; the fields are columns of the image table.
 
     Attributes:
       stored_height: pixels.
       stored_width: pixels.
-      conversion: why it is converted, the reasons with commas between them; empty if
-        it is stored byte for byte.
+      conversion: the reasons to convert it, separated by commas; empty if it is
+        stored byte for byte.
     """
 
     stored_height: int
@@ -33,14 +33,14 @@ class Stored(NamedTuple):
 
 
 def stored_as(facts: Facts, options: ImageOptions) -> Stored:
-    """Returns how a picture is stored, without a look at its pixels.
+    """Returns how an image is stored, which doesn't depend on its pixels.
 
     It is stored byte for byte if `tfds.load` and `tfds.data_source` both read it
-    rightly as it is.
+    correctly.
 
     Args:
-      facts: what the picture is.
-      options: what it is to be.
+      facts: what the file holds.
+      options: what the dataset asks for.
     """
     upright = facts.height, facts.width
     if options.apply_exif and facts.orientation >= 5:
@@ -58,11 +58,11 @@ def stored_as(facts: Facts, options: ImageOptions) -> Stored:
 
 
 def check(facts: Facts, options: ImageOptions) -> None:
-    """Checks that a picture can be what it is to be.
+    """Checks that an image can be stored as the dataset asks.
 
     Args:
-      facts: what the picture is.
-      options: what it is to be.
+      facts: what the file holds.
+      options: what the dataset asks for.
 
     Raises:
       UnusableImageError: if it can't.
@@ -98,7 +98,7 @@ def check(facts: Facts, options: ImageOptions) -> None:
 
 
 def _check_sides(facts: Facts, options: ImageOptions) -> None:
-    """Raises an `UnusableImageError` if a picture's sides are too long for decoders."""
+    """Raises an `UnusableImageError` if an image's sides are too long for decoders."""
     height, width, conversion = stored_as(facts, options)
     image_format = facts.format
     if conversion:
@@ -118,13 +118,13 @@ def _check_sides(facts: Facts, options: ImageOptions) -> None:
 
 
 def _size(height: int, width: int, options: ImageOptions) -> tuple[int, int]:
-    """Returns the height and the width that an upright picture gets."""
+    """Returns the stored height and width of an upright image."""
     if options.resize:
         return options.resize
     longer = max(height, width)
     if options.max_side is None or longer <= options.max_side:
         return height, width
-    # Rounded half up, in integers, so that it is the same everywhere.
+    # Rounded half up, in integers, which are the same everywhere.
     doubled = 2 * options.max_side
     return (
         max(1, (height * doubled + longer) // (2 * longer)),
@@ -133,7 +133,7 @@ def _size(height: int, width: int, options: ImageOptions) -> tuple[int, int]:
 
 
 def _reasons(facts: Facts, options: ImageOptions) -> list[str]:
-    """Returns why a picture can't be stored as it is, its size and encoding apart."""
+    """Returns the reasons to convert an image, besides its size and encoding."""
     reasons = []
     bits = 16 if options.dtype == "uint16" else 8
     if facts.format not in _DECODABLE:

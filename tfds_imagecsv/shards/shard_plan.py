@@ -1,8 +1,8 @@
 """Which record is in which shard, and in what order.
 
-The order of the records is that of hashes of their keys, and the number of shards
-follows from the records' sizes. Both are known before an image is read for writing, so
-that each shard, and each piece of one, can be written by itself, anywhere.
+Hashes of the keys give the order of the records, and their sizes give the number of
+shards. Both are known before an image is read for writing: each piece of a shard can be
+written by itself, anywhere.
 """
 
 from __future__ import annotations
@@ -224,8 +224,8 @@ def _sizes_and_numbers(
 def _hashed_order(split: str, keys: Sequence[str]) -> _Ints:
     """Returns the positions of keys in the order in which TFDS writes them.
 
-    That is the order of their MD5, as a number of 128 bits, salted with the name of the
-    split (`tensorflow_datasets/core/hashing.py`, which is slower).
+    TFDS sorts by MD5, as a number of 128 bits, salted with the name of the split
+    (`tensorflow_datasets/core/hashing.py`, which is slower).
     """
     import numpy as np
 
@@ -267,7 +267,7 @@ def _record_sizes(
 
 
 def _most_stored(rows: pd.DataFrame, options: ImageOptions) -> _Ints:
-    """Returns how many bytes converted images can take at the most.
+    """Returns how many bytes converted images can take at most.
 
     A PNG has little more than the pixels' bytes. Of a JPEG, the code of the worst of
     coefficients takes 27 bits, where a pixel has 8.
@@ -277,5 +277,5 @@ def _most_stored(rows: pd.DataFrame, options: ImageOptions) -> _Ints:
 
 
 def pixel_size(options: ImageOptions) -> int:
-    """Returns how many bytes a pixel takes that isn't compressed."""
+    """Returns the bytes of an uncompressed pixel."""
     return options.channels * (2 if options.dtype == "uint16" else 1)

@@ -234,7 +234,7 @@ def _pieces(
     """Yields the first row of each piece of a shard, and the one behind its last."""
     start, stop = job.shard.start, job.shard.stop
     of_pixel = shard_plan.pixel_size(job.place.options)
-    # A picture that doesn't compress takes as much as its pixels.
+    # An image that doesn't compress takes as much as its pixels.
     expected = [
         size if size >= 0 else height * width * of_pixel
         for size, height, width in zip(

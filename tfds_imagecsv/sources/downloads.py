@@ -1,4 +1,4 @@
-"""What is downloaded and extracted, and where it is kept."""
+"""Downloads and extracted archives."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _SHOWN_SUFFIXES = ", ".join(archives.SUFFIXES)
 
 @dataclasses.dataclass(kw_only=True)
 class Downloads:
-    """Where downloads and extracted archives are kept; it is made when it is needed.
+    """The directory of downloads and extracted archives, made when it is needed.
 
     Attributes:
       extract_dir: the directory for extracted archives.
       make_manager: returns a download manager of TFDS, and makes its directories.
-      anew: whether to download and extract again what is there.
+      anew: whether to download and extract again.
       must_be_checked: whether a URL without a checksum is an error.
       manager: the download manager that has downloaded something, if there is one.
     """
@@ -37,7 +37,7 @@ class Downloads:
     def file_of(self, url: str, checksum: str | None, *, where: str) -> epath.Path:
         """Returns the file of a URL, downloaded unless it is there.
 
-        If one that is there hasn't the checksum, it is downloaded again.
+        An earlier download with another checksum is downloaded again.
 
         Args:
           url: the URL, which begins with `http://` or `https://`.

@@ -26,19 +26,19 @@ def apportion(
     rounding*; a solution always exists (Bacharach, "Matrix Rounding Problems",
     Management Science 12, 1966), because the exact shares are a flow through a
     network of classes and splits with whole bounds, and such a network has a whole
-    flow too. Among the solutions, the one is taken that
+    flow too. Of all solutions, the rule takes the one that
 
-    1. leaves no split empty, if there are rows enough;
-    2. gives the most classes a row in a split in which their share is less than
-       one, splits of a smaller priority first;
+    1. leaves no split empty, if there are enough rows;
+    2. gives the most classes a row in splits where their share is less than one,
+       splits of a smaller priority first;
     3. rounds up where `drawn` exceeds the share the most.
 
-    It is found by successive shortest paths, in whole numbers throughout, so that
-    it is the same on every machine.
+    Successive shortest paths find it, in whole numbers throughout, which are the
+    same on every machine.
 
-    **Bound.** Each cell differs from its exact share by less than 1, and so does
-    each split's total. Where `fixed` rows make that impossible, the sum of the
-    squares of what is beyond the bounds is the least possible.
+    **Bound.** Each cell and each split's total differs from its exact share by less
+    than 1. Where `fixed` rows make that impossible, the sum of the squared excesses
+    is the least possible.
 
     **Example.** Two classes of 5 and 3 rows, and shares of 1/2, 1/4 and 1/4:
 
@@ -51,20 +51,19 @@ def apportion(
     [[2, 2, 1], [2, 0, 1]]
 
     Args:
-      class_sizes: the number of rows of each class, with the fixed ones.
+      class_sizes: the number of rows of each class, including fixed ones.
       shares: the share of each split; they sum to 1. A share may be 0 where rows
         are fixed.
-      fixed: for each class and split, how many rows are in it whatever happens.
-        Default: none.
-      drawn: for each class and split, how many rows chance alone would give it.
-        Following it where the bounds leave a choice keeps most rows where they are
-        when a few are added. Default: none.
+      fixed: the number of rows that stay, for each class and split. Default: none.
+      drawn: the number of rows that chance alone would give, for each class and split.
+        To follow it where the bounds leave a choice keeps most rows in place when
+        rows are added. Default: none.
       priorities: the rank of each split in the second rule. Default: all equal.
-      spread: whether the second rule holds. Default: it does.
+      spread: whether the second rule holds. Default: true.
 
     Returns:
-      The number of rows for each class (outer list) and split (inner lists), with
-      the fixed ones.
+      The number of rows for each class (outer list) and split (inner lists), including
+      fixed ones.
     """
     denominator = math.lcm(*(share.denominator for share in shares))
     table = _Table(
@@ -82,10 +81,10 @@ def apportion(
 
 
 class _Table:
-    """What it costs to give a class or a split one more row.
+    """The cost of one more row of a class or in a split.
 
-    Costs are whole numbers of several orders, each more than the sum of all that is
-    possible in the order below it, so that a rule always outweighs those after it.
+    Each rule has an order of magnitude of its own, larger than the sum of all costs
+    of later rules: a rule always outweighs those after it.
     """
 
     def __init__(
@@ -114,7 +113,7 @@ class _Table:
         for priority in sorted(set(priorities), reverse=True):
             presence[priority] = order if spread else 0
             order *= 2 * len(parts) * (len(sizes) + 1)
-        # A split without a row can't be written at all.
+        # TFDS can't write a split without a row.
         self._no_empty_split = order
         self._bound = 2 * order * (len(parts) + 1)
         self._round_up = [
@@ -144,7 +143,7 @@ class _Table:
         return self._bound * _outside(count, floor, ceil)
 
     def best_row(self, c: int) -> list[int]:
-        """Returns the cheapest counts of class `c`, were there no other class."""
+        """Returns the cheapest counts of class `c`, regardless of other classes."""
         counts = list(map(max, self._floor[c], self.fixed[c]))
         splits = range(len(counts))
         for _ in range(sum(counts) - self._sizes[c]):
@@ -159,10 +158,10 @@ class _Table:
 
 
 def _outside(count: int, floor: int, ceil: int) -> int:
-    """Returns how far outside of its bounds a count would be with one more.
+    """Returns how far outside its bounds a count would be with one more.
 
     Below the bounds it is negative: one more is a gain. It grows with the count, so
-    that the cell that is the farthest outside is brought back first.
+    that the cell farthest outside is brought back first.
     """
     return count - floor if count < floor else count - ceil + 1
 
@@ -185,11 +184,10 @@ class _Move:
 def _balance(counts: list[list[int]], table: _Table) -> None:
     """Moves rows between splits, in place, until no chain of moves is worth it.
 
-    Each class by itself has its cheapest counts; what is left is to bring the
-    splits' totals within their bounds. As long as the cheapest chain is taken each
-    time, no cycle of moves is ever worth it (Ahuja, Magnanti and Orlin, "Network
-    Flows", 1993, section 9.7), so that chains between two splits are all there is to
-    look for.
+    At first each class has its cheapest counts, and the splits' totals may be out of
+    bounds. If each step takes the cheapest chain, no cycle of moves is ever worth it
+    (Ahuja, Magnanti and Orlin, "Network Flows", 1993, section 9.7). So it is enough to
+    look for chains between two splits.
     """
     moves = _Moves(counts, table)
     totals = [sum(column) for column in zip(*counts, strict=True)]
@@ -214,9 +212,8 @@ def _chains(
 ) -> Iterator[tuple[int, int, list[tuple[int, int]]]]:
     """Yields each other split, and the cost and the steps of its cheapest chain.
 
-    These are the shortest paths of Bellman and Ford: costs may be negative. Of
-    equally cheap chains it is the one of the fewest steps, so that no class takes
-    two steps where one does.
+    They are the shortest paths of Bellman and Ford, since costs may be negative. Of
+    equally cheap chains, the one with the fewest steps is taken.
     """
     found: dict[int, tuple[int, list[tuple[int, int]]]] = {start: (0, [])}
     while True:

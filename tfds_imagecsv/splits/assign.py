@@ -24,18 +24,18 @@ from tfds_imagecsv.splits.together import Units
 _Ints = npt.NDArray[np.int64]
 _Names = npt.NDArray[np.object_]
 
-# A split in which a class is too small to have its share of a whole row gets one
-# in this order; folds are equal.
+# The order in which splits get a row of a class that is too small to have a whole row
+# in each; folds are equal.
 _PRIORITY = {"train": 0, "test": 1, "validation": 2}
 
-# The splits lie on a line from 0 to 2**64, and each row at the point that is its
-# hash. Test and validation are at the ends, so that a row that crosses a cut goes to
-# train or comes from it, and moves no other.
+# The splits lie on a line from 0 to 2**64, and each row at the point of its hash. Test
+# and validation are at the ends: a row that crosses a cut goes to train or comes from
+# it, and moves no other row.
 _LINE_BITS = 64
 _FIRST_ON_LINE, _LAST_ON_LINE = "test", "validation"
 
-# So many units at the most are balanced one by one if they are lumpy; of more, the
-# groups alone are evened out, and the single rows make up for them as they can.
+# The most lumpy units that are balanced one by one. Of more units, only the groups are
+# evened out, and single rows make up for them as far as they can.
 _MOST_BALANCED = 20_000
 
 
@@ -102,9 +102,9 @@ class SplitPlan:
       class_counts: the number of rows for each split (train or folds, validation,
         test, then others by name) and class (in the order of the class names).
       stratified: the names of the splits that the options ask for.
-      largest_class_deviation: by how many rows the count of a class in a split
-        differs from its exact share at the most. Given rows aren't counted.
-      largest_split_deviation: the same of a split's total.
+      largest_class_deviation: the largest difference, in rows, between the count of a
+        class in a split and its exact share, given rows aside.
+      largest_split_deviation: the same for the totals of splits.
     """
 
     splits: _Names
@@ -129,15 +129,14 @@ def plan_splits(
 ) -> SplitPlan:
     """Divides rows into stratified splits.
 
-    How many rows of a class go to a split is said by `apportion.apportion`; who
-    they are, by a hash of their keys and the seed: those of the smallest hashes go
-    to test, those of the largest to validation. So the plan depends on the rows
-    alone, not on their order, and rows that are added move only the few that are
-    next to a cut.
+    `apportion.apportion` gives the number of rows of each class and split. A hash of
+    key and seed chooses them: the smallest hashes go to test, the largest to
+    validation. So the order of the rows doesn't matter, and added rows move only the
+    few next to a cut.
 
-    Units of several rows are assigned first. If the single rows can make up for them
-    (`balance.even_out`), they do, and the bounds hold. If not, all are assigned
-    by `balance.balance`, and added rows may move many.
+    Units of several rows come first. If single rows can make up for them
+    (`balance.even_out`), the bounds hold. If not, `balance.balance` assigns all units,
+    and added rows may move many.
 
     Args:
       keys: the unique keys of the rows.
@@ -145,17 +144,15 @@ def plan_splits(
       class_names: the names of all classes.
       options: the sizes of the splits, and the seed.
       units: the rows that must stay together. Default: each row is by itself.
-      groups: the group of each row, whose hash then takes the place of the key's;
-        an empty one means that the row has none. Default: no row has one.
-      given: the split that each row is in because its user says so, or an empty
-        string. These rows and their units aren't counted in any share. Default:
-        none is given.
-      pinned: the split that each row was in before and stays in, or an empty string.
-        These rows are counted: the others are assigned so that all of them come as
-        near to the shares as they can. Default: none is pinned.
-      coarse: coarser classes of the rows, whose proportions are kept as well where
-        those of the classes leave a choice; then a class that is too small for every
-        split goes to any, and not to train first. Default: there are none.
+      groups: the group of each row, empty for none; its hash replaces the key's.
+        Default: no groups.
+      given: the split that the user gives each row, empty for none. These rows and
+        their units don't count for the shares. Default: none.
+      pinned: the split in which each row stays, empty for none. These rows count: the
+        others bring all of them as near to the shares as possible. Default: none.
+      coarse: coarser classes of the rows, whose proportions are kept where the classes
+        leave a choice; a class that is too small for every split then goes to any,
+        not to train first. Default: none.
 
     Returns:
       The plan.
@@ -204,7 +201,7 @@ def plan_splits(
 
 
 class _UnitTable(NamedTuple):
-    """Some units, for `balancing`: see there for the first two.
+    """Some units, as `balance` takes them.
 
     Attributes:
       counts: the number of rows of each class, shape [units, classes].
@@ -303,26 +300,24 @@ class _Task:
         return _UnitTable(counts, start, unit_of)
 
     def _wanted(self) -> list[list[Fraction]]:
-        """Returns how many rows each class and split wants besides the fixed ones."""
+        """Returns the rows that each class wants in each split, besides fixed ones."""
         wanted = []
         for size, fixed in zip(self._class_sizes, self._counts(), strict=True):
             lacking = [
                 max(size * share - count, Fraction(0))
                 for share, count in zip(self._shares, fixed, strict=True)
             ]
-            # Where too many rows are fixed in a split, the others lack more in all
-            # than there is.
+            # If one split has too many fixed rows, the others lack more than is left.
             scale = Fraction(size - sum(fixed)) / (sum(lacking) or 1)
             wanted.append([rows * scale for rows in lacking])
         return wanted
 
     def assign_single(self, which: npt.NDArray[np.bool_], ranks: _Ints) -> None:
-        """Assigns rows that aren't bound to others.
+        """Assigns rows that are units of their own.
 
         Args:
           which: the rows.
-          ranks: the place of each row in the order of the keys, which decides where
-            two points are equal.
+          ranks: the rank of each row's key, which decides between equal points.
         """
         fixed = self._counts()
         drawn = self._drawn
@@ -343,7 +338,7 @@ class _Task:
         self.splits[in_order] = np.repeat(splits, more.ravel())
 
     def _drawn_of_coarse(self, which: npt.NDArray[np.bool_], ranks: _Ints) -> _Ints:
-        """Returns the split that each row would have if coarse classes were to keep."""
+        """Returns the split of each row if only the coarse classes counted."""
         assert self._coarse is not None
         task = _Task(
             classes=np.where(self._classes >= 0, self._coarse, -1),
@@ -405,7 +400,7 @@ def _filled(splits: Sequence[str] | None, rows: int) -> npt.NDArray[np.bool_]:
 
 
 def _any_in_unit(units: Units, which: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """Returns for each row whether it holds for any row of its unit."""
+    """Returns for each row whether `which` holds for any row of its unit."""
     found = np.zeros(len(units.sizes), dtype=bool)
     found[units.unit_of[which]] = True
     return found[units.unit_of]
@@ -417,7 +412,7 @@ def _fixed_splits(
     given: Sequence[str] | None,
     pinned: Sequence[str] | None,
 ) -> _Names:
-    """Returns the split that each row is given or pinned to, with its unit, or "".
+    """Returns the split to which each row's unit is given or pinned, or "".
 
     Raises:
       SplitError: if a unit has several.
@@ -429,7 +424,7 @@ def _fixed_splits(
         which = _filled(splits, len(keys))
         names = np.asarray(splits, dtype=object)[which]
         unit_of = units.unit_of[which]
-        fresh = np.flatnonzero(of_unit[unit_of] == "")[::-1]  # the first is to stay
+        fresh = np.flatnonzero(of_unit[unit_of] == "")[::-1]  # the first stays
         of_unit[unit_of[fresh]] = names[fresh]
         torn = np.flatnonzero(of_unit[unit_of] != names)
         if len(torn):
@@ -485,10 +480,9 @@ def _points(
 ) -> npt.NDArray[np.uint64]:
     """Returns the point of each row on the line, from 0 to 2**64 - 1.
 
-    It is that of the row's group, if it has one, else that of its key. BLAKE2b is
-    fast, in Python's standard library, and the same everywhere. Another hash here,
-    or another encoding of its input, would move nearly all rows of all datasets to
-    other splits.
+    It is the hash of the row's group, or of its key without a group. BLAKE2b is fast,
+    in Python's standard library, and the same everywhere. Another hash, or another
+    encoding of its input, would move nearly all rows of all datasets.
     """
     points = np.empty(len(keys), np.uint64)
     names = np.asarray(keys, dtype=object)

@@ -15,14 +15,14 @@ from scipy import sparse
 
 _Ints = npt.NDArray[np.int64]
 
-# Work is done in whole numbers, which are the same on every machine: deviations are
-# in 256ths of a row, and weights of classes are 2**20 / size or 2**32 / size**2. The
-# product of a weight and a squared deviation, summed over a group, stays below 2**63
-# for more than ten million rows.
+# All numbers are whole, and so the same on every machine. Deviations are in 256ths of a
+# row, weights of classes are 2**20 / size or 2**32 / size**2. The product of a weight
+# and a squared deviation, summed over a group, stays below 2**63 for more than ten
+# million rows.
 _ROW = 2**8
 
-# Exchanging two groups is tried among so many groups at the most: it looks at all
-# pairs of them. More groups than these balance well by moving single ones.
+# The most groups whose exchange is tried, which looks at all pairs. More groups balance
+# well by single moves.
 _MOST_EXCHANGED = 1000
 
 
@@ -37,20 +37,20 @@ def even_out(
     """Moves few groups from where chance puts them, so that single rows can even out.
 
     **Rule.** A cell (the rows of a class in a split) should have no more rows than
-    are wanted, and no less than single rows, which are assigned later, can add.
-    Groups are moved one by one, and exchanged two by two, as long as that lessens the
-    sum of the squared excesses of all cells, divided by the sizes of the classes, and
-    of the splits' totals likewise. With many single rows, no group has to move.
+    wanted, and no fewer than the single rows, which are assigned later, can make up
+    for. Groups are moved and exchanged as long as that lessens the sum of the squared
+    excesses of cells and splits' totals, divided by the sizes of the classes. With
+    many single rows, no group has to move.
 
     Args:
       counts: how many rows of each class each group has, int64, shape [groups,
         classes].
       wanted: how many rows of each class (outer) each split (inner) should get, 0 or
         more; they sum to the rows of the class, with the single ones.
-      single: how many single rows of each class there are besides.
+      single: how many further single rows each class has.
       start: the split in which chance puts each group, int64, shape [groups].
-      filled: the splits that have rows already. Others that are wanted get a group,
-        unless there are single rows for them.
+      filled: the splits that already have rows. Other wanted splits get a group, unless
+        single rows are left for them.
 
     Returns:
       The split of each group, int64, shape [groups], and whether all cells and
@@ -69,20 +69,19 @@ def balance(
     start: _Ints,
     filled: Collection[int] = (),
 ) -> _Ints:
-    """Assigns lumpy groups to splits, as near to what is wanted as they allow.
+    """Assigns lumpy groups to splits, as near to the wanted counts as they allow.
 
-    **Rule.** The reference is scikit-learn's `StratifiedGroupKFold`, whose rule is
-    extended to unequal shares here: the groups whose classes are the most uneven come
-    first, and each goes where the class proportions get the smallest standard
-    deviation. Its assignment, and the one by chance, are improved as in `even_out`,
-    with two weightings of the classes. In each of them, a split that is wanted and has
-    no group gets the one that it costs the least. Of all results the one is taken that
-    is the best in relation to the reference, and no worse than it, in three measures:
-    the largest deviation of a cell, the largest of a total, and the mean standard
+    **Rule.** The reference is scikit-learn's `StratifiedGroupKFold` with unequal
+    shares: groups with the most uneven classes come first, and each goes where the
+    class proportions get the smallest standard deviation. The reference and the
+    assignment by chance are improved as in `even_out`, with two weightings of the
+    classes; a wanted split without a group gets the one that costs the least. The
+    result is the best of them, and no worse than the reference, in three measures: the
+    largest deviation of a cell, the largest of a total, and the mean standard
     deviation of the class proportions.
 
-    **Bound.** None can be given: finding the best assignment is NP-hard. What is
-    reached is reported.
+    **Bound.** None: finding the best assignment is NP-hard. The plan reports what is
+    reached.
 
     Args:
       counts: how many rows of each class each group has, int64, shape [groups,
@@ -90,7 +89,7 @@ def balance(
       wanted: how many rows of each class (outer) each split (inner) should get, 0 or
         more; they sum to the rows of the class.
       start: the split in which chance puts each group, int64, shape [groups].
-      filled: the splits that have rows already.
+      filled: the splits that already have rows.
 
     Returns:
       The split of each group, int64, shape [groups].
@@ -117,7 +116,7 @@ def balance(
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Weighting:
-    """What the squared excesses are multiplied by.
+    """The factors of the squared excesses.
 
     Attributes:
       weights: the weight of each class, and of the totals, int64, shape [classes + 1].
@@ -132,7 +131,7 @@ class _Weighting:
 
 
 class _Task:
-    """Groups to assign, and what an assignment of them is worth."""
+    """Groups to assign, and the worth of assignments."""
 
     def __init__(
         self,
@@ -143,7 +142,7 @@ class _Task:
         self._counts = counts
         self._groups, self._classes = counts.shape
         class_sizes = np.asarray(counts.sum(axis=0)).ravel()
-        # The last row stands for the totals, as a class that all rows are in.
+        # The last row is for the totals, as a class of all rows.
         totals = [sum(column, Fraction(0)) for column in zip(*wanted, strict=True)]
         self._splits = len(totals)
         wanted = [*wanted, totals]
@@ -179,7 +178,7 @@ class _Task:
         return found
 
     def excesses(self, deviations: _Ints, rows: Any = slice(None)) -> _Ints:
-        """Returns how far deviations are above 0, or below what single rows can add.
+        """Returns how far deviations are above 0, or too low for the single rows.
 
         Args:
           deviations: those of some classes, in 256ths.
@@ -223,8 +222,8 @@ class _Task:
     ) -> None:
         """Moves single groups, in place, until no move is worth it.
 
-        The moves are rated all at once, which is fast, and made one by one, the best
-        first, each rated again then: the ones before may have taken its place.
+        All moves are rated at once, which is fast. Then they are made one by one, the
+        best first; each is rated again, since earlier moves may have changed its worth.
         """
         moved = True
         while moved:
@@ -313,7 +312,7 @@ class _Task:
     def _exchange(
         self, splits: _Ints, deviations: _Ints, weighting: _Weighting
     ) -> bool:
-        """Exchanges those two groups, in place, whose exchange is worth the most.
+        """Makes the exchange of two groups, in place, that is worth the most.
 
         Returns:
           Whether an exchange was worth it.
@@ -326,7 +325,7 @@ class _Task:
                 in_a, in_b = np.flatnonzero(splits == a), np.flatnonzero(splits == b)
                 if not (len(in_a) and len(in_b)):
                     continue
-                # What two groups share, the exchange doesn't move.
+                # The exchange doesn't move what the groups share.
                 both = (
                     costs[in_a, b][:, None]
                     + costs[in_b, a][None, :]
@@ -347,7 +346,7 @@ class _Task:
     def without_empty_splits(
         self, splits: _Ints, filled: Collection[int], spared: int = 0
     ) -> _Ints:
-        """Moves a group to each split that is wanted and has none, if there is one.
+        """Moves a group to each wanted split without one, if there are enough.
 
         Args:
           splits: where the groups are.
@@ -383,7 +382,7 @@ class _Task:
                     placed.spread_with(s, proportion) for placed, proportion in added
                 )
                 fullness = totals[s] / share if share else math.inf
-                # Of splits that are as good as equal, the emptiest.
+                # The emptiest of equally good splits.
                 if new_spread < best[0] or (
                     math.isclose(new_spread, best[0], rel_tol=1e-5, abs_tol=1e-8)
                     and fullness < best[1]
@@ -421,8 +420,8 @@ class _Task:
 class _PlacedClass:
     """How evenly the rows of a class that are placed so far are spread.
 
-    The spread is the root of the sum of the squared deviations of the splits'
-    proportions from their shares of what is placed.
+    The spread is the root of the summed squared deviations of the splits' proportions
+    from their shares of the placed rows.
     """
 
     def __init__(self, shares: list[float]) -> None:

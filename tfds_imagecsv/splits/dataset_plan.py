@@ -1,4 +1,4 @@
-"""The plan of a dataset: all that is known about it before a byte is written."""
+"""The plan of a dataset, made before a byte is written."""
 
 from __future__ import annotations
 
@@ -30,12 +30,11 @@ class DatasetPlan:
         `image_table.COLUMNS` and those of `label_table.LabelTable`; for labels that are
         numbers also `stratum` (str), the quantiles that they are in.
       options: what the images are to be.
-      rejected: the rows that were dropped at the user's wish, sorted by key, with the
-        columns `row` (int64), `key`, `label` and `reason` (str).
+      rejected: see `select.Selection`.
       unlisted: the images of the directory that no row names, sorted.
       class_names: the names of the classes in the order of their ids.
       label_type: what the labels are, one of `options.LABEL_TYPES`.
-      about_classes: what a class CSV says besides, see `classes.ClassList`.
+      about_classes: see `classes.ClassList`.
       extra_columns: the types of the extra columns, by name.
       class_counts: the number of examples for each split and class, of which an example
         may have several; if the labels are numbers, for each split and quantile.
@@ -45,7 +44,7 @@ class DatasetPlan:
       groups: how many groups there are.
       duplicate_sets: how many sets of identical images there are.
       duplicate_images: how many images are in these sets.
-      notes: what doesn't stop a build, but should be known.
+      notes: what doesn't stop a build, but matters.
     """
 
     image_dir: epath.Path
@@ -90,7 +89,7 @@ class DatasetPlan:
 def _counts_of_classes(
     label_type: str, rows: pd.DataFrame, names: Iterable[str]
 ) -> dict[str, int]:
-    """Returns how many rows each class has, or if the labels are numbers, quantile."""
+    """Returns the number of rows of each class, or of each quantile of numbers."""
     if label_type == "regression":
         found = collections.Counter(rows["stratum"])
     else:

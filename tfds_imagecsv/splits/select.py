@@ -1,4 +1,4 @@
-"""Which rows a dataset is made of: what is left out, and what must not be."""
+"""Which rows make the dataset, and which are left out."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tfds_imagecsv.table import label_types
 REJECTED_ROWS_FILENAME = "rejected_rows.csv"
 _REJECTED_COLUMNS = ("row", "key", "label", "reason")
 
-# How many images a note names; of classes it names all.
+# The most images that a note names; it names all classes.
 _MAX_NAMED = 10
 
 
@@ -29,7 +29,7 @@ class Selection:
     """The rows of a dataset.
 
     Attributes:
-      rows: the rows, sorted by key, with the columns of a inspection's.
+      rows: the rows, sorted by key, with the columns of `Inspection.rows`.
       rejected: the rows that are left out, sorted by key, with the columns `row`
         (int64), `key`, `label` and `reason` (str).
       class_names: the names of the classes in the order of their ids.
@@ -37,7 +37,7 @@ class Selection:
         copies are left out.
       units: which of the rows belong together.
       problems: what stops a build, in any order.
-      notes: what doesn't, but should be known.
+      notes: what doesn't stop a build, but matters.
     """
 
     rows: pd.DataFrame
@@ -50,17 +50,17 @@ class Selection:
 
 
 def select_rows(config: ImageCsvConfig, inspection: Inspection) -> Selection:
-    """Leaves out the rows that a user doesn't want.
+    """Leaves out the rows that the user doesn't want.
 
     Args:
-      config: what the user asks for: `on_error`, `duplicates`, `rare_classes`.
-      inspection: what there is.
+      config: the config, with `on_error`, `duplicates` and `rare_classes`.
+      inspection: the input.
 
     Returns:
-      The rows that are left, and what is still wrong.
+      The remaining rows, and what is still wrong.
 
     Raises:
-      InvalidRowsError: if more rows have to be left out than `max_rejected` allows.
+      InvalidRowsError: if more rows have to go than `max_rejected` allows.
     """
     rows = inspection.rows
     found: list[Problem] = []
@@ -111,9 +111,9 @@ def _without_problems(
 ) -> pd.DataFrame:
     """Returns the rows without a problem, and adds all others to the rejected.
 
-    Where rows contradict each other, none of them is kept, so that their order doesn't
-    matter: of the rows that name one image, if they differ or one of them has another
-    problem, and of identical images with two labels.
+    Of rows that contradict each other none is kept, so that their order doesn't matter:
+    rows of one image that differ or have another problem, and identical images with
+    two labels.
     """
     reasons = {
         problem.row: f"{problem.kind.heading}: {problem.detail}" for problem in found
@@ -158,7 +158,7 @@ def _without_problems(
 
 
 def _difference(label: str, other: Problem) -> str:
-    """Returns what a row has that names the same image as one with a label."""
+    """Returns how another row of the same image differs from one with a label."""
     if other.kind is Kind.RAGGED:
         return "has the wrong number of cells"
     return "differs" if label == other.label else f"says {other.label!r}"
@@ -181,17 +181,17 @@ def _check_rejected(rejected: int, max_rejected: float, inspection: Inspection) 
 
 
 def _about_contradictions(rejected: int, with_problem: int) -> str:
-    """Returns why more rows are rejected than have a problem, if they are.
+    """Returns why more rows are rejected than have a problem; empty if they aren't.
 
-    Each problem is that of another row.
+    Each problem is of a different row.
     """
     if rejected == with_problem:
         return ""
     have = _counted(with_problem, "has", "have")
     contradict = _counted(rejected - with_problem, "contradicts", "contradict")
     return (
-        f" Of them, {have} a problem below, and {contradict} one that has: of rows, or"
-        " identical images, that contradict each other, none is kept."
+        f" Of these, {have} a problem below, and {contradict} such a row: of rows or"
+        " identical images that contradict each other, none is kept."
     )
 
 
@@ -218,7 +218,7 @@ def _without_classes(
     rare: Mapping[str, int],
     rejected: list[pd.DataFrame],
 ) -> pd.DataFrame:
-    """Returns the rows without those of classes, and adds these to the rejected."""
+    """Returns the rows without rare classes, and adds the others to the rejected."""
     reasons = {
         name: f"class with fewer images than min_class_size: {count}"
         for name, count in rare.items()
@@ -231,7 +231,7 @@ def _without_classes(
 def _without(
     rows: pd.DataFrame, reasons: pd.Series[str], rejected: list[pd.DataFrame]
 ) -> pd.DataFrame:
-    """Returns the rows that have no reason, and adds the others to the rejected."""
+    """Returns the rows without a reason, and adds the others to the rejected."""
     has_reason = reasons.notna()
     rejected.append(rows[has_reason].assign(reason=reasons[has_reason]))
     return rows[~has_reason].reset_index(drop=True)
@@ -241,14 +241,14 @@ def _joined(rejected: list[pd.DataFrame]) -> pd.DataFrame:
     columns = list(_REJECTED_COLUMNS)
     if not sum(map(len, rejected)):
         return pd.DataFrame(columns=columns).astype({"row": np.int64})
-    # Those that are empty have no types to agree with.
+    # Empty parts would change the types.
     table = pd.concat([part for part in rejected if len(part)])[columns]
     table = table.sort_values(["key", "row"], ignore_index=True)
     return table.astype({"row": np.int64})
 
 
 def _rare_classes(config: ImageCsvConfig, rows: pd.DataFrame) -> dict[str, int]:
-    """Returns those classes that have too few rows, in order, and how many each has."""
+    """Returns the classes with too few rows, sorted, and their sizes."""
     counts = label_types.class_sizes(config.label_type, rows)
     return {
         name: count
@@ -267,7 +267,7 @@ def _too_rare(
 
 
 def _torn(rows: pd.DataFrame, units: Units) -> Iterator[Problem]:
-    """Yields the rows that are to be in another split than their unit."""
+    """Yields the problems of rows whose unit is in another split."""
     if not (rows["given"] != "").any() and not (rows["pinned"] != "").any():
         return
     first_of: dict[int, tuple[int, str, str]] = {}
@@ -340,12 +340,7 @@ def _about_rare_classes(
 
 
 def _about_pinned_rows(rows: pd.DataFrame, inspection: Inspection) -> Iterator[str]:
-    """Yields notes on the images of an earlier build that aren't what they were.
-
-    Args:
-      rows: the rows that are left.
-      inspection: what there is.
-    """
+    """Yields notes on changed images of an earlier build."""
     earlier = inspection.earlier
     if not earlier:
         return

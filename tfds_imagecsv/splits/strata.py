@@ -1,4 +1,4 @@
-"""What the splits have the same proportions of."""
+"""The strata, whose proportions are the same in all splits."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-# Numbers are stratified over so many quantiles at the most, and fewer if one would have
-# less rows than this.
+# Numbers are stratified over at most this many quantiles, each with at least as many
+# rows.
 _MOST_QUANTILES = 10
 
 _ROWS_PER_QUANTILE = 20
 
 
 class Strata(NamedTuple):
-    """What the splits have the same proportions of.
+    """The strata of rows.
 
     Attributes:
       of_row: the name of each row's stratum; empty for a row without a label.
@@ -54,9 +54,9 @@ def find_strata(label_type: str, rows: pd.DataFrame, names: tuple[str, ...]) -> 
 def _combinations(labels: Sequence[str], values: Sequence[tuple[str, ...]]) -> Strata:
     """Returns the combinations of classes that rows have.
 
-    A combination of one row goes to one split, whatever its share is. With many of
-    them, classes would be where chance puts them, so such rows go by the rarest of
-    their classes, which has the fewest rows to make up for it.
+    A combination of one row can't be divided. With many of them, chance would divide
+    the classes. So such a row counts for the rarest of its classes, which has the
+    fewest rows to make up for it.
     """
     sizes = collections.Counter(labels)
     of_class = collections.Counter(name for names in values for name in names)
@@ -70,9 +70,9 @@ def _combinations(labels: Sequence[str], values: Sequence[tuple[str, ...]]) -> S
 
 
 def _quantiles(labels: Sequence[str], values: Sequence[tuple[float, ...]]) -> Strata:
-    """Returns the quantiles that rows are in, of all columns at once.
+    """Returns the quantiles of rows, over all columns at once.
 
-    Equal numbers are in one quantile, so that the order of the rows doesn't matter.
+    Equal numbers share a quantile, so that the order of the rows doesn't matter.
     """
     is_labeled = np.array([label != "" for label in labels], dtype=bool)
     if not is_labeled.any():

@@ -16,7 +16,7 @@ _Ints = npt.NDArray[np.int64]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Units:
-    """A division of rows into units, which go into a split as a whole.
+    """Rows divided into units, each of which goes to one split.
 
     Attributes:
       unit_of: the unit of each row, from 0, int64, shape [rows].
@@ -38,13 +38,11 @@ def find_units(
 ) -> Units:
     """Finds the rows that must stay together.
 
-    Two rows are in one unit if they are of the same group, or their images have the
-    same digest, or if a chain of such rows links them: an image that is in two
-    groups makes one unit of both.
+    Two rows are in one unit if they have the same group or digest, or if a chain of
+    such rows links them: an image in two groups joins both.
 
     Args:
-      groups: the group of each row; an empty one means that the row has none.
-        Default: no row has one.
+      groups: the group of each row, empty for none. Default: no groups.
       digests: the digest of each row's image. Default: all images differ.
       rows: the number of rows.
 

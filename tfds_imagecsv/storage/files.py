@@ -1,4 +1,4 @@
-"""Files, local and remote: how they are read, and known by their content."""
+"""Files, local and remote: how they are read and identified."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ _BLOCK = 1 << 20
 # Remote images that are read at once.
 READ_AHEAD = 16
 
-# A link is refused, so that it can be followed with care. Opening a pipe doesn't wait
-# for a writer. Where there are no such flags, each path is looked at before.
+# Opening a link fails, so that it can be followed with care; opening a pipe doesn't
+# wait for a writer. Systems without these flags need a look at each path.
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 
 _FLAGS = os.O_RDONLY | _NO_LINK | getattr(os, "O_NONBLOCK", getattr(os, "O_BINARY", 0))
 
 
 def is_remote(path: str | os.PathLike[str]) -> bool:
-    """Returns whether a path isn't one of this machine's file systems."""
+    """Returns whether a path isn't on this machine's file systems."""
     return "://" in os.fspath(path)
 
 
@@ -44,8 +44,8 @@ class File(NamedTuple):
     Attributes:
       size: its bytes.
       digest: see `digest_of`.
-      modified: when it was modified, in nanoseconds since 1970; -1 if nobody knows, as
-        of remote ones.
+      modified: when it was modified, in nanoseconds since 1970; -1 if unknown, as for
+        remote files.
     """
 
     size: int
@@ -54,7 +54,7 @@ class File(NamedTuple):
 
 
 def blocks_of(path: epath.Path) -> Iterator[bytes]:
-    """Yields the content of a file that may be too large for the memory, in blocks."""
+    """Yields the content of a large file in blocks."""
     with path.open("rb") as file:
         while block := file.read(_BLOCK):
             yield block
@@ -69,12 +69,11 @@ def status_of(path: epath.Path) -> tuple[int, int]:
 
 
 def digest_of(content: bytes) -> str:
-    """Returns the digest by which identical files are known, in 32 hexadecimal digits.
+    """Returns the digest of a file, equal for identical files: 32 hexadecimal digits.
 
     It is XXH3 of 128 bits (`xxhsum -H128`), fifteen times as fast as SHA-256, which
-    would take as long as reading. That two of a billion different files have the same
-    one has a probability below 1e-20, unless somebody makes them so on purpose: they
-    would then be in one split, and no worse.
+    takes as long as reading. Two of a billion different files have the same digest with
+    a probability below 1e-20. Files made to collide end up in one split, no worse.
 
     Args:
       content: the file's bytes.
@@ -83,10 +82,10 @@ def digest_of(content: bytes) -> str:
 
 
 class FileReader:
-    """Finds the images of a directory, and those links that lead out of it.
+    """Reads the images below a directory; refuses links that leave it.
 
     Attributes:
-      modified: when the last image that was read was modified; see `File`.
+      modified: that of the last image read; see `File`.
     """
 
     def __init__(self, image_dir: str | os.PathLike[str]) -> None:
@@ -109,8 +108,8 @@ class FileReader:
 
         Args:
           key: the image's.
-          digest: its `digest_of`, if it was read before.
-          size: its bytes, if they are known; `modified` then isn't.
+          digest: its digest, if it was read before.
+          size: its bytes, if known; `modified` is then not set.
 
         Raises:
           UnusableImageError: if it can't be read, or has changed.
@@ -134,9 +133,9 @@ class FileReader:
         digests: Iterable[str | None] = itertools.repeat(None),
         sizes: Iterable[int | None] = itertools.repeat(None),
     ) -> Iterator[Callable[[], bytes]]:
-        """Yields what returns the contents of images, in order, as `read` does.
+        """Yields functions that return the images' contents, in order, as `read` does.
 
-        Remote ones are read ahead, a few at once, since each takes its time to come.
+        Remote images are read ahead, several at once, since each has a latency.
 
         Args:
           keys: those of the images.
@@ -179,8 +178,8 @@ class FileReader:
                 raise
             file = os.open(self._resolved(path), _FLAGS)
         try:
-            # To ask takes a fifth of the time. Where the size is known, whatever has
-            # taken the place of the file since has another digest.
+            # `fstat` takes a fifth of the time. If the size is known, the digest will
+            # tell a replaced file.
             if size is None:
                 size = self._checked_size(file)
             content = os.read(file, size + 1)
@@ -213,7 +212,7 @@ class FileReader:
         Raises:
           UnusableImageError: if one leads out of the directory.
         """
-        # With `os.path`, which takes half of the time of `pathlib`.
+        # `os.path` takes half of the time of `pathlib`.
         real = os.path.realpath(path)
         if os.path.commonpath([self._root, real]) != self._root:
             raise UnusableImageError(Kind.OUTSIDE, " is a link out of it")

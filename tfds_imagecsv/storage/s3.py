@@ -5,7 +5,9 @@ systems for remote paths. TensorFlow 2.6 and later have none for S3, and TensorF
 and later can't load the one of tensorflow-io. Here etils gets the one of `s3fs`, if it
 is installed.
 
-This is all that touches what is private to etils.
+This is the only module that uses private names of etils. Its public way, a path class
+registered for `s3://`, isn't enough: a local path copied to S3 makes the target a path of
+its own class.
 """
 
 from __future__ import annotations
