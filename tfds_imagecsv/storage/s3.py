@@ -1,9 +1,9 @@
 """Paths that begin with `s3://`, which TensorFlow has no file system for.
 
-TFDS and this package reach files through `etils.epath`, which uses TensorFlow's file
-systems for remote paths. TensorFlow 2.6 and later have none for S3, and TensorFlow 2.18
-and later can't load the one of tensorflow-io. Here etils gets the one of `s3fs`, if it
-is installed.
+`etils.epath`, through which TFDS and this package reach files, takes TensorFlow's file
+systems for remote paths wherever TensorFlow is installed. Of these, none is for S3
+since TensorFlow 2.6, and the one of tensorflow-io can't be loaded by TensorFlow 2.18 or
+later. Here etils gets that of `s3fs`, if it is installed; the rest stays as it is.
 
 This is the only module that uses private names of etils. Its public way, a path class
 registered for `s3://`, isn't enough: a local path copied to S3 makes the target a path of
@@ -24,7 +24,7 @@ from etils.epath import gpath
 
 SCHEME = "s3://"
 
-# Without this file, TFDS doesn't take a directory for a dataset.
+# TFDS doesn't take a directory without this file for a dataset.
 _LAST = "dataset_info.json"
 
 
@@ -39,7 +39,7 @@ def use_s3fs() -> None:
     Nothing happens if it isn't installed, or the second time.
     """
     if _BACKEND not in gpath._GCS_BACKENDS and is_installed():
-        epath.register_path_cls(SCHEME)(_S3Path)
+        gpath._GPath._backend = property(_backend_of)
         # With these, files are copied to and from local paths.
         gpath._GCS_BACKENDS = gpath._GCS_BACKENDS | {_BACKEND}
 
@@ -88,19 +88,18 @@ def reason(error: Exception) -> str:
     return f"it can't be reached: {words}. {hint}."
 
 
-class _S3Path(gpath.PosixGPath):
-    """A path of S3."""
+_of_etils = gpath._GPath._backend
 
-    @property
-    def _backend(self) -> Any:
-        return _BACKEND
+
+def _backend_of(path: Any) -> Any:
+    return _BACKEND if path._uri_scheme == "s3" else _of_etils.fget(path)
 
 
 class _Backend(etils_backend._FileSystemSpecBackend):
-    """The file system that etils needs, for S3 and for local files.
+    """What etils needs of a file system, for S3 and for local files.
 
-    S3 has no directories: one exists as long as it has a file. Listings aren't cached,
-    since other processes change them.
+    S3 has no directories: there is one as long as a file is in it. Listings aren't
+    cached, since other processes change them.
     """
 
     def fs(self, path: str | os.PathLike[str]) -> Any:
@@ -113,10 +112,10 @@ class _Backend(etils_backend._FileSystemSpecBackend):
         top_down: bool = True,
         on_error: Any = None,
     ) -> Iterator[tuple[str, list[str], list[str]]]:
-        # etils 1.15 passes an argument that doesn't exist.
+        # etils 1.15 hands on an argument that doesn't exist.
         for folder, folders, names in self.fs(top).walk(top, topdown=top_down):
-            # Some tools mark a folder with an empty file of its name. The caller may
-            # remove folders from the list.
+            # Some tools mark a folder with an empty file of its name.
+            # The caller may take folders away.
             yield f"{SCHEME}{folder}", folders, [one for one in names if one]
 
     def mkdir(self, path: Any, *, exist_ok: bool = False, mode: Any = None) -> None:
@@ -136,9 +135,9 @@ class _Backend(etils_backend._FileSystemSpecBackend):
     def replace(self, path: Any, dst: Any) -> None:
         """Copies files within S3 and then deletes them, since it can't rename.
 
-        That takes time. So the file that completes a dataset for TFDS comes last, after
-        a check that all others are there: another process may take the copy for the
-        remains of a killed process, and delete it.
+        That isn't done at once. So the file by which TFDS knows that a dataset is
+        complete comes last, if all others are there: another process may take what is
+        half done for the rest of a process that was killed, and delete it.
         """
         source, target = os.fspath(path), os.fspath(dst)
         if not is_s3(source) or not is_s3(target):
