@@ -399,6 +399,8 @@ import os, signal
 from engines import engines_test
 from tfds_imagecsv import exceptions
 from tfds_imagecsv.engines import local
+# Background jobs of a shell ignore it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 print("begun", flush=True)
 ends = [("pipe", "rb"), ("pipe", "wb")]
 with local.LocalEngine(2, patience=0) as engine:
