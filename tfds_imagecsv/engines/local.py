@@ -1,8 +1,8 @@
 """This process, and others on the same machine.
 
 The pool is our own. `loky` took 2.1 times as long to inspect 20,000 thumbnails, and 1.5
-times for 3,000 photographs (two cores, interleaved): its workers start later, and the
-caller's process doesn't work with them.
+times for 3,000 photographs (two cores, interleaved): the caller's process doesn't work
+with its workers.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ _Item = TypeVar("_Item")
 
 _Result = TypeVar("_Result")
 
-# Seconds of remaining work that are worth the start of processes, a tenth of a second.
+# Seconds of remaining work that are worth the start of processes, which takes a tenth
+# of a second.
 _PATIENCE = 0.15
 
 # Seconds of work after which the rest is estimated.

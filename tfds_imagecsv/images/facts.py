@@ -20,7 +20,7 @@ class Facts(NamedTuple):
       width: pixels, before the orientation is applied.
       orientation: 1 to 8, as in EXIF; 1 is upright.
       frames: how many images the file has.
-      is_plain: whether every decoder reads it; False only for unusual BMPs.
+      is_plain: False for a BMP that not every decoder reads.
     """
 
     format: str

@@ -42,7 +42,7 @@ def unreadable(error: Exception) -> UnusableImageError:
 
 @contextlib.contextmanager
 def opened(content: bytes, *, max_pixels: int) -> Iterator[Any]:
-    """Opens an image with Pillow under its default settings.
+    """Opens an image with Pillow, whatever its global settings are.
 
     TFDS makes Pillow accept truncated images once it has shown one.
 

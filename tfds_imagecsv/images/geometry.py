@@ -37,7 +37,7 @@ _PART = 1 << 16
 
 
 def turn(facts: Facts, options: ImageOptions) -> int:
-    """Returns the orientation that the decoded pixels still have."""
+    """Returns the orientation that decoded pixels are to be turned from."""
     if facts.format == "TIFF":
         # Pillow has made it upright.
         if options.apply_exif:

@@ -277,7 +277,7 @@ def _damage_explained(where: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _room_explained(where: str, extract_dir: epath.Path) -> Iterator[None]:
-    """Turns a `_NotWrittenError` into a `StorageError`."""
+    """Turns errors of writing files into a `StorageError`."""
     try:
         yield
     except (OSError, _NotWrittenError) as error:

@@ -34,8 +34,8 @@ _PRIORITY = {"train": 0, "test": 1, "validation": 2}
 _LINE_BITS = 64
 _FIRST_ON_LINE, _LAST_ON_LINE = "test", "validation"
 
-# The most lumpy units that are balanced one by one. Of more units, only the groups are
-# evened out, and single rows make up for them as far as they can.
+# Up to this number, lumpy units are balanced one by one. Of more units, only the groups
+# are evened out, and single rows make up for them as far as they can.
 _MOST_BALANCED = 20_000
 
 

@@ -6,8 +6,8 @@ since TensorFlow 2.6, and the one of tensorflow-io can't be loaded by TensorFlow
 later. Here etils gets that of `s3fs`, if it is installed; the rest stays as it is.
 
 This is the only module that uses private names of etils. Its public way, a path class
-registered for `s3://`, isn't enough: a local path copied to S3 makes the target a path of
-its own class.
+registered for `s3://`, isn't enough: copying a local path makes the target a path of
+the same class, which doesn't know S3.
 """
 
 from __future__ import annotations

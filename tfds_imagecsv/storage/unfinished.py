@@ -1,9 +1,8 @@
 """Unfinished builds: one at a time, and what stopped ones leave is removed.
 
-The lock is our own. Unlike `filelock`, it removes its file and the directories that it
-made, says that it waits, and checks after waiting that the file is still there: a file
-that another process has removed locks nothing. On file systems without locks it does
-nothing.
+The lock is our own, since `filelock` leaves its file, and the directories that it made,
+beside the dataset. Ours removes both. So after waiting, it checks that the file still
+has its name: a file that another process has removed locks nothing.
 """
 
 from __future__ import annotations
