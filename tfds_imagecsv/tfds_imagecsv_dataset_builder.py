@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import tensorflow_datasets as tfds
@@ -60,6 +60,10 @@ To build a dataset of your own images, give its config:
     tfds build image_csv --imports=tfds_imagecsv \\
         --config='{{"name": "pets", "image_dir": "DIR", "label_csv": "FILE"}}'
 """
+
+
+def _is_on_beam(config: tfds.download.DownloadConfig) -> bool:
+    return bool(config.beam_runner or config.beam_options)
 
 
 class ImageCsv(tfds.core.GeneratorBasedBuilder):
@@ -222,27 +226,41 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
             # A wrong number of shards is reported before the images are read.
             tfds_private.shard_rule(config)
             stack.callback(self._forget_build)
-            only_build = unfinished.only_build(self.data_path)
-            if config.beam_runner or config.beam_options:
-                # Beam's work needs files in the data directory.
-                stack.enter_context(only_build)
-                if self._is_built_by_another(mode, manual_dir):
-                    return
-                self._engine = stack.enter_context(self._beam_engine(config))
-                self._plan = self._plan_without_a_trace(config, download_dir)
-            else:
-                workers = getattr(self.builder_config, "workers", None)
-                self._engine = stack.enter_context(local.LocalEngine(workers))
-                self._plan = self._plan_without_a_trace(config, download_dir)
-                stack.enter_context(only_build)
-                if self._is_built_by_another(mode, manual_dir):
-                    return
+            place = self._working_place(config)
+            stack.enter_context(unfinished.only_build(place))
+            if self._is_built_by_another(mode, manual_dir):
+                return
+            folder = stack.enter_context(unfinished.working_folder(place))
+            engine = self._make_engine(config, folder / "beam")
+            stack.enter_context(engine)
+            self._engine = engine
+            self._plan = self._plan_without_a_trace(
+                config, download_dir, folder / "converted"
+            )
             stack.enter_context(unfinished.kept_unless_replaced(self.data_path))
             super().download_and_prepare(**kwargs)
             self._is_known_to_be_fresh = True
 
+    def _working_place(self, config: tfds.download.DownloadConfig) -> epath.Path:
+        """Returns the path beside which the build keeps what only it needs."""
+        path = absolute(self.data_path)
+        # Beam's workers share the data directory.
+        return path if _is_on_beam(config) else unfinished.local_path(path)
+
+    def _make_engine(
+        self, config: tfds.download.DownloadConfig, folder: epath.Path
+    ) -> beam.BeamEngine | local.LocalEngine:
+        if not _is_on_beam(config):
+            return local.LocalEngine(getattr(self.builder_config, "workers", None))
+        return beam.BeamEngine(
+            folder, runner=config.beam_runner, options=config.beam_options
+        )
+
     def _make_plan(
-        self, dl_manager: tfds.download.DownloadManager, downloads: Downloads
+        self,
+        dl_manager: tfds.download.DownloadManager,
+        downloads: Downloads,
+        converted_dir: epath.Path,
     ) -> DatasetPlan:
         """Goes the way of the data, from the config to what will be written."""
         self._check_has_config()
@@ -254,7 +272,9 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
         table = label_table.read_label_table(
             config, sources.label_csv, sources.class_csv
         )
-        inspection = inspection_lib.inspect(config, sources, table, engine=engine)
+        inspection = inspection_lib.inspect(
+            config, sources, table, engine=engine, converted_dir=converted_dir
+        )
         engine.preload(write.__name__)
         selection = select.select_rows(config, inspection)
         plan = dataset_plan.make_plan(config, inspection, selection)
@@ -282,43 +302,14 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
         plan, engine = self._plan, self._engine
         assert plan is not None
         assert engine is not None
-        source = {"image_dir": plan.image_dir, "options": plan.options}
-
-        def measure(rows: Any) -> Any:
-            with tfds_private.progress_bar(len(rows), "Measuring conversions") as bar:
-                return write.measure_stored(
-                    rows, **source, engine=engine, progress=bar.update
-                )
-
-        rule = tfds_private.shard_rule(download_config)
         planned = shard_plan.plan_shards(
             features_lib.with_values(plan),
             plan.class_counts,
-            options=plan.options,
-            rule=rule,
+            rule=tfds_private.shard_rule(download_config),
             shuffle=not (
                 self.info.disable_shuffling or download_config.nondeterministic_order
             ),
-            measure=measure,
         )
-        sizes, paths = self._write_shards(
-            planned, source, engine, meanwhile=lambda: self._describe(plan)
-        )
-        while another := shard_plan.corrected(planned, sizes, rule):
-            for path in paths:
-                path.unlink()
-            planned = another
-            sizes, paths = self._write_shards(planned, source, engine)
-        tfds_private.set_splits(self, planned.shards, sizes)
-
-    def _write_shards(
-        self,
-        planned: shard_plan.ShardPlan,
-        source: dict[str, Any],
-        engine: Engine,
-        meanwhile: Callable[[], object] = lambda: None,
-    ) -> tuple[list[int], list[epath.Path]]:
-        """Writes the shards with a progress bar; returns their sizes and paths."""
         paths = list(map(absolute, tfds_private.shard_paths(self, planned.shards)))
         written = 0
         with tfds_private.progress_bar(len(planned.rows), "Writing images") as bar:
@@ -332,13 +323,13 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
             sizes = write.write_shards(
                 planned,
                 paths,
-                **source,
+                image_dir=plan.image_dir,
                 file_format=self.info.file_format.value,
                 engine=engine,
                 progress=progress,
-                meanwhile=meanwhile,
+                meanwhile=lambda: self._describe(plan),
             )
-        return sizes, paths
+        tfds_private.set_splits(self, planned.shards, sizes)
 
     def _describe(self, plan: DatasetPlan) -> None:
         """Writes the files beside the records, and sets class names and metadata."""
@@ -356,7 +347,10 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
         if self._plan is None:
             config = tfds.download.DownloadConfig()
             downloads = self._downloads(config, dl_manager.download_dir)
-            self._plan = self._make_plan(dl_manager, downloads)
+            # TFDS asks for the examples later; the directory goes with the builder.
+            self._converted = tempfile.TemporaryDirectory()
+            folder = epath.Path(self._converted.name)
+            self._plan = self._make_plan(dl_manager, downloads, folder)
         plan = self._plan
         self._describe(plan)
         rows = features_lib.with_values(plan)
@@ -369,7 +363,7 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
         self, plan: DatasetPlan, rows: pd.DataFrame
     ) -> Iterator[tuple[str, dict[str, Any]]]:
         columns = {str(name): list(values) for name, values in rows.items()}
-        chunk = Chunk((plan.image_dir, plan.options), columns)
+        chunk = Chunk((plan.image_dir,), columns)
         found = (
             features_lib.decoded(example, plan.extra_columns)
             for example in examples.examples(chunk)
@@ -389,10 +383,14 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
         self,
         config: tfds.download.DownloadConfig,
         download_dir: epath.PathLike | None,
+        converted_dir: epath.Path,
     ) -> DatasetPlan:
         """Returns the plan before TFDS makes a directory."""
         # A download manager makes its directories at once.
-        with tempfile.TemporaryDirectory() as scratch_dir:
+        with (
+            tempfile.TemporaryDirectory() as scratch_dir,
+            failures.enough_room_for_conversions(converted_dir),
+        ):
             dl_manager = tfds.download.DownloadManager(
                 download_dir=scratch_dir,
                 manual_dir=self._manual_dir(config, download_dir),
@@ -400,7 +398,7 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
                 dataset_name=self.name,
             )
             downloads = self._downloads(config, self._download_path(download_dir))
-            plan = self._make_plan(dl_manager, downloads)
+            plan = self._make_plan(dl_manager, downloads, converted_dir)
         if config.max_examples_per_split is not None:
             plan = plan.first(config.max_examples_per_split)
         return plan
@@ -418,13 +416,6 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
         self.info.read_from_directory(self.data_path)
         self.raise_if_stale(manual_dir=manual_dir)
         return True
-
-    def _beam_engine(self, config: tfds.download.DownloadConfig) -> beam.BeamEngine:
-        return beam.BeamEngine(
-            unfinished.new_unfinished(absolute(self.data_path)),
-            runner=config.beam_runner,
-            options=config.beam_options,
-        )
 
     def _remove_unfinished_copy(self) -> None:
         """Removes a directory that is named as the dataset, and is no dataset.

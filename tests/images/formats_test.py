@@ -90,6 +90,9 @@ def test_all_facts():
         orientation=6,
         frames=1,
         is_plain=True,
+        is_lossy=True,
+        mcu_height=16,
+        mcu_width=16,
     )
 
 

@@ -1,5 +1,6 @@
 """What the image files are, by their headers."""
 
+import io
 import os
 import struct
 import threading
@@ -31,7 +32,7 @@ def image_dir(tmp_path):
     return path
 
 
-def inspect(image_dir, *keys, engine=None, **options):
+def inspect(image_dir, *keys, engine=None, converted_dir=None, **options):
     """Inspects the images of a table whose rows are numbered 2, 3, 4, ..."""
     rows = pd.DataFrame({"row": range(2, 2 + len(keys)), "key": keys, "label": "cat"})
     return image_table.inspect_images(
@@ -39,14 +40,20 @@ def inspect(image_dir, *keys, engine=None, **options):
         rows,
         ImageOptions(**options),
         engine=engine or local.LocalEngine(workers=1),
+        converted_dir=converted_dir,
     )
 
 
-def read_stored(image_dir, rows, **options):
+@pytest.fixture
+def converted_dir(tmp_path):
+    """A directory for converted images."""
+    return epath.Path(tmp_path) / "converted"
+
+
+def read_stored(image_dir, rows):
     """Returns the bytes that are stored for inspected images."""
-    columns = rows.to_dict("list")
-    about = os.fspath(image_dir), ImageOptions(**options)
-    return [example["image"] for example in examples.examples(Chunk(about, columns))]
+    chunk = Chunk((os.fspath(image_dir),), rows.to_dict("list"))
+    return [example["image"] for example in examples.examples(chunk)]
 
 
 def problem_of(image_dir, key):
@@ -268,10 +275,12 @@ def test_an_image_that_would_fill_the_memory(image_dir):
 
 
 @pytest.mark.parametrize("image_format", ["GIF", "WEBP", "TIFF", "PPM", "AVIF"])
-def test_formats_that_tensorflow_cannot_decode_are_converted(image_dir, image_format):
+def test_formats_that_tensorflow_cannot_decode_are_converted(
+    image_dir, converted_dir, image_format
+):
     """They are known by what they are, not by their names."""
     (image_dir / "x.png").write_bytes(encoded(image_format))
-    table = inspect(image_dir, "x.png")
+    table = inspect(image_dir, "x.png", converted_dir=converted_dir)
     assert table.problems == ()
     (row,) = table.rows.itertuples()
     assert row.format == image_format
@@ -344,15 +353,112 @@ def test_what_takes_the_place_of_a_file_during_the_build(
     assert f"row 2: 'x.png'{detail}. " in str(raised.value)
 
 
-def test_a_damaged_image_of_which_only_the_header_was_read(image_dir):
-    """It stops the build with its place, when it is converted."""
+# Converting
+
+
+@pytest.mark.parametrize("verify", ["decode", "header"])
+def test_a_damaged_image_is_found_where_it_is_converted(
+    image_dir, converted_dir, verify
+):
+    """It is a problem like any other, also if only headers are read."""
     data = encoded("PNG", mode="RGBA")
+    (image_dir / "a.png").write_bytes(data)
     (image_dir / "x.png").write_bytes(data[: data.index(b"IDAT") + 4])
-    rows = inspect(image_dir, "x.png", verify="header").rows
-    with pytest.raises(tfds_imagecsv.InvalidRowsError) as raised:
-        read_stored(image_dir, rows)
-    assert str(raised.value).startswith("Image that can't be read: row 2: 'x.png': ")
-    assert str(raised.value).endswith(". Replace or remove the image.")
+    keys = "x.png", "a.png"
+    table = inspect(image_dir, *keys, converted_dir=converted_dir, verify=verify)
+    (problem,) = table.problems
+    assert (problem.kind, problem.row) == (Kind.UNREADABLE, 2)
+    assert list(table.unusable) == ["x.png"]
+    assert table.rows["key"].tolist() == ["a.png"]
+    (stored,) = read_stored(image_dir, table.rows)
+    assert len(stored) == table.rows["stored_size"][0]
+
+
+def test_a_jpeg_with_a_wrong_end_is_found_where_it_is_converted(
+    image_dir, converted_dir
+):
+    """Law 6: what Pillow doesn't look at is checked there, too."""
+    data = encoded("JPEG", mode="RGB", size=(40, 30), exif=samples.exif(6))
+    (image_dir / "x.jpg").write_bytes(data[:-2])
+    found = [
+        len(inspect(image_dir, "x.jpg", converted_dir=folder).problems)
+        for folder in (None, converted_dir)
+    ]
+    assert found == [1, 1]
+
+
+def test_nothing_is_converted_without_a_directory(image_dir):
+    """As for `check`: what is stored isn't known."""
+    (image_dir / "a.png").write_bytes(encoded("PNG"))
+    (image_dir / "b.webp").write_bytes(encoded("WEBP"))
+    rows = inspect(image_dir, "a.png", "b.webp").rows
+    assert rows["stored_size"].tolist() == [rows["size"][0], -1]
+    assert rows["stored_file"].tolist() == ["", ""]
+
+
+def test_no_file_is_made_for_images_that_need_none(image_dir, write_png, converted_dir):
+    """Most datasets have none to convert."""
+    write_png(image_dir / "a.png")
+    inspect(image_dir, "a.png", converted_dir=converted_dir)
+    assert list(converted_dir.iterdir()) == []
+
+
+def test_workers_change_nothing_in_what_is_converted(image_dir, tmp_path):
+    """Law 3: the files of converted images are the same, by any number of workers."""
+    keys = [f"{at:03}.webp" for at in range(100)]
+    for at, key in enumerate(keys):
+        image = Image.fromarray(samples.noise(9, 9 + at, 3, seed=at))
+        (image_dir / key).write_bytes(samples.encoded(image, "WEBP"))
+    (image_dir / "077.webp").write_bytes(b"")
+    found = []
+    for workers in (1, 3):
+        folder = epath.Path(tmp_path) / f"{workers}"
+        with local.LocalEngine(workers, patience=0) as engine:
+            rows = inspect(image_dir, *keys, engine=engine, converted_dir=folder).rows
+        assert len(rows) == 99
+        places = rows["stored_file"].map(os.path.basename), rows["stored_offset"]
+        files_of = {path.name: path.read_bytes() for path in folder.iterdir()}
+        found.append((list(zip(*places, strict=True)), files_of))
+        assert sum(map(len, files_of.values())) == rows["stored_size"].sum()
+        for (name, at), size in zip(found[-1][0], rows["stored_size"], strict=True):
+            with Image.open(io.BytesIO(files_of[name][at : at + size])) as image:
+                image.load()
+    assert found[0] == found[1]
+
+
+def test_a_converted_image_is_kept_whatever_becomes_of_its_file(
+    image_dir, converted_dir
+):
+    """What was inspected is what is stored."""
+    (image_dir / "x.webp").write_bytes(encoded("WEBP"))
+    rows = inspect(image_dir, "x.webp", converted_dir=converted_dir).rows
+    before = read_stored(image_dir, rows)
+    (image_dir / "x.webp").unlink()
+    assert read_stored(image_dir, rows) == before
+
+
+@pytest.mark.parametrize("is_remote", [False, True])
+def test_both_kinds_of_images_side_by_side(image_dir, converted_dir, is_remote):
+    """In the order of the rows, converted or not, read ahead or not."""
+    if is_remote:
+        image_dir = epath.Path("ram://mixed")
+        converted_dir = epath.Path("ram://converted")
+    contents = {}
+    for at in range(60):
+        image = Image.fromarray(samples.noise(5, 4 + at, 3, seed=at))
+        kind = "WEBP" if at % 3 else "PNG"
+        key = f"{at:02}.{kind.lower()}"
+        contents[key] = samples.encoded(image, kind, lossless=True)
+        (image_dir / key).write_bytes(contents[key])
+    rows = inspect(image_dir, *contents, converted_dir=converted_dir).rows
+    stored = read_stored(image_dir, rows)
+    assert [len(one) for one in stored] == rows["stored_size"].tolist()
+    for one, before, conversion in zip(
+        stored, contents.values(), rows["conversion"], strict=True
+    ):
+        assert (one == before) is not bool(conversion)
+        with Image.open(io.BytesIO(one)) as a, Image.open(io.BytesIO(before)) as b:
+            assert a.tobytes() == b.convert("RGB").tobytes()
 
 
 def test_what_needs_no_conversion_is_stored_byte_for_byte(image_dir):

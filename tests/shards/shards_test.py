@@ -14,16 +14,15 @@ import samples
 import tensorflow as tf
 from array_record.python import array_record_module
 from etils import epath
-from hypothesis import example, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from tensorflow_datasets.core import hashing
-from tensorflow_datasets.core.utils import py_utils, shard_utils
+from tensorflow_datasets.core.utils import shard_utils
 
 from tfds_imagecsv import exceptions, tfds_private
 from tfds_imagecsv.engines import local
-from tfds_imagecsv.images import convert, formats, image_table, stored_form
-from tfds_imagecsv.images.facts import Facts
+from tfds_imagecsv.images import convert, formats, image_table
 from tfds_imagecsv.options import ImageOptions
 from tfds_imagecsv.shards import records, shard_plan, write
 
@@ -54,33 +53,27 @@ def table(some_keys, **columns):
         "key": some_keys,
         "label": "cat",
         "split": "train",
-        **Facts("PNG", "RGB", 3, False, 8, 30, 40, 1, 1, True)._asdict(),
-        "size": 1000,
         "digest": "",
+        "stored_file": "",
+        "stored_offset": 0,
+        "stored_size": 1000,
+        "stored_format": "PNG",
         "stored_height": 30,
         "stored_width": 40,
-        "conversion": "",
         **columns,
     }
     rows = pd.DataFrame(values)
-    texts = ["key", "label", "split", "digest", "format", "conversion"]
-    return rows.astype({"size": "int64", **dict.fromkeys(texts, "object")})
+    texts = ["key", "label", "split", "digest", "stored_file", "stored_format"]
+    return rows.astype({"stored_size": "int64", **dict.fromkeys(texts, "object")})
 
 
-def refuse(rows):
-    """Stands for measuring where it must not be necessary."""
-    raise AssertionError(f"{len(rows)} images are converted")
-
-
-def plan_of(rows, *, splits=("train",), shards_by=None, measure=refuse, **kwargs):
+def plan_of(rows, *, splits=("train",), shards_by=None, **kwargs):
     """Plans shards, of class ids as they are usual."""
     class_ids = {"": -1, "cat": 0, "dog": 1, **kwargs.pop("class_ids", {})}
     return shard_plan.plan_shards(
         rows.assign(**{"feature/label": rows["label"].map(class_ids)}),
         splits,
-        options=kwargs.pop("options", ImageOptions()),
         rule=shards_by or rule(),
-        measure=measure,
         **kwargs,
     )
 
@@ -167,10 +160,10 @@ def test_sizes_are_known_before(drawn):
     ids = {"": -1, "first": 0, "128th": 127, "16384th": 16_384}
     rows = table(
         some_keys,
-        size=sizes,
+        stored_size=sizes,
         stored_height=heights,
         stored_width=widths,
-        format=formats,
+        stored_format=formats,
         label=labels,
     )
     plan = plan_of(rows, class_ids=ids)
@@ -193,7 +186,7 @@ def test_sizes_are_known_before(drawn):
 
 def test_a_record_that_could_not_be_read():
     """Law 5: TensorFlow dies where it reads one of 2 GiB, so none is written."""
-    rows = table(["a", "b.png"], size=[2**31 - 500, 2**31 - 100])
+    rows = table(["a", "b.png"], stored_size=[2**31 - 500, 2**31 - 100])
     with pytest.raises(exceptions.InvalidRowsError) as raised:
         plan_of(rows)
     assert str(raised.value) == (
@@ -216,7 +209,8 @@ def test_shards_are_those_of_tfds(rows, size, num_shards):
     """Their number and their ends are what its own configuration gives."""
     rows = max(rows, num_shards or 1)
     plan = plan_of(
-        table([f"{at}" for at in range(rows)], size=size), shards_by=rule(num_shards)
+        table([f"{at}" for at in range(rows)], stored_size=size),
+        shards_by=rule(num_shards),
     )
     total = int(plan.rows["record_size"].sum())
     number = shard_utils.ShardConfig(num_shards).get_number_shards(total, rows)
@@ -236,7 +230,7 @@ def test_shards_are_those_of_tfds(rows, size, num_shards):
 def test_shards_have_no_more_than_max_shard_size(most):
     """Also where that is less than TFDS's least size, and than one image in ten."""
     sizes = np.random.default_rng(0).integers(0, 2 * MIB // 10, 5000)
-    rows = table([f"{at}" for at in range(5000)], size=sizes)
+    rows = table([f"{at}" for at in range(5000)], stored_size=sizes)
     plan = plan_of(rows, shards_by=rule(most=most))
     of_shards = [
         int(plan.rows["record_size"][shard.start : shard.stop].sum())
@@ -256,116 +250,6 @@ def test_more_shards_than_examples():
     assert str(raised.value) == (
         "num_shards must not be larger than the number of examples of a split, 1, got 2"
     )
-
-
-# Images that are converted
-
-
-class Measure:
-    """Stands for measuring, and notes what is measured."""
-
-    def __init__(self, size_of):
-        self.size_of = size_of
-        self.calls = []
-
-    def __call__(self, rows):
-        """Returns the sizes."""
-        self.calls.append(list(rows["key"]))
-        return np.array([self.size_of(key) for key in rows["key"]])
-
-
-def test_sizes_after_conversions_are_mostly_not_asked_for():
-    """One shard holds them, whatever they are; or the user wants a number."""
-    some_keys = [f"{at:03}" for at in range(100)]
-    conversion = ["", "alpha"] * 50
-    plan = plan_of(table(some_keys, conversion=conversion))
-    known = dict(zip(plan.rows["key"], plan.rows["record_size"], strict=True))
-    assert [known[key] == -1 for key in some_keys] == [False, True] * 50
-    assert known["000"] > 1000
-    assert len(plan.shards) == 1
-    huge = table(some_keys, conversion=conversion, stored_height=20_000)
-    assert len(plan_of(huge, shards_by=rule(7)).shards) == 7
-
-
-def test_a_sample_of_the_conversions_tells_the_number_of_shards():
-    """If it depends on them; those that aren't converted are never measured."""
-    rows = table(
-        [f"{at:05}" for at in range(10_000)],
-        conversion=["alpha", ""] * 5000,
-        stored_height=1000,
-        stored_width=1000,
-    )
-    measure = Measure(lambda key: 50_000 if int(key) % 4 else 150_000)
-    plan = plan_of(rows, measure=measure)
-    (sample,) = measure.calls
-    assert 200 <= len(sample) <= 520
-    assert len(set(sample)) == len(sample)
-    assert all(int(key) % 2 == 0 for key in sample)
-    # 5,000 of 100,000 bytes in the mean and as many of 1,000: 505 MB are 4 shards.
-    assert len(plan.shards) == 4
-    sizes = plan.rows["record_size"]
-    assert (sizes[plan.rows["conversion"] != ""] == -1).all()
-    assert (sizes[plan.rows["conversion"] == ""] > 1000).all()
-
-
-def test_a_sample_that_was_wrong_is_corrected():
-    """Law 3: the number of shards is that of the records, however it was estimated."""
-    splits = ["train"] * 300 + ["test"] * 20
-    rows = table(
-        [f"{at:03}" for at in range(320)],
-        split=splits,
-        conversion="alpha",
-        stored_height=5000,
-        stored_width=5000,
-    )
-    plan = plan_of(rows, splits=["train", "test"], measure=Measure(lambda _: 1))
-    assert len(plan.shards) == 2
-    assert shard_plan.corrected(plan, [5 * MIB, MIB], rule()) is None
-    another = shard_plan.corrected(plan, [300 * MIB, MIB], rule())
-    assert another.shards == (
-        ("train", 0, 4, 0, 75),
-        ("train", 1, 4, 75, 150),
-        ("train", 2, 4, 150, 225),
-        ("train", 3, 4, 225, 300),
-        ("test", 0, 1, 300, 320),
-    )
-    assert another.rows is plan.rows
-    assert shard_plan.corrected(another, [75 * MIB] * 4 + [MIB], rule()) is None
-
-
-@given(
-    st.integers(0, 2**32),
-    st.tuples(st.integers(1, 260), st.integers(1, 260)),
-    st.sampled_from([1, 3, 4]),
-    st.sampled_from(["uint8", "uint16"]),
-    st.sampled_from([None, "jpeg", "png"]),
-    st.sampled_from([None, 1, 100]),
-    st.sampled_from(["noise", "extremes", "black"]),
-)
-@example(0, (700, 700), 1, "uint8", "jpeg", 100, "extremes")
-@settings(max_examples=60)
-def test_no_converted_image_is_larger_than_the_bound(
-    seed, size, channels, dtype, encoding, quality, kind
-):
-    """Else the number of shards might depend on one that isn't measured."""
-    options = ImageOptions(
-        channels=channels,
-        dtype=dtype,
-        encoding=None if dtype == "uint16" or channels == 4 else encoding,
-        quality=quality,
-    )
-    pixels = samples.noise(*size, 4, seed=seed)
-    if kind == "extremes":  # what is the worst for a JPEG
-        pixels = pixels // 128 * 255
-    elif kind == "black":
-        pixels *= 0
-    content = samples.encoded(Image.fromarray(pixels), "TIFF")
-    facts = formats.read_facts(content, max_pixels=options.max_pixels, decode=False)
-    stored = stored_form.stored_as(facts, options)
-    assert stored.conversion
-    rows = pd.DataFrame([stored])
-    (bound,) = shard_plan._most_stored(rows, options)
-    assert len(convert.convert(content, facts, options)) <= bound
 
 
 # The files
@@ -399,7 +283,7 @@ def image_dir(tmp_path):
     return folder
 
 
-def inspected(image_dir, *, are_converted=True, options=None):
+def inspected(image_dir, *, are_converted=True):
     """Returns the rows of the images, in the splits train and test."""
     some_keys = sorted(
         path.name
@@ -411,7 +295,10 @@ def inspected(image_dir, *, are_converted=True, options=None):
     )
     with local.LocalEngine(1) as engine:
         found = image_table.inspect_images(
-            epath.Path(image_dir), rows, options, engine=engine
+            epath.Path(image_dir),
+            rows,
+            engine=engine,
+            converted_dir=epath.Path(image_dir).parent / "converted",
         )
     assert not found.problems
     splits = pd.Series(["train", "train", "test"] * len(rows), dtype=object)
@@ -423,19 +310,16 @@ class Way:
     """A way to write shards.
 
     Attributes:
-      knows_sizes: whether the sizes of all records are known.
       workers: how many processes work, or 0 for those elsewhere.
       shards: how many a split has.
     """
 
-    knows_sizes: bool
     workers: int
     shards: int = 3
 
     def __str__(self):
         """Returns the name of a test."""
-        known = "known" if self.knows_sizes else "unknown"
-        return f"{known}-{self.workers}-{self.shards}"
+        return f"{self.workers}-{self.shards}"
 
 
 def write_to(paths, plan, image_dir, engine, *, file_format="tfrecord", **kwargs):
@@ -444,7 +328,6 @@ def write_to(paths, plan, image_dir, engine, *, file_format="tfrecord", **kwargs
         plan,
         paths,
         image_dir=epath.Path(image_dir),
-        options=ImageOptions(),
         file_format=file_format,
         engine=engine,
         **kwargs,
@@ -457,13 +340,6 @@ def write_by(folder, plan, image_dir, way, *, file_format="tfrecord", progress=N
     paths = [
         epath.Path(folder) / f"{shard.split}-{shard.number}" for shard in plan.shards
     ]
-    sizes = plan.rows["record_size"]
-    if not way.knows_sizes:
-        sizes = -1
-    elif (sizes < 0).any():
-        (records_of_plan,) = contents_of([plan.rows], image_dir)
-        sizes = [len(record) for record in records_of_plan]
-    plan = dataclasses.replace(plan, rows=plan.rows.assign(record_size=sizes))
     engine = local.LocalEngine(way.workers, patience=0) if way.workers else Elsewhere()
     with engine if way.workers else io.BytesIO():
         written = write_to(
@@ -527,8 +403,8 @@ def tables_of(plan):
 
 
 LOCAL_WAYS = [
-    Way(knows_sizes=knows_sizes, workers=workers, shards=number)
-    for knows_sizes, workers, number in itertools.product((True, False), (1, 2), (1, 3))
+    Way(workers=workers, shards=number)
+    for workers, number in itertools.product((1, 2), (1, 3))
 ]
 
 
@@ -536,7 +412,6 @@ LOCAL_WAYS = [
 def piece(request, monkeypatch):
     """How many bytes are worked on at once: less than a record, some, all."""
     monkeypatch.setattr(write, "_PIECE", request.param)
-    monkeypatch.setattr(write, "_CONVERTED", 4)
 
 
 @pytest.mark.parametrize("are_converted", [False, True], ids=["stored", "converted"])
@@ -544,30 +419,32 @@ def piece(request, monkeypatch):
 def test_all_ways_write_the_same_files(
     tmp_path, image_dir, piece, are_converted, number
 ):
-    """Law 3: in pieces, in order or whole, here or elsewhere: byte for byte."""
+    """Law 3: in pieces or whole, here or elsewhere: byte for byte."""
     rows = inspected(image_dir, are_converted=are_converted)
     plan = plan_of(rows, splits=["train", "test"], shards_by=rule(number))
     contents = contents_of(tables_of(plan), image_dir)
     expected = written_by_tensorflow(tmp_path, contents)
     sizes = [sum(map(len, found)) for found in contents]
-    for at, (knows_sizes, workers) in enumerate(
-        itertools.product((True, False), (1, 2, 0))
-    ):
-        way = Way(knows_sizes=knows_sizes, workers=workers, shards=number)
-        found, written = write_by(tmp_path / f"{at}", plan, image_dir, way)
+    assert [
+        plan.rows["record_size"][shard.start : shard.stop].sum()
+        for shard in plan.shards
+    ] == sizes
+    for workers in (1, 2, 0):
+        way = Way(workers=workers, shards=number)
+        found, written = write_by(tmp_path / f"{workers}", plan, image_dir, way)
         assert found == expected, way
         assert written == sizes, way
 
 
 @pytest.mark.parametrize("number", [1, 3])
 def test_all_ways_write_the_same_array_records(tmp_path, image_dir, piece, number):
-    """Law 3: in order or whole, here or elsewhere, byte for byte."""
+    """Law 3: here or elsewhere, byte for byte."""
     rows = inspected(image_dir)
     plan = plan_of(rows, splits=["train", "test"], shards_by=rule(number))
     contents = contents_of(tables_of(plan), image_dir)
     files = []
     for workers in (1, 2, 0):
-        way = Way(knows_sizes=False, workers=workers, shards=number)
+        way = Way(workers=workers, shards=number)
         folder = tmp_path / f"{workers}"
         found, written = write_by(
             folder, plan, image_dir, way, file_format="array_record"
@@ -585,7 +462,7 @@ def test_progress_is_told_of_all_images_and_bytes(tmp_path, image_dir, piece):
     """Whatever is written at once."""
     rows = inspected(image_dir, are_converted=False)
     plan = plan_of(rows, splits=["train", "test"], shards_by=rule(2))
-    for at, way in enumerate([*LOCAL_WAYS, Way(knows_sizes=True, workers=0)]):
+    for at, way in enumerate([*LOCAL_WAYS, Way(workers=0)]):
         told = []
         _, sizes = write_by(
             tmp_path / f"{at}",
@@ -602,9 +479,7 @@ def test_progress_is_told_of_all_images_and_bytes(tmp_path, image_dir, piece):
 
 
 @pytest.mark.parametrize("file_format", ["tfrecord", "array_record"])
-@pytest.mark.parametrize(
-    "way", [*LOCAL_WAYS, Way(knows_sizes=True, workers=0)], ids=str
-)
+@pytest.mark.parametrize("way", [*LOCAL_WAYS, Way(workers=0)], ids=str)
 @pytest.mark.parametrize(
     ("spoil", "error"),
     [
@@ -646,14 +521,14 @@ def test_an_image_that_changes_during_the_build(
     assert of_row not in left
 
 
-def test_a_converted_image_that_could_not_be_read(tmp_path, image_dir, monkeypatch):
-    """Law 5: its size is known when it is converted."""
+def test_a_converted_image_that_could_not_be_read(image_dir, monkeypatch):
+    """Law 5: its size is known before a shard is written."""
     rows = inspected(image_dir)
     plan = plan_of(rows, splits=["train", "test"])
-    sizes = [len(record) for record in contents_of([plan.rows], image_dir)[0]]
+    sizes = plan.rows["record_size"]
     monkeypatch.setattr(records, "MAX_SIZE", max(sizes) - 1)
     with pytest.raises(exceptions.InvalidRowsError) as raised:
-        write_by(tmp_path / "out", plan, image_dir, Way(knows_sizes=False, workers=1))
+        plan_of(rows, splits=["train", "test"])
     key = plan.rows["key"][int(np.argmax(sizes))]
     row = plan.rows["row"][int(np.argmax(sizes))]
     assert str(raised.value) == (
@@ -670,7 +545,7 @@ def test_a_piece_of_another_size_is_an_error(tmp_path, image_dir):
     sizes[30] += 1
     plan = dataclasses.replace(plan, rows=plan.rows.assign(record_size=sizes))
     with pytest.raises(RuntimeError, match=r"^a piece has \d+ bytes, and not \d+$"):
-        write_by(tmp_path / "out", plan, image_dir, Way(knows_sizes=True, workers=1))
+        write_by(tmp_path / "out", plan, image_dir, Way(workers=1))
     assert list((tmp_path / "out").iterdir()) == []
 
 
@@ -704,14 +579,6 @@ def test_files_are_written_side_by_side(tmp_path, image_dir, monkeypatch):
     assert min(counts.values()) >= 2
 
 
-def test_tfds_knows_unfinished_files_by_their_names():
-    """It removes them, should they be left."""
-    path = write._temporary("/data/x/image_csv-train.tfrecord-00000-of-00001")
-    assert py_utils.is_incomplete_file(epath.Path(path))
-    assert os.path.split(path)[0] == "/data/x"
-    assert write._temporary("gs://b/c").startswith("gs://b/incomplete.")
-
-
 # Memory
 
 
@@ -725,11 +592,26 @@ class Noting:
         self.rows = []
 
     def map(self, function, items, meanwhile):
-        """Yields records without content."""
+        """Yields the sizes of pieces, without writing any."""
         meanwhile()
         for item in items:
-            self.rows.append(len(item.columns["key"]))
-            yield [b""] * self.rows[-1]
+            columns = item.columns
+            self.rows.append(len(columns["key"]))
+            yield sum(
+                len(records.serialize(self.example(*values)))
+                for values in zip(columns["key"], columns["stored_size"], strict=True)
+            )
+
+    def example(self, key, size):
+        """Returns the features of an example of `table`."""
+        return {
+            "image": bytes(size),
+            "image/filename": key.encode(),
+            "image/format": b"PNG",
+            "image/height": 30,
+            "image/width": 40,
+            "label": 0,
+        }
 
 
 class NotingFiles(local.LocalEngine):
@@ -745,64 +627,22 @@ class NotingFiles(local.LocalEngine):
         yield from super().map(function, items, meanwhile)
 
 
-LARGE = {"conversion": "alpha", "stored_height": 1000, "stored_width": 1000}
-
-
 @pytest.mark.parametrize(
-    ("columns", "options", "most"),
-    [
-        ({"size": 100_000}, {}, 42),
-        ({"size": 3 * MIB}, {}, 2),
-        ({"size": 5 * MIB}, {}, 1),
-        ({"conversion": "alpha"}, {}, 32),
-        (LARGE, {}, 2),
-        (LARGE, {"channels": 1}, 5),
-        (LARGE, {"channels": 4, "dtype": "uint16"}, 1),
-    ],
-    ids=["small", "large", "huge", "converted", "large converted", "gray", "16 bits"],
+    ("size", "most"),
+    [(100_000, 42), (3 * MIB, 2), (5 * MIB, 1)],
+    ids=["small", "large", "huge"],
 )
-def test_few_bytes_are_held_at_once(tmp_path, columns, options, most):
-    """A worker's answer has 4 MiB, and what the last record is above that."""
-    options = ImageOptions(**options)
-    plan = plan_of(
-        table([f"{at}" for at in range(600)], **columns),
-        options=options,
-        measure=Measure(lambda _: 1000),
-    )
-    engine = Noting(workers=len(plan.shards))  # so many that none has a whole shard
-    write.write_shards(
-        plan,
+def test_few_bytes_are_worked_on_at_once(tmp_path, size, most):
+    """A piece has 4 MiB, and what the last record is above that."""
+    plan = plan_of(table([f"{at}" for at in range(600)], stored_size=size))
+    engine = Noting(workers=2)
+    write_to(
         [epath.Path(tmp_path) / f"{at}" for at in range(len(plan.shards))],
-        image_dir=epath.Path(tmp_path),
-        options=options,
-        file_format="array_record",
-        engine=engine,
+        plan,
+        tmp_path,
+        engine,
     )
     assert max(engine.rows) == most
     assert sum(engine.rows) == 600
     # All have so many, but the last of each shard.
     assert len(engine.rows) - engine.rows.count(most) <= len(plan.shards)
-
-
-# Measuring
-
-
-@pytest.mark.parametrize("workers", [1, 2])
-def test_measuring_tells_what_is_stored(image_dir, workers):
-    """The bytes of each converted image, in order; progress is told of all."""
-    rows = inspected(image_dir)
-    rows = rows[rows["conversion"] != ""].assign(**{"feature/label": 0})
-    told = []
-    with local.LocalEngine(workers, patience=0) as engine:
-        sizes = write.measure_stored(
-            rows,
-            image_dir=epath.Path(image_dir),
-            options=ImageOptions(),
-            engine=engine,
-            progress=told.append,
-        )
-    assert sizes.tolist() == [
-        len(converted_image(image_dir / key)) for key in rows["key"]
-    ]
-    assert sizes.dtype == np.int64
-    assert sum(told) == 10

@@ -21,6 +21,10 @@ class Facts(NamedTuple):
       orientation: 1 to 8, as in EXIF; 1 is upright.
       frames: how many images the file has.
       is_plain: False for a BMP that not every decoder reads.
+      is_lossy: whether its compression has lost something.
+      mcu_height: pixels of the blocks that a JPEG can be taken apart into (its minimum
+        coded units); 0 for other formats.
+      mcu_width: likewise.
     """
 
     format: str
@@ -33,6 +37,9 @@ class Facts(NamedTuple):
     orientation: int
     frames: int
     is_plain: bool
+    is_lossy: bool
+    mcu_height: int = 0
+    mcu_width: int = 0
 
     @property
     def is_gray(self) -> bool:
@@ -48,7 +55,14 @@ class Facts(NamedTuple):
 
 
 @functools.lru_cache(maxsize=1024)
-def plain_facts(image_format: str, mode: str, height: int, width: int) -> Facts:
+def plain_facts(
+    image_format: str,
+    mode: str,
+    height: int,
+    width: int,
+    *,
+    mcu: tuple[int, int] = (0, 0),
+) -> Facts:
     """Returns the facts of an image of a usual kind: 8 bits, upright, one frame."""
     return Facts(
         format=image_format,
@@ -61,4 +75,7 @@ def plain_facts(image_format: str, mode: str, height: int, width: int) -> Facts:
         orientation=1,
         frames=1,
         is_plain=True,
+        is_lossy=image_format == "JPEG",
+        mcu_height=mcu[0],
+        mcu_width=mcu[1],
     )

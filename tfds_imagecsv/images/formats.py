@@ -6,7 +6,7 @@ import contextlib
 import io
 import struct
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import PIL
@@ -72,13 +72,20 @@ def format_of(name: str) -> str:
     return "JPEG" if name == "MPO" else name
 
 
-def read_facts(content: bytes, *, max_pixels: int, decode: bool) -> Facts:
+def read_facts(
+    content: bytes,
+    *,
+    max_pixels: int,
+    decode: bool,
+    is_decoded_later: Callable[[Facts], object] = lambda _: False,
+) -> Facts:
     """Returns the facts of an image file.
 
     Args:
       content: the file's bytes.
       max_pixels: the most pixels that it may have.
       decode: whether to decode all of it, or to read only its header.
+      is_decoded_later: says of an image by its facts that `decode` doesn't apply to it.
 
     Raises:
       UnusableImageError: if it is no image, is damaged or too large, or its pixels
@@ -86,15 +93,18 @@ def read_facts(content: bytes, *, max_pixels: int, decode: bool) -> Facts:
     """
     try:
         plain = _plain_facts(content)
-        if plain and (plain.format == "PNG" or not decode):
+        if plain:
             _check_size(plain.height, plain.width, max_pixels)
-            if decode:
+            if not decode or is_decoded_later(plain):
+                return plain
+            if plain.format == "PNG":
                 png.check(content)
-            return plain
+                return plain
         with opened(content, max_pixels=max_pixels) as image:
             _check_size(image.height, image.width, max_pixels)
-            facts = _facts(image, content)
-            if decode:
+            facts = plain or _facts(image, content)
+            _check_mode(facts)
+            if decode and not is_decoded_later(facts):
                 _decode(image, facts.format, content)
     except PIL.UnidentifiedImageError:
         raise UnusableImageError(Kind.UNREADABLE, " isn't an image") from None
@@ -105,10 +115,6 @@ def read_facts(content: bytes, *, max_pixels: int, decode: bool) -> Facts:
     except Exception as error:
         # Pillow's plugins raise nearly anything for damaged files.
         raise unreadable(error) from error
-    if facts.mode in _UNCLEAR_MODES and not facts.is_gray_16_bit:
-        raise UnusableImageError(
-            Kind.FORMAT, f" is {facts.format} of mode {facts.mode}"
-        )
     return facts
 
 
@@ -116,6 +122,13 @@ def _check_size(height: int, width: int, max_pixels: int) -> None:
     if height * width > max_pixels:
         raise UnusableImageError(
             Kind.TOO_LARGE, f" has {height:,} x {width:,} = {height * width:,} pixels"
+        )
+
+
+def _check_mode(facts: Facts) -> None:
+    if facts.mode in _UNCLEAR_MODES and not facts.is_gray_16_bit:
+        raise UnusableImageError(
+            Kind.FORMAT, f" is {facts.format} of mode {facts.mode}"
         )
 
 
@@ -127,6 +140,10 @@ def _facts(image: Any, content: bytes) -> Facts:
     if image_format == "TIFF" and orientation >= 5:
         # Pillow gives the upright size.
         height, width = width, height
+    mcu_height, mcu_width = 0, 0
+    if image_format == "JPEG":
+        factors = [factors for _, *factors, _ in image.layer]
+        mcu_height, mcu_width = jpeg.mcu(factors)
     return Facts(
         format=image_format,
         mode=mode,
@@ -138,7 +155,22 @@ def _facts(image: Any, content: bytes) -> Facts:
         orientation=orientation,
         frames=getattr(image, "n_frames", 1),
         is_plain=image_format != "BMP" or _is_plain_bmp(content),
+        is_lossy=_is_lossy(image, image_format, content),
+        mcu_height=mcu_height,
+        mcu_width=mcu_width,
     )
+
+
+def _is_lossy(image: Any, image_format: str, content: bytes) -> bool:
+    if image_format == "WEBP":
+        # The chunk of the first picture's pixels; "VP8L" is without loss.
+        return b"VP8 " in content
+    if image_format == "JPEG2000":
+        # The marker COD ends with the kind of wavelet; 1 is the one without loss.
+        return content[content.index(b"\xff\x52") + 13] == 0
+    if image_format == "TIFF":
+        return "jpeg" in image.info.get("compression", "")
+    return image_format in ("JPEG", "AVIF")
 
 
 def _depth(image: Any, content: bytes) -> int:
@@ -216,11 +248,24 @@ def _decode(image: Any, image_format: str, content: bytes) -> None:
         # Damage shows in the entropy-coded data, which libjpeg reads at any scale. The
         # smallest scale saves the arithmetic, which can't fail.
         image.draft(None, (max(1, image.width // 8), max(1, image.height // 8)))
-    if image_format != "PNG" or png.check(content):
+    if check_end(content, image_format):
         image.load()
-    # Pillow stops at the last pixel; TensorFlow reads to the end.
+
+
+def check_end(content: bytes, image_format: str) -> bool:
+    """Checks what Pillow doesn't: it stops at the last pixel, TensorFlow at the end.
+
+    Returns:
+      Whether Pillow still has to decode the pixels: of a PNG, all is checked here.
+
+    Raises:
+      Exception: if the file is damaged.
+    """
+    if image_format == "PNG":
+        return png.check(content)
     if image_format == "JPEG" and not jpeg.has_end(content):
         raise ValueError("the data are damaged, or end too early")
+    return True
 
 
 def _plain_facts(content: bytes) -> Facts | None:

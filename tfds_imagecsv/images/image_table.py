@@ -1,14 +1,15 @@
-"""The images of a label table, inspected."""
+"""The images of a label table, inspected, and converted in the same step."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, get_type_hints
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, get_type_hints
 
 from tfds_imagecsv.engines.engine import Chunk, Engine
-from tfds_imagecsv.images import formats, stored_form
+from tfds_imagecsv.images import convert, formats, stored_form
 from tfds_imagecsv.images.facts import Facts
 from tfds_imagecsv.images.stored_form import Stored
 from tfds_imagecsv.options import ImageOptions
@@ -33,7 +34,10 @@ _TYPES = {
 }
 
 # The columns that an image's row gets.
-COLUMNS = (*_TYPES, "size", "digest", "modified")
+COLUMNS = (
+    *(*_TYPES, "size", "digest", "modified"),
+    *("stored_file", "stored_offset", "stored_size"),
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -43,8 +47,11 @@ class ImageTable:
     Attributes:
       rows: the rows of the label table with usable images, in their order, with
         further columns: those of `facts.Facts` and `stored_form.Stored`, `size`
-        (int64: bytes of the file), `digest` (str: see `files.digest_of`) and
-        `modified` (int64: see `files.File`).
+        (int64: bytes of the file), `digest` (str: see `files.digest_of`), `modified`
+        (int64: see `files.File`), and where the bytes are that are stored:
+        `stored_file` (str: a file of converted images; empty for the image's own),
+        `stored_offset` (int64: where they begin in that file) and `stored_size` (int64:
+        how many they are; -1 if the image is to be converted, and was not).
       problems: the problems of the other rows' images.
       unusable: the files of the other rows that could be read, by key.
     """
@@ -60,10 +67,11 @@ def inspect_images(
     options: ImageOptions | None = None,
     *,
     engine: Engine,
+    converted_dir: epath.Path | None = None,
     progress: Callable[[int], object] = lambda _: None,
     meanwhile: Callable[[], object] = lambda: None,
 ) -> ImageTable:
-    """Reads and inspects each image file once.
+    """Reads each image file once, inspects it, and converts it if it has to be.
 
     Args:
       image_dir: the directory that the keys are relative to.
@@ -71,6 +79,8 @@ def inspect_images(
         `label_table.LabelTable`.
       options: what the dataset asks for; default: `ImageOptions()`.
       engine: where the work is done.
+      converted_dir: where files of converted images go, as an absolute path; None to
+        convert nothing.
       progress: called with the number of images inspected since the last call.
       meanwhile: see `engine.Engine`.
 
@@ -80,14 +90,18 @@ def inspect_images(
     import numpy as np
 
     options = options or ImageOptions()
-    about = os.fspath(image_dir), options
     keys = rows["key"].tolist()
     # Remote images are read ahead within a chunk only.
     least = 2 * files.READ_AHEAD if files.is_remote(image_dir) else 1
     size = max(least, min(_CHUNKS[options.verify], len(keys) // 32))
-    chunks = [
-        Chunk(about, {"key": keys[at : at + size]}) for at in range(0, len(keys), size)
-    ]
+    chunks = []
+    for number, at in enumerate(range(0, len(keys), size)):
+        converted = "" if converted_dir is None else f"{converted_dir}/{number}"
+        about = os.fspath(image_dir), options, converted
+        chunks.append(Chunk(about, {"key": keys[at : at + size]}))
+    if converted_dir is not None:
+        # Not made by workers: one that outlives its build must not bring it back.
+        converted_dir.mkdir(parents=True, exist_ok=True)
     good = _Found()
     refused: dict[int, _Refused] = {}
     done = 0
@@ -126,14 +140,25 @@ def _columns(found: _Found) -> dict[str, pd.Series[Any]]:
 
     kind_of = np.array(found.kind_of, np.int64)
     columns = {}
-    for at, (name, dtype) in enumerate(_TYPES.items()):
-        of_kind = [[*facts, *stored][at] for facts, stored in found.kinds]
+    for number, (name, dtype) in enumerate(_TYPES.items()):
+        of_kind = [[*facts, *stored][number] for facts, stored in found.kinds]
         columns[name] = pd.Series(np.array(of_kind, dtype)[kind_of], dtype=dtype)
+    sizes = np.array(found.sizes, np.int64)
+    stored_files = np.full(len(sizes), "", object)
+    stored_offsets = np.zeros(len(sizes), np.int64)
+    stored_sizes = np.where(columns["conversion"] == "", sizes, -1)
+    if found.converted:
+        at = list(found.converted)
+        places = zip(*found.converted.values(), strict=True)
+        stored_files[at], stored_offsets[at], stored_sizes[at] = places
     return {
         **columns,
-        "size": pd.Series(found.sizes, dtype="int64"),
+        "size": pd.Series(sizes),
         "digest": pd.Series(found.digests, dtype=object),
         "modified": pd.Series(found.modified, dtype="int64"),
+        "stored_file": pd.Series(stored_files, dtype=object),
+        "stored_offset": pd.Series(stored_offsets),
+        "stored_size": pd.Series(stored_sizes),
     }
 
 
@@ -145,6 +170,7 @@ class _Found:
       kinds: a number for each combination of facts. Most images are alike.
       kind_of: the number of each image's combination.
       sizes, digests, modified: see `files.File`.
+      converted: the file, the offset and the size of converted images, by position.
     """
 
     kinds: dict[tuple[Facts, Stored], int] = dataclasses.field(default_factory=dict)
@@ -152,9 +178,12 @@ class _Found:
     sizes: list[int] = dataclasses.field(default_factory=list)
     digests: list[str] = dataclasses.field(default_factory=list)
     modified: list[int] = dataclasses.field(default_factory=list)
+    converted: dict[int, tuple[str, int, int]] = dataclasses.field(default_factory=dict)
 
     def extend(self, other: _Found) -> None:
         """Appends other images."""
+        done = len(self.sizes)
+        self.converted |= {done + at: one for at, one in other.converted.items()}
         numbers = [self.kinds.setdefault(kind, len(self.kinds)) for kind in other.kinds]
         self.kind_of += map(numbers.__getitem__, other.kind_of)
         self.sizes += other.sizes
@@ -170,35 +199,77 @@ class _Refused(NamedTuple):
     file: files.File | None
 
 
+class _ConvertedFile:
+    """Converted images, one behind the other in a file that is made with the first.
+
+    Args:
+      path: the file.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._end = 0
+        self._file: IO[bytes] | None = None
+        self._stack = contextlib.ExitStack()
+
+    def __enter__(self) -> _ConvertedFile:
+        return self
+
+    def __exit__(self, *error: Any) -> bool | None:
+        return self._stack.__exit__(*error)
+
+    def append(self, content: bytes) -> tuple[str, int, int]:
+        """Writes an image; returns the file, and its offset and size there."""
+        if self._file is None:
+            self._file = self._stack.enter_context(files.new_file(self.path))
+        self._file.write(content)
+        self._end += len(content)
+        return self.path, self._end - len(content), len(content)
+
+
 def _inspect_chunk(chunk: Chunk) -> tuple[_Found, dict[int, _Refused]]:
     """Returns the usable images of a chunk, and the others by their position."""
-    image_dir, options = chunk.about
+    image_dir, options, converted_path = chunk.about
     finder = files.FileReader(image_dir)
     decode = options.verify == "decode"
-    number_of: dict[Facts, int] = {}
+    stored_of: dict[Facts, Stored] = {}
     found = _Found()
     refused = {}
-    for at, read in enumerate(finder.readers(chunk.columns["key"])):
-        content = None
-        try:
-            content = read()
-            facts = formats.read_facts(
-                content, max_pixels=options.max_pixels, decode=decode
-            )
-            if facts not in number_of:
-                stored_form.check(facts, options)
-                described = facts, stored_form.stored_as(facts, options)
-                found.kinds[described] = number_of[facts] = len(number_of)
-        except UnusableImageError as error:
-            file = None
-            if content is not None:
-                file = files.File(
-                    len(content), files.digest_of(content), finder.modified
+
+    def is_converted_here(facts: Facts) -> bool:
+        if facts not in stored_of:
+            stored_form.check(facts, options)
+            stored_of[facts] = stored_form.stored_as(facts, options)
+        return bool(converted_path and stored_of[facts].conversion)
+
+    with _ConvertedFile(converted_path) as converted_file:
+        for at, read in enumerate(finder.readers(chunk.columns["key"])):
+            content = None
+            try:
+                content = read()
+                facts = formats.read_facts(
+                    content,
+                    max_pixels=options.max_pixels,
+                    decode=decode,
+                    is_decoded_later=is_converted_here,
                 )
-            refused[at] = _Refused(error.kind, error.detail, file)
-        else:
-            found.kind_of.append(number_of[facts])
-            found.sizes.append(len(content))
-            found.digests.append(files.digest_of(content))
-            found.modified.append(finder.modified)
+                if is_converted_here(facts):
+                    converted = convert.convert(
+                        content, facts, options, check_end=decode
+                    )
+                    place = converted_file.append(converted)
+                    found.converted[len(found.sizes)] = place
+            except UnusableImageError as error:
+                file = None
+                if content is not None:
+                    file = files.File(
+                        len(content), files.digest_of(content), finder.modified
+                    )
+                refused[at] = _Refused(error.kind, error.detail, file)
+            else:
+                kind = facts, stored_of[facts]
+                found.kind_of.append(found.kinds.setdefault(kind, len(found.kinds)))
+                found.sizes.append(len(content))
+                found.digests.append(files.digest_of(content))
+                found.modified.append(finder.modified)
     return found, refused

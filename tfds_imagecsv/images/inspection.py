@@ -59,15 +59,21 @@ def start_workers_early(sources: Sources, engine: Engine) -> None:
 
 
 def inspect(
-    config: ImageCsvConfig, sources: Sources, table: LabelTable, *, engine: Engine
+    config: ImageCsvConfig,
+    sources: Sources,
+    table: LabelTable,
+    *,
+    engine: Engine,
+    converted_dir: epath.Path | None = None,
 ) -> Inspection:
-    """Inspects the images that a table names.
+    """Inspects the images that a table names, and converts those that have to be.
 
     Args:
       config: what the user asks for.
       sources: the files of the input.
       table: the label table among them.
       engine: where images are inspected.
+      converted_dir: as for `image_table.inspect_images`.
 
     Raises:
       SourceError: if the directory or the earlier manifest can't be used.
@@ -95,6 +101,7 @@ def inspect(
             table.rows,
             config.image_options,
             engine=engine,
+            converted_dir=converted_dir,
             progress=bar.update,
             meanwhile=list_directory,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import re
 import struct
+from collections.abc import Sequence
 
 from tfds_imagecsv.images import facts
 from tfds_imagecsv.images.facts import Facts
@@ -21,6 +22,9 @@ _PLAIN_FRAMES = frozenset({0xC0, 0xC1, 0xC2})
 
 _START_OF_SCAN = 0xDA
 
+# Coded by Huffman, and arithmetically.
+_PROGRESSIVE = frozenset({0xC2, 0xCA})
+
 
 def facts_of_usual(content: bytes) -> Facts | None:
     """Returns the facts of a JPEG of a usual kind; None for any other."""
@@ -31,7 +35,8 @@ def facts_of_usual(content: bytes) -> Facts | None:
         while content[at] == 0xFF:
             marker = content[at + 1]
             if marker == _START_OF_SCAN and frame:
-                return _facts_of_frame(content[frame + 4 : frame + 10])
+                length = (content[frame + 2] << 8) + content[frame + 3]
+                return _facts_of_frame(content[frame + 4 : frame + 2 + length])
             if marker in _PLAIN_FRAMES and not frame:
                 frame = at
             elif marker not in _PLAIN_SEGMENTS:
@@ -44,11 +49,40 @@ def facts_of_usual(content: bytes) -> Facts | None:
 
 @functools.lru_cache(maxsize=1024)
 def _facts_of_frame(header: bytes) -> Facts | None:
-    precision, height, width, components = struct.unpack(">BHHB", header)
-    mode = {1: "L", 3: "RGB"}.get(components)
-    if precision != 8 or not mode or not height or not width:
+    try:
+        precision, height, width, components = struct.unpack_from(">BHHB", header)
+        mode = {1: "L", 3: "RGB"}[components]
+        # Each component has its number, its sampling factors and its table's number.
+        factors = [header[at] for at in range(7, 7 + 3 * components, 3)]
+    except (IndexError, KeyError, struct.error):
         return None
-    return facts.plain_facts("JPEG", mode, height, width)
+    sampling = [(one >> 4, one & 15) for one in factors]
+    if precision != 8 or not height or not width or not all(map(all, sampling)):
+        return None
+    return facts.plain_facts("JPEG", mode, height, width, mcu=mcu(sampling))
+
+
+def mcu(sampling: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    """Returns the height and width of a JPEG's minimum coded units, in pixels.
+
+    Args:
+      sampling: the sampling factors of its components, horizontal and vertical.
+    """
+    if len(sampling) == 1:
+        return 8, 8
+    return 8 * max(factor for _, factor in sampling), 8 * max(
+        factor for factor, _ in sampling
+    )
+
+
+def is_progressive(content: bytes) -> bool:
+    """Returns whether a JPEG is progressive."""
+    at = 2
+    while (match := _MARKER.search(content, at)) and match[1][0] != _START_OF_SCAN:
+        if match[1][0] in _PROGRESSIVE:
+            return True
+        at = match.end() + int.from_bytes(content[match.end() :][:2], "big")
+    return False
 
 
 def has_end(content: bytes) -> bool:
@@ -69,7 +103,7 @@ def has_end(content: bytes) -> bool:
         is_frame = 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC)
         if is_frame and at + 8 <= len(content):
             components = content[at + 7]
-            if marker in (0xC2, 0xCA):  # progressive
+            if marker in _PROGRESSIVE:
                 return True
         elif marker == 0xDA:  # start of scan
             if at + 3 > len(content) or content[at + 2] < components:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from tfds_imagecsv.images.facts import Facts
@@ -14,6 +15,12 @@ _DECODABLE = frozenset({"BMP", "JPEG", "PNG"})
 
 _PALETTE_MODES = frozenset({"P", "PA"})
 
+#: The reason of images that only have to be turned upright.
+ORIENTATION = "orientation"
+
+# Pixels below which an image that keeps its size is stored without loss.
+_MIN_JPEG_PIXELS = 64 * 64
+
 _USUAL_MODES = frozenset({"1", "L", "LA", "RGB", "RGBA"})
 
 
@@ -23,12 +30,14 @@ class Stored(NamedTuple):
     Attributes:
       stored_height: pixels.
       stored_width: pixels.
+      stored_format: `"BMP"`, `"JPEG"` or `"PNG"`.
       conversion: the reasons to convert it, separated by commas; empty if it is
         stored byte for byte.
     """
 
     stored_height: int
     stored_width: int
+    stored_format: str
     conversion: str
 
 
@@ -54,7 +63,48 @@ def stored_as(facts: Facts, options: ImageOptions) -> Stored:
         facts.format.lower(),
     ):
         reasons.append("encoding")
-    return Stored(height, width, ", ".join(reasons))
+    image_format = facts.format
+    if reasons:
+        image_format = _converted_format(facts, options, height, width, reasons)
+    return Stored(height, width, image_format, ", ".join(reasons))
+
+
+def _converted_format(
+    facts: Facts,
+    options: ImageOptions,
+    height: int,
+    width: int,
+    reasons: Sequence[str],
+) -> str:
+    """Returns the format in which an image of a size is stored after conversion."""
+    if options.channels == 4 or options.dtype == "uint16":
+        return "PNG"
+    if options.encoding is not None:
+        return options.encoding.upper()
+    if "resized" in reasons:
+        is_jpeg = facts.is_lossy
+    elif reasons == [ORIENTATION] and can_be_turned(facts):
+        is_jpeg = True
+    else:
+        # Which loses a little; a small one saves nothing that would be worth it.
+        is_large = height * width >= _MIN_JPEG_PIXELS
+        is_jpeg = facts.format == "JPEG" and (is_large or options.quality is not None)
+    return "JPEG" if is_jpeg and max(height, width) <= MAX_SIDES["JPEG"] else "PNG"
+
+
+def can_be_turned(facts: Facts) -> bool:
+    """Returns whether a JPEG's blocks can be turned upright, without decoding them.
+
+    A block that isn't whole can only be at the right or lower edge: what is turned
+    away from there must be whole.
+    """
+    if facts.format != "JPEG":
+        return False
+    right_is_whole = facts.width % facts.mcu_width == 0
+    lower_is_whole = facts.height % facts.mcu_height == 0
+    return (right_is_whole or facts.orientation in (1, 4, 5, 6)) and (
+        lower_is_whole or facts.orientation in (1, 2, 5, 8)
+    )
 
 
 def check(facts: Facts, options: ImageOptions) -> None:
@@ -99,10 +149,7 @@ def check(facts: Facts, options: ImageOptions) -> None:
 
 def _check_sides(facts: Facts, options: ImageOptions) -> None:
     """Raises an `UnusableImageError` if an image's sides are too long for decoders."""
-    height, width, conversion = stored_as(facts, options)
-    image_format = facts.format
-    if conversion:
-        image_format = "JPEG" if options.encoding == "jpeg" else "PNG"
+    height, width, image_format, _ = stored_as(facts, options)
     sides = [("would be", image_format, height, width)]
     if facts.format == "PNG" and facts.depth == 16 and options.dtype == "uint16":
         # TensorFlow reads it, not Pillow.
@@ -155,5 +202,5 @@ def _reasons(facts: Facts, options: ImageOptions) -> list[str]:
     if options.channels == 1 and not facts.is_gray:
         reasons.append("color")
     if options.apply_exif and facts.orientation != 1:
-        reasons.append("orientation")
+        reasons.append(ORIENTATION)
     return reasons

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import functools
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from tfds_imagecsv import exceptions
 from tfds_imagecsv.engines.engine import Chunk
-from tfds_imagecsv.images import convert
-from tfds_imagecsv.images.facts import Facts
-from tfds_imagecsv.options import ImageOptions
 from tfds_imagecsv.problems import Kind, UnusableImageError
 from tfds_imagecsv.shards import records
 from tfds_imagecsv.storage import files
+
+# The columns that say where the bytes are that are stored.
+_OF_BYTES = ("key", "digest", "stored_file", "stored_offset", "stored_size")
+
+#: The columns that a row needs in order to be written, besides those of features.
+COLUMNS = (*_OF_BYTES, "row", "stored_format", "stored_height", "stored_width")
 
 #: The columns that hold the values of features, besides those of the image, begin with
 #: it; what they hold is what `records.serialize` takes, or str.
@@ -20,18 +24,16 @@ FEATURE_PREFIX = "feature/"
 
 
 class Place(NamedTuple):
-    """Where records go, and what their images are to be.
+    """Where records go.
 
     Attributes:
       image_dir: the directory that the keys are relative to.
-      options: what the images are to be.
       path: the file.
       offset: where in the file the first record goes, in bytes.
       file_format: TFDS's name of the file's format.
     """
 
     image_dir: str
-    options: ImageOptions
     path: str
     offset: int
     file_format: str
@@ -53,13 +55,9 @@ def serialized(chunk: Chunk) -> Iterator[bytes]:
       chunk: as for `examples`.
 
     Raises:
-      InvalidRowsError: as `examples`, and if an image got too large for a record.
+      InvalidRowsError: as `examples`.
     """
-    rows, keys = chunk.columns["row"], chunk.columns["key"]
-    for row, key, example in zip(rows, keys, examples(chunk), strict=True):
-        record = records.serialize(example)
-        check_size(row, key, len(record))
-        yield record
+    return map(records.serialize, examples(chunk))
 
 
 def check_size(row: int, key: str, size: int) -> None:
@@ -81,17 +79,16 @@ def examples(chunk: Chunk) -> Iterator[dict[str, Any]]:
     """Yields the features of some rows, in order: what `records.serialize` takes.
 
     Args:
-      chunk: where the images are and what they are to be, and the rows.
+      chunk: about `Place`, or another tuple that begins with the image directory; the
+        columns are `COLUMNS` and those of features.
 
     Raises:
-      InvalidRowsError: if an image isn't any more what was inspected, or if only its
-        header was and it is damaged.
+      InvalidRowsError: if an image isn't any more what was inspected.
     """
-    image_dir, options = chunk.about[:2]
     columns = chunk.columns
     known = {
         "image/filename": columns["key"],
-        "image/format": columns["format"],
+        "image/format": columns["stored_format"],
         "image/height": columns["stored_height"],
         "image/width": columns["stored_width"],
         **{name: columns[at] for name, at in feature_columns(columns).items()},
@@ -100,21 +97,33 @@ def examples(chunk: Chunk) -> Iterator[dict[str, Any]]:
         [value.encode() if isinstance(value, str) else value for value in values]
         for values in known.values()
     ]
-    readers = files.FileReader(image_dir).readers(
-        columns["key"], columns["digest"], columns["size"]
-    )
-    conversion = columns["conversion"]
+    readers = _readers(chunk.about[0], columns)
     for at, (read, *values) in enumerate(zip(readers, *features, strict=True)):
         example = dict(zip(known, values, strict=True))
         try:
-            content = read()
-            if conversion[at]:
-                facts = Facts(*(columns[name][at] for name in Facts._fields))
-                content = convert.convert(content, facts, options)
-                stored_format = convert.stored_format(content)
-                example["image/format"] = stored_format.encode()
+            example["image"] = read()
         except UnusableImageError as error:
             row, key = columns["row"][at], columns["key"][at]
             raise _refusal(error.kind, row, key, error.detail) from error
-        example["image"] = content
         yield example
+
+
+def _readers(
+    image_dir: str, columns: Mapping[str, list[Any]]
+) -> Iterator[Callable[[], bytes]]:
+    """Yields functions that return the bytes that are stored for images."""
+    reader = files.FileReader(image_dir)
+    converted = columns["stored_file"]
+    if not any(converted):
+        return reader.readers(columns["key"], columns["digest"], columns["stored_size"])
+    reads = (
+        functools.partial(files.read_part, file, offset, size)
+        if file
+        else functools.partial(reader.read, key, digest, size)
+        for key, digest, file, offset, size in zip(
+            *(columns[name] for name in _OF_BYTES), strict=True
+        )
+    )
+    if any(map(files.is_remote, (image_dir, *converted))):
+        return files.read_ahead(reads)
+    return reads

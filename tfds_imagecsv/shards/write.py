@@ -7,32 +7,22 @@ import contextlib
 import itertools
 import os
 import tempfile
-import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from tfds_imagecsv.engines.engine import Chunk, Engine
-from tfds_imagecsv.images.facts import Facts
-from tfds_imagecsv.options import ImageOptions
 from tfds_imagecsv.shards import examples, records, shard_plan
 from tfds_imagecsv.storage import files
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-    import pandas as pd
     from etils import epath
-
-    _Ints = npt.NDArray[np.int64]
 
 
 _Item = TypeVar("_Item")
 
-# Bytes of a shard that are worked on at once, and images if they are converted, which
-# takes much longer: small enough that the last pieces keep all workers busy.
+# Bytes of a shard that are worked on at once: few enough that the last pieces keep all
+# workers busy.
 _PIECE = 4 << 20
-
-_CONVERTED = 32
 
 # Files that are written side by side for each process.
 _FILES_PER_WORKER = 2
@@ -40,19 +30,12 @@ _FILES_PER_WORKER = 2
 # Bytes that are written at once: few enough to stay in a processor's cache.
 _BUFFER = 1 << 18
 
-# The columns that a row needs in order to be written.
-_NEEDED = (
-    *("row", "key", "size", "digest", "format"),
-    *("stored_height", "stored_width", "conversion"),
-)
-
 
 def write_shards(
     plan: shard_plan.ShardPlan,
     paths: Sequence[epath.Path],
     *,
     image_dir: epath.Path,
-    options: ImageOptions,
     file_format: str,
     engine: Engine,
     progress: Callable[[int, int], object] = lambda _images, _size: None,
@@ -64,7 +47,6 @@ def write_shards(
       plan: what they have.
       paths: the file of each shard.
       image_dir: the directory that the keys are relative to.
-      options: what the images are to be.
       file_format: TFDS's name of the files' format, such as `"tfrecord"`.
       engine: where it is done.
       progress: is called with the number of images, and of bytes of their records, that
@@ -75,30 +57,25 @@ def write_shards(
       The bytes of the records of each shard.
 
     Raises:
-      InvalidRowsError: if an image has changed since it was inspected, is damaged and
-        was not decoded then, or is too large for a record when it is converted.
+      InvalidRowsError: if an image has changed since it was inspected.
       OSError: if the files can't be written, such as where the disk is full.
     """
-    place = examples.Place(os.fspath(image_dir), options, "", 0, file_format)
+    place = examples.Place(os.fspath(image_dir), "", 0, file_format)
     jobs = [
         _Job(shard, place._replace(path=os.fspath(path)))
         for shard, path in zip(plan.shards, paths, strict=True)
     ]
-    columns = _needed_columns(plan.rows)
-    is_whole = not engine.is_local or (
-        file_format != "tfrecord" and len(jobs) >= 2 * engine.workers
-    )
-    if is_whole:
-        return _write_whole(jobs, columns, engine, progress, meanwhile)
-    is_placed = (
+    features = examples.feature_columns(map(str, plan.rows))
+    names = [*examples.COLUMNS, *features.values()]
+    columns = {name: plan.rows[name].tolist() for name in names}
+    if (
         file_format == "tfrecord"
+        and engine.is_local
         and not any(files.is_remote(job.place.path) for job in jobs)
-        and bool((plan.rows["record_size"] >= 0).all())
-    )
-    sizes = plan.rows["record_size"].tolist()
-    if is_placed:
+    ):
+        sizes = plan.rows["record_size"].tolist()
         return _write_placed(jobs, columns, sizes, engine, progress, meanwhile)
-    return _write_in_order(jobs, columns, sizes, engine, progress, meanwhile)
+    return _write_whole(jobs, columns, engine, progress, meanwhile)
 
 
 class _Job(NamedTuple):
@@ -106,14 +83,6 @@ class _Job(NamedTuple):
 
     shard: shard_plan.Shard
     place: examples.Place
-
-
-def _needed_columns(rows: pd.DataFrame) -> dict[str, list[Any]]:
-    """Returns those columns of a plan's rows that are needed to write them."""
-    names = [*_NEEDED, *examples.feature_columns(map(str, rows)).values()]
-    if (rows["conversion"] != "").any():
-        names += [name for name in Facts._fields if name not in names]
-    return {name: rows[name].tolist() for name in names}
 
 
 def _rows_of(
@@ -156,31 +125,8 @@ def write_shard(chunk: Chunk) -> int:
       The bytes of its records.
     """
     place: examples.Place = chunk.about
-    with _renamed_when_complete(place.path) as path:
+    with files.renamed_when_complete(place.path) as path:
         return _write_file(path, place.file_format, examples.serialized(chunk))
-
-
-@contextlib.contextmanager
-def _renamed_when_complete(path: str) -> Iterator[str]:
-    """Yields a temporary name for a file."""
-    from etils import epath
-
-    if files.is_remote(path):
-        from tfds_imagecsv.storage import s3
-
-        s3.use_s3fs()  # in the workers too
-    temporary = epath.Path(_temporary(path))
-    try:
-        yield os.fspath(temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _temporary(path: str) -> str:
-    """Returns a name for a file, by which TFDS knows that it is unfinished."""
-    folder, name = os.path.split(path)
-    return os.path.join(folder, f"incomplete.{uuid.uuid4().hex}.{name}")  # noqa: PTH118
 
 
 def _write_file(path: str, file_format: str, found: Iterable[bytes]) -> int:
@@ -228,34 +174,14 @@ def _write_frames(file: IO[bytes], found: Iterable[bytes]) -> int:
     return size
 
 
-def _pieces(
-    job: _Job, columns: Mapping[str, list[Any]], sizes: Sequence[int]
-) -> Iterator[tuple[int, int]]:
+def _pieces(shard: shard_plan.Shard, sizes: Sequence[int]) -> Iterator[tuple[int, int]]:
     """Yields the first row of each piece of a shard, and the one behind its last."""
-    start, stop = job.shard.start, job.shard.stop
-    of_pixel = shard_plan.pixel_size(job.place.options)
-    # An image that doesn't compress takes as much as its pixels.
-    expected = [
-        size if size >= 0 else height * width * of_pixel
-        for size, height, width in zip(
-            sizes[start:stop],
-            columns["stored_height"][start:stop],
-            columns["stored_width"][start:stop],
-            strict=True,
-        )
-    ]
-    is_converted = map(bool, columns["conversion"][start:stop])
-    written = list(itertools.accumulate(expected, initial=0))
-    converted = list(itertools.accumulate(is_converted, initial=0))
-    first, last = 0, stop - start
+    written = list(itertools.accumulate(sizes[shard.start : shard.stop], initial=0))
+    first, last = 0, shard.stop - shard.start
     while first < last:
         # Behind the image that fills the piece.
-        end = min(
-            bisect.bisect_left(written, written[first] + _PIECE, first),
-            bisect.bisect_left(converted, converted[first] + _CONVERTED, first),
-            last,
-        )
-        yield start + first, start + end
+        end = bisect.bisect_left(written, written[first] + _PIECE, first, last)
+        yield shard.start + first, shard.start + end
         first = end
 
 
@@ -275,10 +201,10 @@ def _write_placed(
     with contextlib.ExitStack() as stack:
         pieces: list[list[tuple[Chunk, int]]] = []
         for job in jobs:
-            path = stack.enter_context(_renamed_when_complete(job.place.path))
+            path = stack.enter_context(files.renamed_when_complete(job.place.path))
             of_job = []
             offset = 0
-            for start, stop in _pieces(job, columns, sizes):
+            for start, stop in _pieces(job.shard, sizes):
                 place = job.place._replace(path=path, offset=offset)
                 size = sum(sizes[start:stop])
                 of_job.append((Chunk(place, _rows_of(columns, start, stop)), size))
@@ -318,79 +244,3 @@ def _write_piece(chunk: Chunk) -> int:
     with open(place.path, "r+b") as file:  # noqa: PTH123 - as above
         file.seek(place.offset)
         return _write_frames(file, examples.serialized(chunk))
-
-
-def _write_in_order(
-    jobs: Sequence[_Job],
-    columns: Mapping[str, list[Any]],
-    sizes: Sequence[int],
-    engine: Engine,
-    progress: Callable[[int, int], object],
-    meanwhile: Callable[[], object],
-) -> list[int]:
-    """Writes files from front to back here; others read, convert and serialize."""
-    pieces = [list(_pieces(job, columns, sizes)) for job in jobs]
-    chunks = [
-        Chunk(job.place, _rows_of(columns, start, stop))
-        for job, of_job in zip(jobs, pieces, strict=True)
-        for start, stop in of_job
-    ]
-    results = engine.map(_serialized_piece, chunks, meanwhile)
-    written = []
-    for job, of_job in zip(jobs, pieces, strict=True):
-
-        def in_order(count: int = len(of_job)) -> Iterator[bytes]:
-            for found in itertools.islice(results, count):
-                progress(len(found), sum(map(len, found)))
-                yield from found
-
-        with _renamed_when_complete(job.place.path) as path:
-            written.append(_write_file(path, job.place.file_format, in_order()))
-    return written
-
-
-def _serialized_piece(chunk: Chunk) -> list[bytes]:
-    return list(examples.serialized(chunk))
-
-
-def measure_stored(
-    rows: pd.DataFrame,
-    *,
-    image_dir: epath.Path,
-    options: ImageOptions,
-    engine: Engine,
-    progress: Callable[[int], object] = lambda _: None,
-) -> _Ints:
-    """Converts images to see how many bytes they take.
-
-    Args:
-      rows: a plan's rows, whose images are all converted.
-      image_dir: the directory that the keys are relative to.
-      options: what the images are to be.
-      engine: where it is done.
-      progress: is called with the number of images that were done since the last
-        call.
-
-    Returns:
-      The bytes of each, int64, shape [rows].
-
-    Raises:
-      InvalidRowsError: as `examples`.
-    """
-    import numpy as np
-
-    columns = _needed_columns(rows)
-    place = examples.Place(os.fspath(image_dir), options, "", 0, "")
-    chunks = [
-        Chunk(place, _rows_of(columns, at, at + _CONVERTED))
-        for at in range(0, len(rows), _CONVERTED)
-    ]
-    found: list[int] = []
-    for results in engine.map(_stored_sizes, chunks):
-        found += results
-        progress(len(results))
-    return np.array(found, np.int64)
-
-
-def _stored_sizes(chunk: Chunk) -> list[int]:
-    return [len(example["image"]) for example in examples.examples(chunk)]

@@ -12,7 +12,6 @@ from etils import epath
 from tfds_imagecsv import exceptions, options, problems
 from tfds_imagecsv.config import ImageCsvConfig
 from tfds_imagecsv.images.inspection import Inspection
-from tfds_imagecsv.options import ImageOptions
 from tfds_imagecsv.splits import assign
 from tfds_imagecsv.splits.select import Selection
 from tfds_imagecsv.splits.strata import Strata, find_strata
@@ -29,7 +28,6 @@ class DatasetPlan:
         (empty for none), `group` (empty for none), `split` (all str), those of
         `image_table.COLUMNS` and those of `label_table.LabelTable`; for labels that are
         numbers also `stratum` (str), the quantiles that they are in.
-      options: what the images are to be.
       rejected: see `select.Selection`.
       unlisted: the images of the directory that no row names, sorted.
       class_names: the names of the classes in the order of their ids.
@@ -49,7 +47,6 @@ class DatasetPlan:
 
     image_dir: epath.Path
     rows: pd.DataFrame
-    options: ImageOptions
     rejected: pd.DataFrame
     unlisted: tuple[str, ...]
     class_names: tuple[str, ...]
@@ -142,7 +139,6 @@ def make_plan(
     return DatasetPlan(
         image_dir=inspection.sources.image_dir,
         rows=rows,
-        options=config.image_options,
         rejected=selection.rejected,
         unlisted=inspection.unlisted,
         class_names=selection.class_names,

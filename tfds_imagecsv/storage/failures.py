@@ -32,6 +32,27 @@ def reachable(data_dir: epath.PathLike) -> Iterator[None]:
 @contextlib.contextmanager
 def enough_room(data_dir: epath.PathLike) -> Iterator[None]:
     """Raises a `StorageError` for what libraries raise when the disk is full."""
+    with _as_storage_error(
+        f"data_dir {os.fspath(data_dir)}: {{}} while the dataset was written. Nothing"
+        " of it was kept. Make room, or choose another data_dir."
+    ):
+        yield
+
+
+@contextlib.contextmanager
+def enough_room_for_conversions(converted_dir: epath.PathLike) -> Iterator[None]:
+    """Raises a `StorageError` if the disk gets full while images are converted."""
+    with _as_storage_error(
+        f"{os.fspath(converted_dir)}: {{}} while images were converted. They take their"
+        " room twice during a build: here, and in the dataset. Make room, or choose"
+        " another data_dir, or another TMPDIR if data_dir is remote."
+    ):
+        yield
+
+
+@contextlib.contextmanager
+def _as_storage_error(message: str) -> Iterator[None]:
+    """Raises a `StorageError` with a message, into which the reason is put."""
     try:
         yield
     except (OSError, RuntimeError) as error:
@@ -43,10 +64,7 @@ def enough_room(data_dir: epath.PathLike) -> Iterator[None]:
         reason = next((one for one in known if one in words), None)
         if reason is None:
             raise
-        raise exceptions.StorageError(
-            f"data_dir {os.fspath(data_dir)}: {reason} while the dataset was written."
-            " Nothing of it was kept. Make room, or choose another data_dir."
-        ) from error
+        raise exceptions.StorageError(message.format(reason)) from error
 
 
 def check_bucket(data_dir: epath.Path) -> None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import collections
 import concurrent.futures
+import contextlib
 import errno
 import functools
 import itertools
 import os
+import pathlib
 import stat
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import xxhash
 
@@ -81,6 +84,71 @@ def digest_of(content: bytes) -> str:
     return xxhash.xxh3_128_hexdigest(content)
 
 
+def read_ahead(reads: Iterable[Callable[[], bytes]]) -> Iterator[Callable[[], bytes]]:
+    """Yields functions that return the same, and of which several are called at once.
+
+    For remote files, each of which has a latency.
+    """
+    waiting: collections.deque[concurrent.futures.Future[bytes]] = collections.deque()
+    with concurrent.futures.ThreadPoolExecutor(READ_AHEAD) as pool:
+        for one in reads:
+            waiting.append(pool.submit(one))
+            if len(waiting) == READ_AHEAD:
+                yield waiting.popleft().result
+        while waiting:
+            yield waiting.popleft().result
+
+
+def read_part(path: str, offset: int, size: int) -> bytes:
+    """Returns some bytes of a file.
+
+    Args:
+      path: the file.
+      offset: where they begin.
+      size: how many they are.
+    """
+    if is_remote(path):
+        from tfds_imagecsv.storage import s3
+
+        if s3.is_s3(path):
+            return s3.read(path, start=offset, end=offset + size)
+    with _path(path).open("rb") as file:
+        file.seek(offset)
+        content: bytes = file.read(size)
+    return content
+
+
+@contextlib.contextmanager
+def new_file(path: str) -> Iterator[IO[bytes]]:
+    """Opens a file to write it, under a temporary name until it is complete."""
+    with renamed_when_complete(path) as temporary, _path(temporary).open("wb") as file:
+        yield file
+
+
+@contextlib.contextmanager
+def renamed_when_complete(path: str) -> Iterator[str]:
+    """Yields a temporary name for a file, by which TFDS knows that it is unfinished."""
+    folder, name = os.path.split(path)
+    temporary = _path(folder) / f"incomplete.{uuid.uuid4().hex}.{name}"
+    try:
+        yield os.fspath(temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _path(path: str) -> Any:
+    """Returns a path; that of a local file needs no library."""
+    if not is_remote(path):
+        return pathlib.Path(path)
+    from etils import epath
+
+    from tfds_imagecsv.storage import s3
+
+    s3.use_s3fs()  # in the workers too
+    return epath.Path(path)
+
+
 class FileReader:
     """Reads the images below a directory; refuses links that leave it.
 
@@ -93,10 +161,6 @@ class FileReader:
         self._image_dir = os.fspath(image_dir)
         # Only local file systems have links.
         self._is_local = not is_remote(image_dir)
-        if not self._is_local:
-            from tfds_imagecsv.storage import s3
-
-            s3.use_s3fs()  # in the workers too
         self._root = os.path.realpath(self._image_dir) if self._is_local else ""
         # Most images share few folders; each is resolved once.
         self._real_folder = functools.lru_cache(maxsize=4096)(self._resolved_folder)
@@ -135,7 +199,7 @@ class FileReader:
     ) -> Iterator[Callable[[], bytes]]:
         """Yields functions that return the images' contents, in order, as `read` does.
 
-        Remote images are read ahead, several at once, since each has a latency.
+        Remote images are read ahead.
 
         Args:
           keys: those of the images.
@@ -144,25 +208,12 @@ class FileReader:
         """
         read = itertools.repeat(self.read)
         reads = map(functools.partial, read, keys, digests, sizes)
-        if self._is_local:
-            yield from reads
-            return
-        waiting: collections.deque[concurrent.futures.Future[bytes]]
-        waiting = collections.deque()
-        with concurrent.futures.ThreadPoolExecutor(READ_AHEAD) as pool:
-            for one in reads:
-                waiting.append(pool.submit(one))
-                if len(waiting) == READ_AHEAD:
-                    yield waiting.popleft().result
-            while waiting:
-                yield waiting.popleft().result
+        return reads if self._is_local else read_ahead(reads)
 
     def _read(self, key: str) -> bytes:
-        from etils import epath
-
         from tfds_imagecsv.storage import s3
 
-        path = epath.Path(self._image_dir) / key
+        path = _path(self._image_dir) / key
         content: bytes = s3.read(path) if s3.is_s3(path) else path.read_bytes()
         return content
 

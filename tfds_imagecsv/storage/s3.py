@@ -55,13 +55,18 @@ def bucket(path: epath.Path) -> epath.Path:
     return epath.Path(f"{SCHEME}{name}")
 
 
-def read(path: epath.Path) -> bytes:
+def read(
+    path: epath.PathLike, *, start: int | None = None, end: int | None = None
+) -> bytes:
     """Returns the content of a file, with one request where `read_bytes` makes two.
 
     Args:
       path: the file.
+      start: the first byte of a part.
+      end: the one behind its last.
     """
-    content: bytes = _file_system(os.getpid()).cat_file(os.fspath(path))
+    fs = _file_system(os.getpid())
+    content: bytes = fs.cat_file(os.fspath(path), start=start, end=end)
     return content
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import tempfile
 import uuid
 from collections.abc import Iterator
 
@@ -105,6 +106,40 @@ def new_unfinished(data_path: epath.Path) -> epath.Path:
       data_path: where the dataset will be.
     """
     return data_path.parent / f"incomplete.{uuid.uuid4().hex[:6]}_{data_path.name}"
+
+
+def local_path(data_path: epath.Path) -> epath.Path:
+    """Returns the path for which a build keeps unfinished files on this machine.
+
+    It is the dataset's own, or one in the temporary directory if that is remote.
+
+    Args:
+      data_path: where the dataset will be, as an absolute path.
+    """
+    if not files.is_remote(data_path):
+        return data_path
+    # Other users can't use the directory of this one.
+    user = os.getuid() if hasattr(os, "getuid") else ""
+    digest = files.digest_of(f"{user}{data_path}".encode())
+    parent = epath.Path(tempfile.gettempdir()) / f"tfds_imagecsv.{digest}"
+    return parent / data_path.name
+
+
+@contextlib.contextmanager
+def working_folder(data_path: epath.Path) -> Iterator[epath.Path]:
+    """Yields a directory for what only the build needs, which is not made yet.
+
+    Args:
+      data_path: where the dataset will be, or what `local_path` returns.
+    """
+    folder = new_unfinished(data_path)
+    try:
+        yield folder
+    finally:
+        # A worker that Beam has given up may still write here. That must not fail a
+        # finished build; the next one removes what is left.
+        with contextlib.suppress(OSError):
+            folder.rmtree(missing_ok=True)
 
 
 def unfinished(data_path: epath.Path) -> list[epath.Path]:
