@@ -449,7 +449,7 @@ def test_both_kinds_of_images_side_by_side(image_dir, converted_dir, is_remote):
         kind = "WEBP" if at % 3 else "PNG"
         key = f"{at:02}.{kind.lower()}"
         contents[key] = samples.encoded(image, kind, lossless=True)
-        (image_dir / key).write_bytes(contents[key])
+        write_remote(f"{image_dir}/{key}", contents[key])
     rows = inspect(image_dir, *contents, converted_dir=converted_dir).rows
     stored = read_stored(image_dir, rows)
     assert [len(one) for one in stored] == rows["stored_size"].tolist()
