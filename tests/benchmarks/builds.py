@@ -88,7 +88,7 @@ class Builder:
     """A new process that is ready to build a dataset, once.
 
     Args:
-      kind: `"decode"`, `"header"` or `"stock"`.
+      kind: `"decode"`, `"header"` or `"stock"`; or fields of our config as JSON.
       source: what `data.make_dataset` has made.
       tiny: the like, to warm up with.
       at_once: whether all workers are started even if there is little work.
@@ -202,8 +202,9 @@ def _builder(kind: str, data_dir: str) -> Any:
         from stock_images import stock_images_dataset_builder
 
         return stock_images_dataset_builder.Builder(data_dir=data_dir)
+    fields = json.loads(kind) if kind.startswith("{") else {"verify": kind}
     config = tfds_imagecsv.ImageCsvConfig(
-        name="measured", image_dir=data.IMAGES, label_csv=data.LABELS, verify=kind
+        name="measured", image_dir=data.IMAGES, label_csv=data.LABELS, **fields
     )
     return tfds_imagecsv.ImageCsv(config=config, data_dir=data_dir)
 

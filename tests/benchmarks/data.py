@@ -6,9 +6,10 @@ import csv
 import io
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 CLASSES = tuple(f"class{at}" for at in range(10))
 
@@ -26,12 +27,58 @@ def make_thumbnails(folder: Path, count: int) -> None:
     _make_parts(folder, count, (32, 32), "PNG", ".png")
 
 
+def make_small_photographs(folder: Path, count: int) -> None:
+    """Writes JPEGs of 375 x 500 pixels, as collections of the web have them."""
+    _make_parts(folder, count, (375, 500), "JPEG", ".jpg", quality=90)
+
+
+def make_turned(folder: Path, count: int) -> None:
+    """Writes JPEGs of 1200 x 1600 pixels with the EXIF orientation 6."""
+    _make_parts(
+        folder, count, (1200, 1600), "JPEG", ".jpg", scale=3, quality=85, exif=_turned()
+    )
+
+
+def make_large_turned(folder: Path, count: int) -> None:
+    """Writes JPEGs of 12 megapixels with the EXIF orientation 6, as phones do."""
+    size = (3024, 4032)
+    _make_parts(
+        folder, count, size, "JPEG", ".jpg", scale=7.5, quality=90, exif=_turned()
+    )
+
+
+def make_transparent(folder: Path, count: int) -> None:
+    """Writes RGBA PNGs of 300 x 300 pixels, which get transparent from left to right."""
+    _make_parts(folder, count, (300, 300), "PNG", ".png", is_transparent=True)
+
+
+def _turned() -> Image.Exif:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    return exif
+
+
 def _make_parts(
-    folder: Path, count: int, size: tuple[int, int], image_format: str, extension: str
+    folder: Path,
+    count: int,
+    size: tuple[int, int],
+    image_format: str,
+    extension: str,
+    *,
+    scale: float = 1,
+    is_transparent: bool = False,
+    **arguments: Any,
 ) -> None:
     from sklearn.datasets import load_sample_images
 
     photographs = load_sample_images().images
+    if scale != 1:
+        photographs = [
+            np.asarray(
+                ImageOps.scale(Image.fromarray(one), scale, Image.Resampling.BICUBIC)
+            )
+            for one in photographs
+        ]
     rng = np.random.default_rng(0)
     for at in range(count):
         photograph = photographs[at % len(photographs)]
@@ -39,8 +86,11 @@ def _make_parts(
         part = photograph[top : top + size[0], left : left + size[1]].copy()
         # All differ, also if they are of the same place.
         part[0, :4] = rng.integers(256, size=(4, 3))
+        image = Image.fromarray(part)
+        if is_transparent:
+            image.putalpha(Image.linear_gradient("L").rotate(90).resize(image.size))
         file = io.BytesIO()
-        Image.fromarray(part).save(file, image_format, quality=82)
+        image.save(file, image_format, **{"quality": 82, **arguments})
         (folder / f"{at:06}{extension}").write_bytes(file.getvalue())
 
 

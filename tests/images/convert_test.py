@@ -530,7 +530,7 @@ def test_a_jpeg_that_is_encoded_again_is_quantized_as_finely(quality):
     content = encoded(PHOTO, "JPEG", quality=quality, exif=exif(6))
     stored = convert(content, channels=1)
     assert format_of(stored) == "JPEG"
-    usual = encoded(PHOTO, "JPEG", quality=95)
+    usual = encoded(PHOTO, "JPEG", quality=97)
     own, usual, found = map(table_of, (content, usual, stored))
     assert np.array_equal(found, np.minimum(own.T, usual))
 
@@ -610,7 +610,7 @@ def test_resizing_is_lanczos(orientation, monkeypatch):
 
 @pytest.mark.parametrize("side", [40, 80, 160])
 def test_a_jpeg_reduced_while_it_is_decoded_looks_the_same(side):
-    """Within a level of what resizing all of its pixels gives, on the average."""
+    """Within 1.5 levels of what resizing all of its pixels gives, on the average."""
     for pixels in datasets.load_sample_images().images:
         content = encoded(Image.fromarray(pixels), "JPEG", quality=90)
         whole = encoded(Image.open(io.BytesIO(content)))
@@ -618,7 +618,7 @@ def test_a_jpeg_reduced_while_it_is_decoded_looks_the_same(side):
             read(one, max_side=side, encoding="png").astype(int)
             for one in (content, whole)
         )
-        assert np.abs(found - expected).mean() <= 1
+        assert np.abs(found - expected).mean() <= 1.5
 
 
 # Turned without a loss

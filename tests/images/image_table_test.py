@@ -440,9 +440,7 @@ def test_a_converted_image_is_kept_whatever_becomes_of_its_file(
 @pytest.mark.parametrize("is_remote", [False, True])
 def test_both_kinds_of_images_side_by_side(image_dir, converted_dir, is_remote):
     """In the order of the rows, converted or not, read ahead or not."""
-    if is_remote:
-        image_dir = epath.Path("ram://mixed")
-        converted_dir = epath.Path("ram://converted")
+    image_dir = "ram://mixed" if is_remote else os.fspath(image_dir)
     contents = {}
     for at in range(60):
         image = Image.fromarray(samples.noise(5, 4 + at, 3, seed=at))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib.metadata
 import json
 from typing import TYPE_CHECKING, Any
 
 import tensorflow_datasets as tfds
+from PIL import features
 
 from tfds_imagecsv.config import PATH_FIELDS, ImageCsvConfig
 from tfds_imagecsv.images import listing
@@ -26,6 +28,10 @@ _WITHOUT_EFFECT = frozenset(
         *("workers", "checksums"),
     )
 )
+
+
+# The libraries with which images are converted.
+_CONVERT = ("pillow", "pillow-heif", "pillow-jxl-plugin", "cykooz-resizer", "turbojpeg")
 
 
 def metadata_of(config: ImageCsvConfig, plan: DatasetPlan) -> dict[str, Any]:
@@ -49,8 +55,21 @@ def metadata_of(config: ImageCsvConfig, plan: DatasetPlan) -> dict[str, Any]:
         "rejected_rows": len(plan.rejected),
         "images_without_row": len(plan.unlisted),
         "conversions": listing.count_conversions(plan.rows),
+        "converted_by": _libraries() if (plan.rows["conversion"] != "").any() else {},
         "wrong_extensions": listing.count_other_extensions(plan.rows),
     }
+
+
+def _libraries() -> dict[str, str]:
+    """Returns the versions of what makes pixels and bytes, to explain a difference."""
+    found = {}
+    for name in _CONVERT:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    for name in ("libjpeg_turbo", "webp", "avif", "jpg_2000", "zlib", "zlib_ng"):
+        if version := features.version(name):
+            found[f"pillow: {name}"] = version
+    return found
 
 
 def config_fields(config: ImageCsvConfig) -> dict[str, Any]:

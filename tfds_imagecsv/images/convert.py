@@ -24,6 +24,10 @@ from tfds_imagecsv.options import ImageOptions
 # finer they are quantized: beyond this, pixels get worse again.
 _QUALITY = 95
 
+# Of JPEGs that keep their size, so that they lose less than a level on the average, as
+# Pillow decodes them. Their colours are a part of that, so they aren't subsampled.
+_KEPT_QUALITY = 97
+
 # The chroma subsamplings that Pillow can write, by the height and width of the blocks.
 _SUBSAMPLINGS = {(8, 8): "4:4:4", (8, 16): "4:2:2", (16, 16): "4:2:0"}
 
@@ -114,15 +118,14 @@ def _tables_of(quality: int) -> list[list[int]]:
 
 def _finer_tables(image: Any, facts: Facts, options: ImageOptions) -> list[list[int]]:
     """Returns the tables of a JPEG, made as fine as the usual quality's at least."""
-    tables = _tables_of(_QUALITY)
     if facts.format != "JPEG":
-        return tables
+        return _tables_of(_QUALITY)
     own = [image.quantization[number] for *_, number in image.layer[:2]]
     if geometry.turn(facts, options) >= 5:
         own = [[one[at % 8 * 8 + at // 8] for at in range(64)] for one in own]
     return [
         list(map(min, usual, own[min(at, len(own) - 1)]))
-        for at, usual in enumerate(tables)
+        for at, usual in enumerate(_tables_of(_KEPT_QUALITY))
     ]
 
 
