@@ -154,7 +154,8 @@ def list_tree():
             return None
         return {
             str(path.relative_to(directory)): (
-                path.stat().st_mtime_ns,
+                # A build's lock is in a directory, for as long as it takes.
+                path.stat().st_mtime_ns if path.is_file() else None,
                 path.read_bytes() if path.is_file() else None,
             )
             for path in sorted(directory.rglob("*"))

@@ -116,10 +116,17 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
       image_shape: The declared height, width and channels of all images, at most
         2**29 - 1 pixels; any other shape is an error. Default: the shape that `resize`
         gives, or any.
-      encoding: The format of all images: `"jpeg"` or `"png"`. Default: as they are;
-        images that must be converted become PNGs, or JPEGs if they were JPEGs, have
-        at least 64 times 64 pixels, and lose at most 0.75 levels of 255 on average.
-      quality: The quality of JPEGs that are made, 1 to 100. Default: 95.
+      encoding: The format of all images: `"jpeg"` or `"png"`. Default: as they are.
+        Of images that must be converted, those that are resized become JPEGs if their
+        format has lost something (JPEG, WebP, AVIF, HEIC, JPEG XL), else PNGs; those
+        that keep their size stay JPEGs from 64 times 64 pixels on, HEIC becomes JPEG,
+        and all others PNG.
+      quality: The quality of JPEGs that are encoded, 1 to 100; JPEGs that are only
+        turned aren't, if their sides are whole blocks. Default: 95; of JPEGs that keep
+        their size, that of the file, and at least 97.
+      icc: What becomes of colours with an embedded profile that isn't sRGB, such as
+        Display P3 of phones: `"ignore"` keeps their numbers, `"srgb"` converts them.
+        Default: `"ignore"`.
       max_pixels: The most pixels (height times width) of an image, up to 2**29 - 1,
         which TensorFlow can decode. Default: 89,478,485, as Pillow's.
       verify: How images are checked before anything is written: `"decode"` decodes
@@ -171,6 +178,7 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
     image_shape: Sequence[int] | None = None
     encoding: str | None = None
     quality: int | None = None
+    icc: str = "ignore"
     max_pixels: int = ImageOptions.max_pixels
     verify: str = ImageOptions.verify
     on_error: str = "fail"
@@ -375,6 +383,12 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
             )
         if self.quality is not None:
             self.quality = _int("quality", self.quality, at_least=1, at_most=100)
+        _check_choice("icc", self.icc, ("ignore", "srgb"))
+        if self.icc == "srgb" and self.dtype == "uint16":
+            raise exceptions.ConfigError(
+                "icc must be 'ignore' where dtype is 'uint16': colours of 16 bits can't"
+                f" be converted, got {self.icc!r}"
+            )
         self.max_pixels = _int(
             "max_pixels", self.max_pixels, at_least=1, at_most=_MAX_PIXELS
         )

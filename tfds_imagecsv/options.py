@@ -48,8 +48,9 @@ class ImageOptions:
       max_side: the most pixels of the longer side, or None.
       image_shape: the height, width and channels of all images, or None.
       encoding: `"jpeg"`, `"png"`, or None for either.
-      quality: of JPEGs that are made, 1 to 100; None for 95, and only where that
-        keeps the pixels.
+      quality: of JPEGs that are encoded, 1 to 100; None for 95, and finer where they
+        keep their size.
+      icc: `"ignore"` or `"srgb"`: what becomes of colour profiles.
       max_pixels: the most pixels of an image.
       verify: `"decode"` or `"header"`.
     """
@@ -63,6 +64,7 @@ class ImageOptions:
     image_shape: tuple[int, int, int] | None = None
     encoding: str | None = None
     quality: int | None = None
+    icc: str = "ignore"
     max_pixels: int = 89_478_485
     verify: str = "decode"
 

@@ -71,6 +71,10 @@ class Kind(enum.Enum):
         "Image that can't be read",
         "Replace or remove the image.",
     )
+    UNSUPPORTED = (
+        "File of a kind that isn't read",
+        "Convert it to JPEG or PNG, do what its line says, or remove the row.",
+    )
     TOO_LARGE = (
         "Image with more pixels than max_pixels",
         "Reduce or remove the image, or raise max_pixels.",

@@ -17,13 +17,14 @@ Files are in the page cache.
   build without that one.
 * Reading is an epoch of `tf.data` in batches of 224 x 224 pixels.
 
-To see that it works: `python tests/benchmarks/conversions.py --images=64 --quick`.
+To see that it works: `python tests/benchmarks/conversions.py --images=8 --quick`.
 """
 
 from __future__ import annotations
 
 import argparse
 import concurrent.futures
+import contextlib
 import functools
 import io
 import json
@@ -283,10 +284,12 @@ def measure_reading(source: Path, fields: Sequence[dict[str, Any]]) -> None:
     """Prints how long an epoch takes of builds of the same images."""
     import tensorflow as tf
     import tensorflow_datasets as tfds
+    from absl import logging
 
     import tfds_imagecsv
 
     tfds.disable_progress_bar()
+    logging.set_verbosity("error")
     print("| an epoch of tf.data | seconds |")
     print("|---|---:|")
     with tempfile.TemporaryDirectory() as data_dir:
@@ -299,7 +302,8 @@ def measure_reading(source: Path, fields: Sequence[dict[str, Any]]) -> None:
                 **some,
             )
             builder = tfds_imagecsv.ImageCsv(config=config, data_dir=data_dir)
-            builder.download_and_prepare()
+            with contextlib.redirect_stdout(io.StringIO()):
+                builder.download_and_prepare()
             dataset = (
                 builder.as_dataset(split="train")
                 .map(

@@ -48,7 +48,7 @@ def make_large_turned(folder: Path, count: int) -> None:
 
 
 def make_transparent(folder: Path, count: int) -> None:
-    """Writes RGBA PNGs of 300 x 300 pixels, which get transparent from left to right."""
+    """Writes RGBA PNGs of 300 x 300 pixels, transparent at one side."""
     _make_parts(folder, count, (300, 300), "PNG", ".png", is_transparent=True)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from PIL import Image
 
 from tfds_imagecsv.images import (
+    color_profile,
     convert_16_bit,
     formats,
     geometry,
@@ -80,7 +81,8 @@ def _converted(content: bytes, facts: Facts, options: ImageOptions) -> bytes:
         return _png(picture)
     if is_resized or options.quality is not None:
         tables = _tables_of(options.quality or _QUALITY)
-    return _jpeg(picture, tables, _subsampling(facts) if is_resized else "4:4:4")
+    is_kept = facts.format == "JPEG" and not is_resized
+    return _jpeg(picture, tables, "4:4:4" if is_kept else _subsampling(facts))
 
 
 def _png(picture: Any) -> bytes:
@@ -101,7 +103,7 @@ def _jpeg(picture: Any, tables: list[list[int]], subsampling: str) -> bytes:
 
 
 def _subsampling(facts: Facts) -> str:
-    """Returns the chroma subsampling of a JPEG that is made of an image by resizing."""
+    """Returns the chroma subsampling of a JPEG: no more than its source's."""
     if not facts.is_lossy:
         return "4:4:4"
     return _SUBSAMPLINGS.get((facts.mcu_height, facts.mcu_width), "4:2:0")
@@ -140,7 +142,10 @@ def _decoded(
         tables = _finer_tables(image, facts, options)
         _draft(image, facts, options, size)
         image.load()
-        return _oriented(image, facts, options), tables
+        picture = image
+        if options.icc == "srgb" and facts.has_other_profile:
+            picture = color_profile.to_srgb(image, image.info["icc_profile"])
+        return _oriented(picture, facts, options), tables
 
 
 def _draft(

@@ -22,6 +22,7 @@ class Facts(NamedTuple):
       frames: how many images the file has.
       is_plain: False for a BMP that not every decoder reads.
       is_lossy: whether its compression has lost something.
+      has_other_profile: whether it has a colour profile that isn't sRGB's.
       mcu_height: pixels of the blocks that a JPEG can be taken apart into (its minimum
         coded units); 0 for other formats.
       mcu_width: likewise.
@@ -38,6 +39,7 @@ class Facts(NamedTuple):
     frames: int
     is_plain: bool
     is_lossy: bool
+    has_other_profile: bool = False
     mcu_height: int = 0
     mcu_width: int = 0
 

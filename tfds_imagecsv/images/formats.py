@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import io
 import struct
 import warnings
@@ -12,7 +13,7 @@ from typing import Any
 import PIL
 from PIL import ExifTags, Image, ImageFile
 
-from tfds_imagecsv.images import facts, jpeg, png
+from tfds_imagecsv.images import color_profile, facts, jpeg, png, signatures
 from tfds_imagecsv.images.facts import Facts
 from tfds_imagecsv.problems import Kind, UnusableImageError
 
@@ -25,6 +26,9 @@ FORMATS = (
 
 # Modes whose pixels have no defined range, or that Pillow can't convert.
 _UNCLEAR_MODES = frozenset({"F", "I", "LAB"})
+
+# Tags of TIFF: what only raw files have, and the bit of images that are previews.
+_DNG_VERSION, _IS_REDUCED = 50706, 1
 
 # What announces an orientation in a PNG. Pillow would decode all of it to find out.
 _PNG_ORIENTATION = (b"eXIf", b"Raw profile type exif", b"tiff:Orientation")
@@ -60,11 +64,19 @@ def opened(content: bytes, *, max_pixels: int) -> Iterator[Any]:
         with warnings.catch_warnings():
             # Pillow warns about odd metadata, which we don't use.
             warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+            with Image.open(io.BytesIO(content), formats=_names(content)) as image:
                 Image.MAX_IMAGE_PIXELS = max_pixels
                 yield image
     finally:
         Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = limit, lenient
+
+
+def _names(content: bytes) -> tuple[str, ...]:
+    """Returns Pillow's names of the formats that a file may have."""
+    extra = signatures.extra_of(content)
+    if extra is not None and extra.load():
+        return (extra.pillow_name,)
+    return FORMATS
 
 
 def format_of(name: str) -> str:
@@ -107,7 +119,7 @@ def read_facts(
             if decode and not is_decoded_later(facts):
                 _decode(image, facts.format, content)
     except PIL.UnidentifiedImageError:
-        raise UnusableImageError(Kind.UNREADABLE, " isn't an image") from None
+        raise _unidentified(content) from None
     except UnusableImageError:
         raise
     except Image.DecompressionBombError as error:
@@ -116,6 +128,22 @@ def read_facts(
         # Pillow's plugins raise nearly anything for damaged files.
         raise unreadable(error) from error
     return facts
+
+
+def _unidentified(content: bytes) -> UnusableImageError:
+    """Returns the error for a file that Pillow doesn't know."""
+    extra = signatures.extra_of(content)
+    if extra is not None:
+        if importlib.util.find_spec(extra.module) is not None:
+            return UnusableImageError(Kind.UNREADABLE, f": damaged {extra.name}")
+        return UnusableImageError(
+            Kind.UNSUPPORTED,
+            f" is {extra.name}: install what reads it by"
+            f" pip install 'tfds-imagecsv[{extra.extra}]'",
+        )
+    if name := signatures.name_of(content):
+        return UnusableImageError(Kind.UNSUPPORTED, f" is {name}")
+    return UnusableImageError(Kind.UNREADABLE, " isn't an image")
 
 
 def _check_size(height: int, width: int, max_pixels: int) -> None:
@@ -140,6 +168,7 @@ def _facts(image: Any, content: bytes) -> Facts:
     if image_format == "TIFF" and orientation >= 5:
         # Pillow gives the upright size.
         height, width = width, height
+    _check_kind(image, image_format, content)
     mcu_height, mcu_width = 0, 0
     if image_format == "JPEG":
         factors = [factors for _, *factors, _ in image.layer]
@@ -156,9 +185,30 @@ def _facts(image: Any, content: bytes) -> Facts:
         frames=getattr(image, "n_frames", 1),
         is_plain=image_format != "BMP" or _is_plain_bmp(content),
         is_lossy=_is_lossy(image, image_format, content),
+        has_other_profile=not color_profile.is_srgb(
+            image.info.get("icc_profile") or b""
+        ),
         mcu_height=mcu_height,
         mcu_width=mcu_width,
     )
+
+
+def _check_kind(image: Any, image_format: str, content: bytes) -> None:
+    """Raises an `UnusableImageError` for what Pillow opens, and shows wrongly."""
+    if image_format == "BMP" and content[30:34] == b"\x02\0\0\0":
+        raise UnusableImageError(
+            Kind.UNSUPPORTED,
+            " is a BMP with run lengths of 4 bits, which Pillow decodes wrongly",
+        )
+    if image_format == "TIFF" and (
+        signatures.is_raw(content)
+        or _DNG_VERSION in image.tag_v2
+        or image.tag_v2.get(ExifTags.Base.NewSubfileType, 0) & _IS_REDUCED
+    ):
+        raise UnusableImageError(
+            Kind.UNSUPPORTED,
+            " is a raw file of a camera, or a TIFF whose first image is a preview",
+        )
 
 
 def _is_lossy(image: Any, image_format: str, content: bytes) -> bool:
@@ -170,7 +220,8 @@ def _is_lossy(image: Any, image_format: str, content: bytes) -> bool:
         return content[content.index(b"\xff\x52") + 13] == 0
     if image_format == "TIFF":
         return "jpeg" in image.info.get("compression", "")
-    return image_format in ("JPEG", "AVIF")
+    # Files of AVIF and JPEG XL don't readily say it, and mostly are.
+    return image_format in ("JPEG", "AVIF", "HEIF", "JXL")
 
 
 def _depth(image: Any, content: bytes) -> int:
@@ -207,11 +258,14 @@ def _is_cut_by_pillow(image: Any, content: bytes) -> bool:
         at = content.find(b"av1C")
         is_cut = at >= 0 and content[at + 6] & 0x40 != 0
     else:
-        is_cut = False
+        is_cut = image.info.get("bit_depth", 8) > 8  # HEIF
     return is_cut
 
 
 def _orientation(image: Any, image_format: str, content: bytes) -> int:
+    if image_format == "HEIF" or (image_format == "JXL" and not image.jpeg):
+        # Turned by their own transformations, and not by EXIF.
+        return 1
     if image_format == "PNG":
         has_metadata = any(name in content for name in _PNG_ORIENTATION)
     else:

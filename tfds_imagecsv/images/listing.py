@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from tfds_imagecsv.images import formats
+from tfds_imagecsv.images import formats, signatures
 from tfds_imagecsv.storage import files
 
 if TYPE_CHECKING:
@@ -65,11 +65,13 @@ def _formats_by_extension() -> dict[str, str]:
     """Returns Pillow's names of the formats that can be read, by extension."""
     Image.init()
     readable = frozenset(formats.FORMATS)
-    return {
+    found = {
         extension: formats.format_of(name)
         for extension, name in Image.registered_extensions().items()
         if formats.format_of(name) in readable
     }
+    extras = signatures.EXTRA_EXTENSIONS.items()
+    return found | {extension: extra.pillow_name for extension, extra in extras}
 
 
 def count_conversions(rows: pd.DataFrame) -> dict[str, int]:
@@ -79,6 +81,11 @@ def count_conversions(rows: pd.DataFrame) -> dict[str, int]:
         for reason in str(reasons).split(", ") if reasons else ():
             found[reason] += count
     return dict(sorted(found.items()))
+
+
+def count_other_profiles(rows: pd.DataFrame) -> int:
+    """Returns the number of images with a colour profile that isn't sRGB's."""
+    return int(rows["has_other_profile"].sum())
 
 
 def count_other_extensions(rows: pd.DataFrame) -> int:

@@ -88,7 +88,8 @@ def _converted_format(
     else:
         # Which loses a little; a small one saves nothing that would be worth it.
         is_large = height * width >= _MIN_JPEG_PIXELS
-        is_jpeg = facts.format == "JPEG" and (is_large or options.quality is not None)
+        is_photo = facts.format in ("JPEG", "HEIF")
+        is_jpeg = is_photo and (is_large or options.quality is not None)
     return "JPEG" if is_jpeg and max(height, width) <= MAX_SIDES["JPEG"] else "PNG"
 
 
@@ -201,6 +202,8 @@ def _reasons(facts: Facts, options: ImageOptions) -> list[str]:
         reasons.append("no alpha channel")
     if options.channels == 1 and not facts.is_gray:
         reasons.append("color")
+    if options.icc == "srgb" and facts.has_other_profile:
+        reasons.append("color profile")
     if options.apply_exif and facts.orientation != 1:
         reasons.append(ORIENTATION)
     return reasons

@@ -43,6 +43,7 @@ class Summary:
       conversions: the number of converted images by reason.
       byte_for_byte: the number of images that are stored as they are.
       wrong_extensions: the number of images with another format's extension.
+      other_profiles: the number of images with a colour profile that isn't sRGB's.
       classes: the number of images by class; an image may have several classes.
       extra_columns: the types of the extra columns, by name.
       splits: the number of images by split and class; None without a plan.
@@ -66,6 +67,7 @@ class Summary:
     conversions: Mapping[str, int]
     byte_for_byte: int
     wrong_extensions: int
+    other_profiles: int
     classes: Mapping[str, int]
     extra_columns: Mapping[str, str]
     splits: Mapping[str, Mapping[str, int]] | None
@@ -135,6 +137,9 @@ class Summary:
         if self.wrong_extensions:
             table.add_section()
             table.add_row("extension of another format", f"{self.wrong_extensions:,}")
+        if self.other_profiles:
+            table.add_section()
+            table.add_row("colour profile other than sRGB", f"{self.other_profiles:,}")
         return table
 
     def _sizes_table(self) -> rich.table.Table:
@@ -202,6 +207,7 @@ def make_summary(
         conversions=listing.count_conversions(rows),
         byte_for_byte=int((rows["conversion"] == "").sum()),
         wrong_extensions=listing.count_other_extensions(rows),
+        other_profiles=listing.count_other_profiles(rows),
         classes=dict(sorted(label_types.class_sizes(label_type, rows).items())),
         extra_columns=inspection.table.extra_columns,
         splits=plan.class_counts if plan else None,
