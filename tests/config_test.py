@@ -28,7 +28,8 @@ FIELDS = (
     " group_column, split_column, extra_columns, filename_suffix, filename_template,"
     " classes, class_csv, val_size, test_size, folds, seed, duplicates,"
     " pinned_splits, min_class_size, rare_classes, channels, dtype, background,"
-    " apply_exif, resize, max_side, image_shape, encoding, quality, max_pixels, verify,"
+    " apply_exif, resize, max_side, image_shape, encoding, quality, icc, max_pixels,"
+    " verify,"
     " on_error, max_rejected, workers, checksums"
 )
 
@@ -592,6 +593,7 @@ IMAGE_DEFAULTS = {
     "image_shape": None,
     "encoding": None,
     "quality": None,
+    "icc": "ignore",
     "max_pixels": 89_478_485,
     "verify": "decode",
 }
@@ -737,6 +739,8 @@ def test_defaults_of_what_images_are():
         ("image_shape", (2089, 256999, 3)),
         ("encoding", "jpeg"),
         ("encoding", "png"),
+        ("icc", "ignore"),
+        ("icc", "srgb"),
         ("quality", 1),
         ("quality", 100),
         ("max_pixels", 1),
@@ -872,6 +876,8 @@ WORKERS_RULE = "workers must be an int of 1 or more, got "
         ("encoding", "gif", ENCODING_RULE + "'gif'"),
         ("encoding", "", ENCODING_RULE + "''"),
         ("encoding", False, ENCODING_RULE + "False"),
+        ("icc", "sRGB", "icc must be one of 'ignore', 'srgb', got 'sRGB'"),
+        ("icc", None, "icc must be one of 'ignore', 'srgb', got None"),
         ("quality", 0, QUALITY_RULE + "0"),
         ("quality", 101, QUALITY_RULE + "101"),
         ("quality", 0.9, QUALITY_RULE + "0.9"),
@@ -946,6 +952,13 @@ NO_JPEG = (
         ),
         ({"encoding": "jpeg", "channels": 4}, NO_JPEG),
         ({"encoding": "jpeg", "dtype": "uint16"}, NO_JPEG),
+        (
+            {"icc": "srgb", "dtype": "uint16"},
+            (
+                "icc must be 'ignore' where dtype is 'uint16': colours of 16 bits can't"
+                " be converted, got 'srgb'"
+            ),
+        ),
     ],
     ids=str,
 )
@@ -986,6 +999,7 @@ def test_the_image_options_are_those_of_the_config():
         "image_shape": (6, 7, 1),
         "encoding": "png",
         "quality": 50,
+        "icc": "ignore",
         "max_pixels": 1000,
         "verify": "header",
     }

@@ -70,7 +70,7 @@ Image whose pixels can't be read as colours (1):
   -> Convert the image to a PNG of 8 or 16 bits a channel."""
 
 ONE_OF_EACH = """\
-22 problems in l.csv with the images in i:
+23 problems in l.csv with the images in i:
 
 Wrong number of cells (1):
   row 2: x
@@ -123,6 +123,10 @@ Image not found (1):
 Image that can't be read (1):
   row 2: x
   -> Replace or remove the image.
+
+File of a kind that isn't read (1):
+  row 2: x
+  -> Convert it to JPEG or PNG, do what its line says, or remove the row.
 
 Image with more pixels than max_pixels (1):
   row 2: x

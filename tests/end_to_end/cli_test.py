@@ -156,6 +156,7 @@ def test_json(make_dataset, check, tmp_path, write_png):
         "conversions": {"format GIF": 1, "palette": 1},
         "byte_for_byte": 19,
         "wrong_extensions": 1,
+        "other_profiles": 0,
         "classes": {"cat": 10, "dog": 10},
         "extra_columns": {},
         "split_sizes": {"train": 14, "validation": 4, "test": 2},

@@ -231,6 +231,7 @@ OTHERS = {
     "image_shape": [4, 5, 3],
     "encoding": "png",
     "quality": 80,
+    "icc": "srgb",
     "max_pixels": 1000,
     "verify": "header",
     "on_error": "skip",
