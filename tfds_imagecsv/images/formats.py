@@ -194,7 +194,9 @@ def _facts(image: Any, content: bytes) -> Facts:
 
 
 def _check_kind(image: Any, image_format: str, content: bytes) -> None:
-    """Raises an `UnusableImageError` for what Pillow opens, and shows wrongly."""
+    """Raises an `UnusableImageError` for what Pillow or TensorFlow reads wrongly."""
+    if image_format == "JPEG" and (name := signatures.name_of(content)):
+        raise UnusableImageError(Kind.UNSUPPORTED, f" is {name}")
     if image_format == "BMP" and content[30:34] == b"\x02\0\0\0":
         raise UnusableImageError(
             Kind.UNSUPPORTED,
