@@ -7,6 +7,7 @@ import pathlib
 import re
 import subprocess
 import sys
+import tempfile
 
 import boto3
 import moto.server
@@ -121,8 +122,16 @@ def test_from_and_to_s3(make_dataset, make_remote, make_builder, file_format):
     assert sum(file_format in name for name in expected) == 6
 
 
-def test_with_more_workers_and_conversions(make_dataset, make_remote, make_builder):
-    """Other processes read from S3 too, and write whole shards to it."""
+def test_with_more_workers_and_conversions(
+    make_dataset, make_remote, make_builder, tmp_path, monkeypatch
+):
+    """Other processes read from S3 too, and write whole shards to it.
+
+    What they convert is on this machine for a while, and none of it is left.
+    """
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     rows = [(f"{at:04}.png", "ab"[at % 2]) for at in range(150)]
     fields = {"resize": (8, 9), "workers": 3}
     kwargs = {"file_format": "array_record"}
@@ -131,12 +140,14 @@ def test_with_more_workers_and_conversions(make_dataset, make_remote, make_build
         make_remote(rows, **fields), data_dir="s3://bucket/data", **kwargs
     )
     assert build(builder, num_shards=4) == expected
+    assert list(temporary.iterdir()) == []
 
 
 def test_with_beam(make_dataset, make_remote, make_builder, bucket):
     """Its work and its results are files in the bucket, of which none is left."""
-    expected = build(make_builder(make_dataset()))
-    builder = make_builder(make_remote(), data_dir="s3://bucket/data")
+    fields = {"resize": (8, 9)}
+    expected = build(make_builder(make_dataset(**fields)))
+    builder = make_builder(make_remote(**fields), data_dir="s3://bucket/data")
     options = PipelineOptions(["--direct_running_mode=in_memory"])
     beam = {"beam_runner": "DirectRunner", "beam_options": options}
     assert build(builder, **beam) == expected

@@ -11,13 +11,16 @@ import random
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 
 import pytest
 import tensorflow_datasets as tfds
 from etils import epath
+from PIL import Image
+from tensorflow_datasets.core.utils import py_utils
 
-from tfds_imagecsv.storage import unfinished
+from tfds_imagecsv.storage import files, unfinished
 
 SERVER = pathlib.Path(__file__).parents[1] / "scripts" / "build_server.py"
 
@@ -114,6 +117,44 @@ def test_leftovers_of_a_build_at_work(data_path):
         assert names(data_path.parent) == before
 
 
+def test_the_place_on_this_machine(data_path, tmp_path, monkeypatch):
+    """A local dataset's own, or one below the temporary directory."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    assert unfinished.local_path(data_path) == data_path
+    paths = {
+        unfinished.local_path(epath.Path(path))
+        for path in ("s3://b/pets/1.0.0", "s3://b/cats/1.0.0", "s3://b/pets/1.0.1")
+    }
+    assert len(paths) == 3
+    for path in paths:
+        assert path.parent.parent == epath.Path(tmp_path)
+        with unfinished.only_build(path), unfinished.working_folder(path) as left:
+            left.mkdir()
+            (left / "converted").touch()
+        assert list(tmp_path.iterdir()) == []
+        # As of a build that was killed.
+        unfinished.new_unfinished(path).mkdir(parents=True)
+        with unfinished.only_build(path):
+            assert unfinished.unfinished(path) == []
+
+
+def test_tfds_knows_unfinished_files_by_their_names(tmp_path):
+    """It removes them, should they be left."""
+    path = tmp_path / "image_csv-train.tfrecord-00000-of-00001"
+    with files.renamed_when_complete(str(path)) as temporary:
+        assert py_utils.is_incomplete_file(epath.Path(temporary))
+        assert pathlib.Path(temporary).parent == tmp_path
+        pathlib.Path(temporary).touch()
+    assert list(tmp_path.iterdir()) == [path]
+    with (
+        pytest.raises(ZeroDivisionError),
+        files.renamed_when_complete(str(tmp_path / "other")) as temporary,
+    ):
+        pathlib.Path(temporary).touch()
+        raise ZeroDivisionError
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_no_leftovers(data_path):
     """Nothing is done, so that readers need no right to write."""
     data_path.mkdir(parents=True)
@@ -127,7 +168,7 @@ def test_no_leftovers(data_path):
 HOLDER = """
 import sys
 from etils import epath
-from tfds_imagecsv.storage import unfinished
+from tfds_imagecsv.storage import files, unfinished
 data_path = epath.Path(sys.argv[1])
 with unfinished.only_build(data_path):
     print("locked", flush=True)
@@ -304,11 +345,16 @@ def server():
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory, write_png, write_csv):
-    """A directory with 320 images, and space for data directories."""
+    """A directory with 320 images, a fifth of which are converted; and space."""
     root = tmp_path_factory.mktemp("root")
-    rows = [(f"{at:03}.png", ("cat", "dog")[at % 2]) for at in range(320)]
-    for at, (name, _) in enumerate(rows):
+    rows = []
+    for at in range(320):
+        name = f"{at:03}.{'png' if at % 5 else 'webp'}"
+        rows.append((name, ("cat", "dog")[at % 2]))
         write_png(root / "images" / name, width=30, height=20 + at % 13)
+        if name.endswith("webp"):
+            with Image.open(root / "images" / name) as image:
+                image.save(root / "images" / name, "WEBP", lossless=True)
     write_csv(root / "labels.csv", rows)
     return root
 
@@ -491,7 +537,7 @@ def test_killed_with_beam(server, make_job, data_dir, whole):
 
 
 # Room for the dataset, and for what Beam's workers read and write.
-DISK = "2m"
+DISK = "3m"
 MOUNT = f'mount -t tmpfs -o size={DISK} tmpfs "$0" && exec "$@"'
 
 
@@ -544,10 +590,26 @@ def test_a_full_disk(small_server, small_disk, server, make_job, data_dir, kwarg
         " Nothing of it was kept. Make room, or choose another data_dir."
     )
     full = "No space left on device"
+    # More than what Beam's workers write when they inspect, less than the dataset.
+    left = 600_000 if "beam_runner" in kwargs else 350_000
 
-    ballast = fill(disk, left=350_000)
+    ballast = fill(disk, left=left)
     (outcome,) = small_server(job)
     assert outcome["error"] == message.format(full)
+    assert names(disk / "data" / "image_csv") in ([".config"], None)
+
+    ballast.unlink()
+    ballast = fill(disk, left=60_000)
+    (outcome,) = small_server(job)
+    start, _, end = outcome["error"].partition(f": {full} ")
+    assert start.startswith(
+        f"StorageError: {small_disk}/data/image_csv/pets/incomplete"
+    )
+    assert end == (
+        "while images were converted. They take their room twice during a build: here,"
+        " and in the dataset. Make room, or choose another data_dir, or another TMPDIR"
+        " if data_dir is remote."
+    )
     assert names(disk / "data" / "image_csv") in ([".config"], None)
 
     ballast.unlink()
@@ -555,7 +617,7 @@ def test_a_full_disk(small_server, small_disk, server, make_job, data_dir, kwarg
     assert outcome["error"] is None
     assert digests(disk / "data") == right
 
-    ballast = fill(disk, left=350_000)
+    ballast = fill(disk, left=left)
     (outcome,) = small_server({**job, "overwrite": True})
     # TFDS knows how large the dataset was; Beam's workers write before it looks.
     reasons = ["Not enough disk space", *([full] if "beam_runner" in kwargs else [])]
