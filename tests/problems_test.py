@@ -1,11 +1,12 @@
 """What is wrong with the rows, as its user reads it."""
 
+import pickle
 import random
 
 import pytest
 
 from tfds_imagecsv import exceptions, problems
-from tfds_imagecsv.problems import Kind, Problem
+from tfds_imagecsv.problems import Kind, Problem, UnusableImageError
 
 MANY = [
     Problem(Kind.FORMAT, 17, "'q.tif' is TIFF of mode F"),
@@ -219,3 +220,14 @@ def test_problems_are_the_same_whatever_is_known_of_their_rows():
     assert known == Problem(Kind.SHAPE, 2, "'a.png' is 1 x 1 x 3")
     assert (known.key, known.label) == ("a.png", "cat")
     assert known != Problem(Kind.FORMAT, 2, "'a.png' is 1 x 1 x 3")
+
+
+def test_an_unusable_image_can_be_pickled():
+    """As part of another error, it goes from worker to worker."""
+    error = UnusableImageError(Kind.MISSING, " is gone")
+    again = pickle.loads(pickle.dumps(error))
+    assert (again.kind, again.detail, str(again)) == (
+        Kind.MISSING,
+        " is gone",
+        " is gone",
+    )

@@ -6,6 +6,7 @@ import collections
 import dataclasses
 import enum
 from collections.abc import Iterable
+from typing import Any
 
 from tfds_imagecsv import exceptions
 
@@ -155,6 +156,10 @@ class UnusableImageError(Exception):
         super().__init__(detail)
         self.kind = kind
         self.detail = detail
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickles it: with tblib, which Dask uses, errors have their causes."""
+        return type(self), (self.kind, self.detail)
 
 
 def report(problems: Iterable[Problem], *, label_csv: str, image_dir: str) -> str:

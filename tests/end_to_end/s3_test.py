@@ -140,7 +140,7 @@ def test_with_more_workers_and_conversions(
         make_remote(rows, **fields), data_dir="s3://bucket/data", **kwargs
     )
     assert build(builder, num_shards=4) == expected
-    assert list(temporary.iterdir()) == []
+    assert list(temporary.glob("tfds_imagecsv*")) == []
 
 
 def test_with_beam(make_dataset, make_remote, make_builder, bucket):
