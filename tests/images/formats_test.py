@@ -870,3 +870,16 @@ def test_the_reason_of_a_library(error, detail):
     """Its words, or its name where it has none."""
     found = formats.unreadable(error)
     assert (found.kind, found.detail) == (Kind.UNREADABLE, detail)
+
+
+@pytest.mark.parametrize("is_lossless", [True, False])
+@pytest.mark.parametrize("kind", ["plain", "with metadata", "animated"])
+def test_whether_a_webp_has_lost_something(is_lossless, kind):
+    """Its chunks say it, whatever is in the others."""
+    arguments = {
+        "plain": {},
+        "with metadata": {"exif": b"VP8 " * 3, "icc_profile": b"VP8L" * 5},
+        "animated": {"save_all": True, "append_images": [rgb(5, 7)]},
+    }[kind]
+    content = encoded(rgb(5, 7), "WEBP", lossless=is_lossless, **arguments)
+    assert look_at(content).is_lossy is not is_lossless

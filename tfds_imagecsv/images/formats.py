@@ -215,8 +215,7 @@ def _check_kind(image: Any, image_format: str, content: bytes) -> None:
 
 def _is_lossy(image: Any, image_format: str, content: bytes) -> bool:
     if image_format == "WEBP":
-        # The chunk of the first picture's pixels; "VP8L" is without loss.
-        return b"VP8 " in content
+        return _is_lossy_webp(content)
     if image_format == "JPEG2000":
         # The marker COD ends with the kind of wavelet; 1 is the one without loss.
         return content[content.index(b"\xff\x52") + 13] == 0
@@ -224,6 +223,16 @@ def _is_lossy(image: Any, image_format: str, content: bytes) -> bool:
         return "jpeg" in image.info.get("compression", "")
     # Files of AVIF and JPEG XL don't readily say it, and mostly are.
     return image_format in ("JPEG", "AVIF", "HEIF", "JXL")
+
+
+def _is_lossy_webp(content: bytes) -> bool:
+    """Returns whether the first picture of a WebP is of the kind with loss."""
+    at = 12
+    while (name := content[at : at + 4]) not in (b"VP8 ", b"VP8L", b""):
+        size = int.from_bytes(content[at + 4 : at + 8], "little")
+        # A frame has chunks of its own, behind 16 bytes.
+        at += 8 + (16 if name == b"ANMF" else size + size % 2)
+    return name == b"VP8 "
 
 
 def _depth(image: Any, content: bytes) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, get_type_hints
 
 from tfds_imagecsv.engines.engine import Chunk, Engine
@@ -89,19 +89,8 @@ def inspect_images(
     """
     import numpy as np
 
-    options = options or ImageOptions()
     keys = rows["key"].tolist()
-    # Remote images are read ahead within a chunk only.
-    least = 2 * files.READ_AHEAD if files.is_remote(image_dir) else 1
-    size = max(least, min(_CHUNKS[options.verify], len(keys) // 32))
-    chunks = []
-    for number, at in enumerate(range(0, len(keys), size)):
-        converted = "" if converted_dir is None else f"{converted_dir}/{number}"
-        about = os.fspath(image_dir), options, converted
-        chunks.append(Chunk(about, {"key": keys[at : at + size]}))
-    if converted_dir is not None:
-        # Not made by workers: one that outlives its build must not bring it back.
-        converted_dir.mkdir(parents=True, exist_ok=True)
+    chunks = _chunks(image_dir, keys, options or ImageOptions(), converted_dir)
     good = _Found()
     refused: dict[int, _Refused] = {}
     done = 0
@@ -131,6 +120,27 @@ def inspect_images(
             if one.file is not None
         },
     )
+
+
+def _chunks(
+    image_dir: epath.Path,
+    keys: Sequence[str],
+    options: ImageOptions,
+    converted_dir: epath.Path | None,
+) -> list[Chunk]:
+    """Returns what `_inspect_chunk` takes, of all images."""
+    if converted_dir is not None:
+        # Not made by workers: one that outlives its build must not bring it back.
+        converted_dir.mkdir(parents=True, exist_ok=True)
+    # Remote images are read ahead within a chunk only.
+    least = 2 * files.READ_AHEAD if files.is_remote(image_dir) else 1
+    size = max(least, min(_CHUNKS[options.verify], len(keys) // 32))
+    chunks = []
+    for number, at in enumerate(range(0, len(keys), size)):
+        converted = "" if converted_dir is None else f"{converted_dir}/{number}"
+        about = os.fspath(image_dir), options, converted
+        chunks.append(Chunk(about, {"key": keys[at : at + size]}))
+    return chunks
 
 
 def _columns(found: _Found) -> dict[str, pd.Series[Any]]:

@@ -70,9 +70,8 @@ def mcu(sampling: Sequence[tuple[int, int]]) -> tuple[int, int]:
     """
     if len(sampling) == 1:
         return 8, 8
-    return 8 * max(factor for _, factor in sampling), 8 * max(
-        factor for factor, _ in sampling
-    )
+    horizontal, vertical = zip(*sampling, strict=True)
+    return 8 * max(1, *vertical), 8 * max(1, *horizontal)
 
 
 def is_progressive(content: bytes) -> bool:
