@@ -14,7 +14,13 @@ from samples import encoded, exif, noise
 from sklearn import datasets
 
 from tfds_imagecsv.images import convert as conversion
-from tfds_imagecsv.images import formats, listing, signatures, stored_form
+from tfds_imagecsv.images import (
+    formats,
+    jpeg_xl,
+    listing,
+    signatures,
+    stored_form,
+)
 from tfds_imagecsv.options import ImageOptions
 from tfds_imagecsv.problems import Kind, UnusableImageError
 
@@ -118,6 +124,29 @@ def test_jpeg_xl():
     assert how.stored_format == "PNG"
     assert np.array_equal(pixels_of(stored), PHOTO)
     assert convert(content, max_side=80)[1].stored_format == "JPEG"
+
+
+@pytest.mark.parametrize("use_container", [False, True])
+@pytest.mark.parametrize(
+    "size",
+    [(8, 8), (8, 16), (16, 8), (1, 1), (7, 300), (256, 40), (40, 30), (600, 500)],
+)
+def test_the_size_of_a_jpeg_xl(size, use_container):
+    """It is that of the header, small or large, in any proportions."""
+    image = Image.new("RGB", size)
+    content = encoded(image, "JXL", use_container=use_container)
+    assert jpeg_xl.size_of(content) == size[::-1]
+
+
+def test_a_jpeg_xl_that_would_fill_the_memory():
+    """It is refused by its header, before its library decodes it."""
+    # Not small; 30 bits for the height; 1:1.
+    bits = 0b11 << 1 | (59_999 << 3) | (1 << 33)
+    content = b"\xff\x0a" + bits.to_bytes(12, "little")
+    assert refusal(content) == (
+        Kind.TOO_LARGE,
+        " has 60,000 x 60,000 = 3,600,000,000 pixels",
+    )
 
 
 def test_jpeg_xl_is_turned_once():

@@ -13,7 +13,14 @@ from typing import Any
 import PIL
 from PIL import ExifTags, Image, ImageFile
 
-from tfds_imagecsv.images import color_profile, facts, jpeg, png, signatures
+from tfds_imagecsv.images import (
+    color_profile,
+    facts,
+    jpeg,
+    jpeg_xl,
+    png,
+    signatures,
+)
 from tfds_imagecsv.images.facts import Facts
 from tfds_imagecsv.problems import Kind, UnusableImageError
 
@@ -112,6 +119,8 @@ def read_facts(
             if plain.format == "PNG":
                 png.check(content)
                 return plain
+        if signatures.extra_of(content) is signatures.JXL and signatures.JXL.load():
+            _check_size(*jpeg_xl.size_of(content), max_pixels)
         with opened(content, max_pixels=max_pixels) as image:
             _check_size(image.height, image.width, max_pixels)
             facts = plain or _facts(image, content)

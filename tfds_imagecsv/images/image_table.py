@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, get_type_hints
 
 from tfds_imagecsv.engines.engine import Chunk, Engine
@@ -124,7 +124,7 @@ def inspect_images(
 
 def _chunks(
     image_dir: epath.Path,
-    keys: Sequence[str],
+    keys: list[str],
     options: ImageOptions,
     converted_dir: epath.Path | None,
 ) -> list[Chunk]:
