@@ -5,6 +5,18 @@ import io
 import numpy as np
 from PIL import Image
 
+# What makes pixels upright, by their EXIF orientation.
+TURNS = {
+    1: lambda pixels: pixels,
+    2: lambda pixels: pixels[:, ::-1],
+    3: lambda pixels: pixels[::-1, ::-1],
+    4: lambda pixels: pixels[::-1],
+    5: lambda pixels: pixels.swapaxes(0, 1),
+    6: lambda pixels: np.rot90(pixels, -1),
+    7: lambda pixels: pixels[::-1, ::-1].swapaxes(0, 1),
+    8: lambda pixels: np.rot90(pixels),
+}
+
 
 def encoded(image, image_format="PNG", **kwargs):
     """Returns an image as a file's bytes."""

@@ -17,7 +17,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, JpegImagePlugin
-from samples import encoded, exif, noise
+from samples import TURNS, encoded, exif, noise
 from sklearn import datasets
 
 from tfds_imagecsv.images import convert as conversion
@@ -88,16 +88,6 @@ RGB, GRAY, RGBA = noise(5, 7, 3), noise(5, 7), noise(5, 7, 4)
 RGB_PNG = encoded(Image.fromarray(RGB))
 GRAY_PNG = encoded(Image.fromarray(GRAY))
 RGBA_PNG = encoded(Image.fromarray(RGBA))
-TURNS = {
-    1: lambda pixels: pixels,
-    2: lambda pixels: pixels[:, ::-1],
-    3: lambda pixels: pixels[::-1, ::-1],
-    4: lambda pixels: pixels[::-1],
-    5: lambda pixels: pixels.swapaxes(0, 1),
-    6: lambda pixels: np.rot90(pixels, -1),
-    7: lambda pixels: pixels[::-1, ::-1].swapaxes(0, 1),
-    8: lambda pixels: np.rot90(pixels),
-}
 
 
 # What is stored as it is

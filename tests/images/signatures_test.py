@@ -10,7 +10,7 @@ import pillow_heif
 import pillow_jxl  # noqa: F401 - lets Pillow write JPEG XL
 import pytest
 from PIL import Image
-from samples import encoded, exif, noise
+from samples import TURNS, encoded, exif, noise
 from sklearn import datasets
 
 from tfds_imagecsv.images import convert as conversion
@@ -72,16 +72,7 @@ def test_heic_is_turned_once(orientation):
     stored, how = convert(content)
     assert how.conversion == "format HEIF"
     assert how.stored_format == look_at(stored).format == "JPEG"
-    expected = {
-        1: lambda pixels: pixels,
-        2: lambda pixels: pixels[:, ::-1],
-        3: lambda pixels: pixels[::-1, ::-1],
-        4: lambda pixels: pixels[::-1],
-        5: lambda pixels: pixels.swapaxes(0, 1),
-        6: lambda pixels: np.rot90(pixels, -1),
-        7: lambda pixels: pixels[::-1, ::-1].swapaxes(0, 1),
-        8: lambda pixels: np.rot90(pixels),
-    }[orientation](pixels_of(upright))
+    expected = TURNS[orientation](pixels_of(upright))
     assert np.abs(pixels_of(stored) - expected).mean() <= 3
     exact, _ = convert(content, encoding="png")
     assert np.array_equal(pixels_of(exact), expected)
