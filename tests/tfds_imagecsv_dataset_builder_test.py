@@ -12,6 +12,7 @@ import socket
 import warnings
 
 import numpy as np
+import PIL
 import pytest
 import tensorflow_datasets as tfds
 from PIL import Image
@@ -393,6 +394,7 @@ def test_metadata_are_restored(make_dataset, make_builder):
         "rejected_rows": 0,
         "images_without_row": 0,
         "conversions": {},
+        "converted_by": {},
         "wrong_extensions": 0,
     }
     assert list(counts) == ["train", "validation", "test"]
@@ -1245,3 +1247,13 @@ def test_six_kinds_of_problems_at_once(
     ):
         assert f"\n  {line}" in message
     assert list_tree(data_dir) is None
+
+
+def test_what_has_converted_images(make_dataset, make_builder):
+    """The versions of it explain why two builds may differ in a pixel."""
+    builder = make_builder(make_dataset(resize=(5, 4)))
+    prepared(builder)
+    versions = builder.info.metadata["converted_by"]
+    assert versions["pillow"] == PIL.__version__
+    assert versions["cykooz-resizer"] == importlib.metadata.version("cykooz-resizer")
+    assert versions["pillow: libjpeg_turbo"]

@@ -285,7 +285,8 @@ def test_a_misspelled_field(tfds_build, data_dir):
         " filename_template, classes, class_csv, val_size, test_size, folds,"
         " seed, duplicates, pinned_splits, min_class_size,"
         " rare_classes, channels, dtype, background, apply_exif, resize, max_side,"
-        " image_shape, encoding, quality, max_pixels, verify, on_error, max_rejected,"
+        " image_shape, encoding, quality, icc, max_pixels, verify, on_error,"
+        " max_rejected,"
         " workers, checksums",
     )
     assert not data_dir.exists()
