@@ -29,7 +29,7 @@ from tfds_imagecsv.dataset import features as features_lib
 from tfds_imagecsv.engines import beam
 from tfds_imagecsv.engines.engine import Chunk
 from tfds_imagecsv.images import image_table, inspection
-from tfds_imagecsv.images.facts import Facts
+from tfds_imagecsv.images.facts import plain_facts
 from tfds_imagecsv.images.stored_form import Stored
 from tfds_imagecsv.shards import shard_plan, write
 from tfds_imagecsv.sources.locate import Sources
@@ -45,8 +45,8 @@ def inspect(chunk: Chunk) -> tuple[image_table._Found, dict[int, image_table._Re
     """Finds a photograph for each key."""
     kinds = [
         (
-            Facts("JPEG", "RGB", 3, False, 8, height, 500, 1, 1, True),
-            Stored(height, 500, ""),
+            plain_facts("JPEG", "RGB", height, 500),
+            Stored(height, 500, "JPEG", ""),
         )
         for height in range(400, 409)
     ]
@@ -117,18 +117,15 @@ def measure(label_csv: str, folder: str) -> Iterator[float]:
         planned = shard_plan.plan_shards(
             features_lib.with_values(plan),
             plan.class_counts,
-            options=plan.options,
             rule=tfds_private.ShardRule(
                 num_shards=None, min_shard_size=64 << 20, max_shard_size=1 << 30
             ),
-            measure=None,
         )
         yield step()
         write.write_shards(
             planned,
             [image_dir / str(at) for at in range(len(planned.shards))],
             image_dir=image_dir,
-            options=plan.options,
             file_format="tfrecord",
             engine=engine,
         )
