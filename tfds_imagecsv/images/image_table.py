@@ -242,15 +242,20 @@ def _inspect_chunk(chunk: Chunk) -> tuple[_Found, dict[int, _Refused]]:
     image_dir, options, converted_path = chunk.about
     finder = files.FileReader(image_dir)
     decode = options.verify == "decode"
-    stored_of: dict[Facts, Stored] = {}
+    known: dict[Facts, tuple[int, bool]] = {}
     found = _Found()
     refused = {}
 
-    def is_converted_here(facts: Facts) -> bool:
-        if facts not in stored_of:
+    def kind_of(facts: Facts) -> tuple[int, bool]:
+        """Returns the number of a combination, and whether it is converted here."""
+        kind = known.get(facts)
+        if kind is None:
             stored_form.check(facts, options)
-            stored_of[facts] = stored_form.stored_as(facts, options)
-        return bool(converted_path and stored_of[facts].conversion)
+            stored = stored_form.stored_as(facts, options)
+            kind = len(known), bool(converted_path and stored.conversion)
+            known[facts] = kind
+            found.kinds[facts, stored] = kind[0]
+        return kind
 
     with _ConvertedFile(converted_path) as converted_file:
         for at, read in enumerate(finder.readers(chunk.columns["key"])):
@@ -261,9 +266,10 @@ def _inspect_chunk(chunk: Chunk) -> tuple[_Found, dict[int, _Refused]]:
                     content,
                     max_pixels=options.max_pixels,
                     decode=decode,
-                    is_decoded_later=is_converted_here,
+                    is_decoded_later=lambda facts: kind_of(facts)[1],
                 )
-                if is_converted_here(facts):
+                number, is_converted = kind_of(facts)
+                if is_converted:
                     converted = convert.convert(
                         content, facts, options, check_end=decode
                     )
@@ -277,8 +283,7 @@ def _inspect_chunk(chunk: Chunk) -> tuple[_Found, dict[int, _Refused]]:
                     )
                 refused[at] = _Refused(error.kind, error.detail, file)
             else:
-                kind = facts, stored_of[facts]
-                found.kind_of.append(found.kinds.setdefault(kind, len(found.kinds)))
+                found.kind_of.append(number)
                 found.sizes.append(len(content))
                 found.digests.append(files.digest_of(content))
                 found.modified.append(finder.modified)
