@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import io
 import struct
 import warnings
@@ -143,7 +142,7 @@ def _unidentified(content: bytes) -> UnusableImageError:
     """Returns the error for a file that Pillow doesn't know."""
     extra = signatures.extra_of(content)
     if extra is not None:
-        if importlib.util.find_spec(extra.module) is not None:
+        if extra.is_installed:
             return UnusableImageError(Kind.UNREADABLE, f": damaged {extra.name}")
         return UnusableImageError(
             Kind.UNSUPPORTED,

@@ -22,6 +22,12 @@ _PLAIN_FRAMES = frozenset({0xC0, 0xC1, 0xC2})
 
 _START_OF_SCAN = 0xDA
 
+# All kinds of frames; the markers between them are those of tables.
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+
+#: The frames of lossless JPEGs, and of another format that begins like a JPEG.
+LOSSLESS, JPEG_LS = 0xC3, 0xF7
+
 # Coded by Huffman, and arithmetically.
 _PROGRESSIVE = frozenset({0xC2, 0xCA})
 
@@ -74,14 +80,23 @@ def mcu(sampling: Sequence[tuple[int, int]]) -> tuple[int, int]:
     return 8 * max(1, *vertical), 8 * max(1, *horizontal)
 
 
+def frame(content: bytes) -> tuple[int, int] | None:
+    """Returns the marker of a JPEG's frame and the bits of a channel, or None."""
+    at = 2
+    while match := _MARKER.search(content, at):
+        marker, at = match[1][0], match.end()
+        if marker == _START_OF_SCAN:
+            break
+        if (marker in _FRAMES or marker == JPEG_LS) and at + 2 < len(content):
+            return marker, content[at + 2]
+        at += int.from_bytes(content[at : at + 2], "big")
+    return None
+
+
 def is_progressive(content: bytes) -> bool:
     """Returns whether a JPEG is progressive."""
-    at = 2
-    while (match := _MARKER.search(content, at)) and match[1][0] != _START_OF_SCAN:
-        if match[1][0] in _PROGRESSIVE:
-            return True
-        at = match.end() + int.from_bytes(content[match.end() :][:2], "big")
-    return False
+    found = frame(content)
+    return found is not None and found[0] in _PROGRESSIVE
 
 
 def has_end(content: bytes) -> bool:
@@ -99,8 +114,7 @@ def has_end(content: bytes) -> bool:
             return False
         if marker == 0x01:  # the one other marker without a length
             continue
-        is_frame = 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC)
-        if is_frame and at + 8 <= len(content):
+        if marker in _FRAMES and at + 8 <= len(content):
             components = content[at + 7]
             if marker in _PROGRESSIVE:
                 return True

@@ -7,6 +7,8 @@ import importlib.util
 import struct
 from typing import NamedTuple
 
+from tfds_imagecsv.images import jpeg
+
 # The brands of the containers that HEIC, AVIF and MP4 files are (ISO/IEC 14496-12).
 _HEIC_BRANDS = frozenset(
     (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
@@ -43,7 +45,7 @@ _STARTS = (
 )
 
 # Frames of JPEGs that Pillow doesn't read, by their markers.
-_JPEG_FRAMES = {0xC3: "a lossless JPEG", 0xF7: "JPEG-LS"}
+_JPEG_FRAMES = {jpeg.LOSSLESS: "a lossless JPEG", jpeg.JPEG_LS: "JPEG-LS"}
 
 
 class Extra(NamedTuple):
@@ -61,9 +63,14 @@ class Extra(NamedTuple):
     module: str
     extra: str
 
+    @property
+    def is_installed(self) -> bool:
+        """Whether the library is."""
+        return importlib.util.find_spec(self.module) is not None
+
     def load(self) -> bool:
         """Lets Pillow know the format; returns whether the library is installed."""
-        if importlib.util.find_spec(self.module) is None:
+        if not self.is_installed:
             return False
         module = importlib.import_module(self.module)
         if self is HEIF:
@@ -119,13 +126,7 @@ def _box_size(content: bytes) -> int:
 
 def _kind_of_jpeg(content: bytes) -> str | None:
     """Returns what is special about a JPEG: its frame, or its depth."""
-    at = 2
-    while at + 5 <= len(content) and content[at] == 0xFF:
-        marker = content[at + 1]
-        if marker in _JPEG_FRAMES:
-            return _JPEG_FRAMES[marker]
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            bits = content[at + 4]
-            return f"a JPEG of {bits} bits a channel" if bits != 8 else None
-        at += 2 + int.from_bytes(content[at + 2 : at + 4], "big")
-    return None
+    marker, bits = jpeg.frame(content) or (0, 8)
+    if marker in _JPEG_FRAMES:
+        return _JPEG_FRAMES[marker]
+    return f"a JPEG of {bits} bits a channel" if bits != 8 else None

@@ -113,9 +113,6 @@ def _readers(
 ) -> Iterator[Callable[[], bytes]]:
     """Yields functions that return the bytes that are stored for images."""
     reader = files.FileReader(image_dir)
-    converted = columns["stored_file"]
-    if not any(converted):
-        return reader.readers(columns["key"], columns["digest"], columns["stored_size"])
     reads = (
         functools.partial(files.read_part, file, offset, size)
         if file
@@ -124,6 +121,6 @@ def _readers(
             *(columns[name] for name in _OF_BYTES), strict=True
         )
     )
-    if any(map(files.is_remote, (image_dir, *converted))):
+    if any(map(files.is_remote, (image_dir, *columns["stored_file"]))):
         return files.read_ahead(reads)
     return reads
