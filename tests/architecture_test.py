@@ -15,6 +15,8 @@ ORDER = (
     "exceptions",
     "problems",
     "options",
+    "split_names",
+    "image_formats",
     "garbage_collection",
     "config",
     "tfds_private",

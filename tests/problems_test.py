@@ -71,7 +71,7 @@ Image whose pixels can't be read as colours (1):
   -> Convert the image to a PNG of 8 or 16 bits a channel."""
 
 ONE_OF_EACH = """\
-23 problems in l.csv with the images in i:
+25 problems in l.csv with the images in i:
 
 Wrong number of cells (1):
   row 2: x
@@ -95,7 +95,11 @@ Label that isn't in classes (1):
 
 Label that is neither 0 nor 1 (1):
   row 2: x
-  -> Write 1 where the image is of the column's class, and 0 where it isn't.
+  -> Write 1 or 0, or add what is written to true_values or false_values.
+
+Row that isn't of just one class (1):
+  row 2: x
+  -> Write 1 in one of the columns, or set label_type to 'multilabel'.
 
 Label that isn't a number (1):
   row 2: x
@@ -108,6 +112,10 @@ Cell that its column's type can't hold (1):
 Split name that TFDS can't read (1):
   row 2: x
   -> Name splits with letters, digits, '_' and '-', and not 'all'.
+
+File name that fits several files (1):
+  row 2: x
+  -> Write it with its folder and extension; match='exact' reads none loosely.
 
 File name that leaves the image directory (1):
   row 2: x

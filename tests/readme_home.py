@@ -18,6 +18,7 @@ FILES = [
 def make_home(home):
     """Makes the images of pets, their CSV, and a model repository."""
     _write_pets(home / "pets", 60)
+    _write_other_layouts(home / "pets")
     for path, content in FILES:
         file = home / path
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -28,6 +29,21 @@ def make_home(home):
     (package / "pets" / "CITATIONS.bib").write_text("@misc{pets}\n")
     (package / "pets" / "TAGS.txt").write_text("content.data-type.image # Images.\n")
     _write_pets(package / "pets" / "dummy_data", 20)
+
+
+def _write_other_layouts(directory):
+    """Writes the images into folders of classes, and of splits with tables."""
+    for line in (directory / "labels.csv").read_text().splitlines()[1:]:
+        name, label = line.split(",")
+        content = (directory / "images" / name).read_bytes()
+        split = "test" if name.endswith("0.png") else "train"
+        for folder in (f"by_class/{label}", split):
+            (directory / folder).mkdir(parents=True, exist_ok=True)
+            (directory / folder / name).write_bytes(content)
+        table = directory / f"{split}.csv"
+        is_new = not table.exists()
+        with table.open("a") as file:
+            file.write("filename,label\n" * is_new + f"{line}\n")
 
 
 def _write_pets(directory, count):

@@ -396,6 +396,8 @@ def test_metadata_are_restored(make_dataset, make_builder):
         "conversions": {},
         "converted_by": {},
         "wrong_extensions": 0,
+        "understood": {"delimiter": ",", "file names": "filename", "labels": "label"},
+        "notes": [],
     }
     assert list(counts) == ["train", "validation", "test"]
     assert sum(counts["validation"].values()) == 5
@@ -676,7 +678,7 @@ File named twice (1):
 
 Image not found (2):
   row 5: '3.png'
-  row 7: 'sub/04.png'
+  row 7: 'sub/04.png'; the closest is '04.png'
   -> Check image_dir, filename_column and filename_suffix, or remove the rows."""
 
 MANY = f"""\
@@ -736,8 +738,8 @@ EMPTY = (
     " such as 'filename,label', and each row below it an image."
 )
 NO_COLUMN = (
-    "label_column: no column has the name 'species' in {root}/labels.csv. Its columns"
-    " are: 'filename', 'label'"
+    "label_column: no column has the name 'species' in label_csv {root}/labels.csv. Its"
+    " columns are: 'filename', 'label'"
 )
 TOO_MUCH = (
     "val_size=15 and test_size=6: that is 21 images, and there are 20 to divide. Make"

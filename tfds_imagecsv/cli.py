@@ -16,7 +16,7 @@ import tensorflow_datasets as tfds
 from etils import epath, epy
 
 from tfds_imagecsv import exceptions, problems
-from tfds_imagecsv.config import PATH_FIELDS, ImageCsvConfig, is_url
+from tfds_imagecsv.config import PATH_FIELDS, ImageCsvConfig, is_url, map_paths
 from tfds_imagecsv.engines import local
 from tfds_imagecsv.storage.paths import here
 from tfds_imagecsv.tfds_imagecsv_dataset_builder import ImageCsv
@@ -100,7 +100,9 @@ def _parser() -> argparse.ArgumentParser:
             "--data_dir", "--data-dir", help="where TFDS keeps datasets"
         )
         command.add_argument("images", nargs="?", help="the same as --image_dir")
-        command.add_argument("labels", nargs="?", help="the same as --label_csv")
+        command.add_argument(
+            "labels", nargs="?", help="the same as --label_csv; without: folders"
+        )
         _add_fields(command.add_argument_group("the config's fields"))
     return parser
 
@@ -125,8 +127,10 @@ def _add_fields(group: argparse._ArgumentGroup) -> None:
 
 def _how_to_parse(annotation: str) -> dict[str, Any]:
     """Returns how `argparse` reads the values of a field, by its annotation."""
-    if annotation == "bool":
+    if annotation in ("bool", "bool | None"):
         return {"type": _json, "nargs": "?", "const": True, "metavar": "true|false"}
+    if annotation.startswith("PathOrPaths"):
+        return {"type": _path_or_paths, "metavar": "PATH|JSON"}
     if annotation.startswith("str | Sequence[str]"):
         return {"nargs": "+", "action": _OneOrMore, "metavar": "NAME"}
     if annotation.startswith("Mapping[str, str] | str"):
@@ -154,6 +158,11 @@ class _OneOrMore(argparse.Action):
         setattr(namespace, self.dest, values if len(values) > 1 else values[0])
 
 
+def _path_or_paths(text: str) -> Any:
+    """Returns a path, or paths by split, which are a JSON object."""
+    return _json(text) if text.lstrip().startswith("{") else text
+
+
 def _json(text: str) -> Any:
     """Returns a value as `tfds build --config` reads it."""
     try:
@@ -179,11 +188,15 @@ def _config(args: dict[str, Any], **defaults: Any) -> ImageCsvConfig:
             values[field] = path
     config = ImageCsvConfig(**{**values, **args})
     for field in PATH_FIELDS:
-        path = getattr(config, field)
-        if path is not None and not is_url(path):
+
+        def absolute(path: str, field: str = field) -> str:
+            if is_url(path):
+                return path
             # Absolute and remote paths stay as they are.
-            path = here() / locate_lib.path_of(field, path)
-            setattr(config, field, os.fspath(path))
+            found: str = os.fspath(here() / locate_lib.path_of(field, path))
+            return found
+
+        setattr(config, field, map_paths(getattr(config, field), absolute))
     return config
 
 
@@ -233,9 +246,7 @@ def _inspect(config: ImageCsvConfig) -> Inspection:
     sources = locate_lib.locate(config, manual_dir=here, downloads=_downloads())
     with local.LocalEngine(config.workers) as engine:
         inspection_lib.start_workers_early(sources, engine)
-        table = label_table.read_label_table(
-            config, sources.label_csv, sources.class_csv
-        )
+        table = label_table.read_label_table(config, sources)
         return inspection_lib.inspect(config, sources, table, engine=engine)
 
 
@@ -247,6 +258,7 @@ def _print_outcome(summary: Summary | None, error: str | None) -> None:
                 summary.problems,
                 label_csv=summary.label_csv,
                 image_dir=summary.image_dir,
+                places=summary.places,
             )
             print("\nLeft out: " + report)
     print(f"\nA build would fail. {error}" if error else "\nA build would succeed.")
@@ -264,6 +276,7 @@ def _build(args: dict[str, Any]) -> int:
     if overwrite:
         mode = tfds.download.GenerateMode.REUSE_CACHE_IF_EXISTS
     with warnings.catch_warnings():
+        warnings.simplefilter("always", exceptions.ImageCsvWarning)
         warnings.showwarning = _show_warning
         builder.download_and_prepare(
             download_config=tfds.download.DownloadConfig(

@@ -9,14 +9,14 @@ import fractions
 import numbers
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import tensorflow_datasets as tfds
 from PIL import ImageColor
 
-from tfds_imagecsv import exceptions, options
-from tfds_imagecsv.options import MAX_SIDES, ImageOptions
+from tfds_imagecsv import exceptions, options, split_names
+from tfds_imagecsv.options import MAX_SIDES, ImageOptions, TableOptions
 
 # Names that TFDS parses in `tfds.load("image_csv/NAME")` (its `core/naming.py`), and
 # whose folder is neither hidden nor looks like a version's.
@@ -27,6 +27,14 @@ _VERSION = re.compile(r"\d+\.\d+\.\d+")
 PATH_FIELDS = ("image_dir", "label_csv", "class_csv", "pinned_splits")
 _COLUMNS = ("filename_column", "group_column", "split_column")
 
+# The fields of several tables or folders, by split.
+PathOrPaths = str | os.PathLike[str] | Mapping[str, Any]
+
+# A DataFrame, or a table of Arrow.
+Table = Any
+
+_PERCENT = re.compile(r"(\d+(?:\.\d+)?) ?%")
+
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 # The most pixels that TensorFlow decodes (its `decode_image_op.cc`).
@@ -35,7 +43,7 @@ _MAX_PIXELS = 2**29 - 1
 
 @dataclasses.dataclass(kw_only=True, eq=False)
 class ImageCsvConfig(tfds.core.BuilderConfig):
-    """A dataset made of a directory of images and a CSV of labels.
+    r"""A dataset made of a directory of images and a CSV of labels.
 
     All arguments are keywords. Values are checked here, files by the build. Lists and
     strings, as JSON has them, stand for tuples and paths.
@@ -47,26 +55,42 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
         `.tar.gz`, `.tar.bz2`, `.tar.xz`, `.7z`): an absolute path, a path that begins
         with `~`, a remote path such as `gs://...` or `s3://...`, or a path relative to
         TFDS's manual directory; or the `http(s)://...` URL of an archive. If the
-        directory is missing, an archive of its name beside it takes its place.
-      label_csv: The table with a row for each image: a CSV with a header, or a file
-        whose name ends with `.tsv` (tabs), `.jsonl` (JSON Lines) or `.parquet`; paths
-        as for `image_dir`, or a URL.
+        directory is missing, an archive of its name beside it takes its place. Or
+        directories by the splits that they are given to.
+      label_csv: The table with a row for each image: a CSV, or a file whose name ends
+        with `.tsv` (tabs), `.jsonl` (JSON Lines), `.parquet`, `.xlsx`, `.xls` or
+        `.ods`, which may be compressed; paths as for `image_dir`, or a URL. Or tables
+        by the splits that their rows are given to; or a DataFrame of pandas or Polars,
+        or a table of PyArrow. Default: no table: the folders' names are the labels, and
+        folders named as splits give these.
       filename_column: The name of the column with the images' file names, relative
-        to `image_dir`. Default: the first column.
-      label_column: The name of the column with the labels, or with `"multilabel"` and
-        `"regression"` a list of several. Default: the second column.
+        to `image_dir`. Default: the first column whose cells name files.
+      label_column: The name of the column with the labels, or a list of several, each
+        a number with `"regression"`, else a class. Default: the second column, or if
+        that has the file names, the next.
       label_type: What a label is: `"class"`, the name of one class; `"multilabel"`,
         those of any number of classes, in a cell between delimiters or in columns of 0
         and 1; `"regression"`, a finite number, or one in each of several columns;
-        `"none"`, there are no labels. Default: `"class"`.
+        `"none"`, there are no labels. With `"class"` and several columns, exactly one
+        of them is 1. Default: `"class"`.
       label_delimiter: What separates the class names of a cell with `"multilabel"`; a
         cell that is only a delimiter has no class. Default: each column is a class.
+      label_level: Without a table, which folder is the label: 1 is the first one below
+        `image_dir` or the folder of a split, 2 the one in it, -1 the image's own; 0 is
+        the first of all, even if it is named as a split. Default: 1.
+      true_values: What stands for 1, besides `1`, `1.0` and `true`, in columns of 0 and
+        1. Default: nothing else.
+      false_values: What stands for 0, besides `0`, `0.0` and `false`; `""` is an empty
+        cell. Default: nothing else.
       group_column: The name of the column with the groups. Images of one group (a
         patient, a scene, a video) go to one split; an empty cell means a group of its
         own. Default: no groups.
       split_column: The name of the column with given splits. `val`, `valid`, `dev`,
-        `training` and `testing` are understood, other names stay as they are; rows
-        with an empty cell are divided by the sizes below. Default: no given splits.
+        `training` and `testing` are understood, and yes and no in a column named like
+        `is_valid` or `is_test`; other names stay as they are. Rows with an empty cell
+        are divided by the sizes below. Default: no given splits.
+      split_names: The names of splits by what the column (or a folder's name) says,
+        such as `{"0": "test"}`; `""` means rows that are divided. Default: as above.
       extra_columns: Further columns that become features, and their types by name:
         `"bool"`, `"int32"`, `"int64"`, `"float32"`, `"float64"` or `"string"`; or
         `"all"` for all that no other field names, with the types that fit. An empty
@@ -77,14 +101,26 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
       filename_template: File names made of columns, whose names are in braces, such
         as `"{folder}/{id}.png"`; `{{` and `}}` stand for braces. It replaces
         `filename_column` and `filename_suffix`. Default: none.
+      match: How names are looked up: `"exact"` as they are; `"loose"` also with `\`
+        between folders, as absolute paths, with the directory's own name, in another
+        letter case, without or with another extension, and without their folder, if
+        just one file fits. Default: `"loose"`.
+      delimiter: What is between the cells of a text; `" "` stands for runs of blanks.
+        Default: comma, semicolon, tab or pipe, whichever fits all rows.
+      text_encoding: The encoding of a text, such as `"cp1252"`. Default: UTF-8, or
+        UTF-16 with a byte-order mark.
+      header: Whether the first row has the names of the columns; without it, they are
+        called `1`, `2`, ... Default: yes, unless one of its cells names an image.
+      skip_lines: How many lines stand above the header. Default: 0.
+      sheet: The name of the sheet of a spreadsheet. Default: the first.
       classes: The class names in the order of their ids. Default: the names found
         in the CSV, sorted by code point, or those of the columns of 0 and 1.
       class_csv: A CSV of the classes instead of `classes`, with the columns `classname`
         and `class_id` (0 to n - 1 in any order); the metadata keep other columns. Paths
         as for `image_dir`. Default: none.
-      val_size: The size of the `validation` split: a float from 0 to 1 is a
-        fraction of each class, an int a count of images; 0: no such split.
-        Default: 0.1.
+      val_size: The size of the `validation` split: a float from 0 to 1, or a text
+        such as `"20%"`, is a fraction of each class, an int a count of images; 0: no
+        such split. Default: 0.1.
       test_size: The size of the `test` split, like `val_size`. Default: 0.1.
       folds: 2 or more splits `fold0`, `fold1`, ... of equal size instead of train and
         validation, for cross-validation; `val_size` is then unused. 0: no folds.
@@ -148,17 +184,27 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
 
     # Declared again for the order: TFDS declares `name` as a positional argument.
     name: str
-    image_dir: str | os.PathLike[str]
-    label_csv: str | os.PathLike[str]
+    image_dir: PathOrPaths
+    label_csv: PathOrPaths | Table | None = None
     filename_column: str | None = None
     label_column: str | Sequence[str] | None = None
     label_type: str = "class"
     label_delimiter: str | None = None
+    label_level: int | None = None
+    true_values: Sequence[str] = ()
+    false_values: Sequence[str] = ()
     group_column: str | None = None
     split_column: str | None = None
+    split_names: Mapping[str, str] | None = None
     extra_columns: Mapping[str, str] | str | None = None
     filename_suffix: str = ""
     filename_template: str | None = None
+    match: str = "loose"
+    delimiter: str | None = None
+    text_encoding: str | None = None
+    header: bool | None = None
+    skip_lines: int = 0
+    sheet: str | None = None
     classes: Sequence[str] | None = None
     class_csv: str | os.PathLike[str] | None = None
     val_size: float = 0.1
@@ -197,7 +243,7 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
                     f"{name}: there is no such field.{hint} The fields are: "
                     + ", ".join(names)
                 )
-        required = ("name", "image_dir", "label_csv")
+        required = ("name", "image_dir")
         missing = [name for name in required if name not in values]
         if missing:
             raise exceptions.ConfigError(f"{', '.join(missing)}: must be given")
@@ -215,13 +261,13 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
             raise exceptions.ConfigError(
                 f"version must look like '1.0.0', got {self.version!r}"
             )
-        self.image_dir = _path("image_dir", self.image_dir)
-        self.label_csv = _path("label_csv", self.label_csv)
+        self._check_sources()
         for field in ("class_csv", "pinned_splits"):
             if getattr(self, field) is not None:
                 setattr(self, field, _path(field, getattr(self, field)))
-        for field in _COLUMNS:
+        for field in (*_COLUMNS, "sheet"):
             _check_text(field, getattr(self, field), optional=True)
+        self._check_text_format()
         _check_text("filename_suffix", self.filename_suffix, empty=True)
         if self.filename_template is not None:
             options.parse_template(self.filename_template)
@@ -270,8 +316,8 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
         if self.workers is not None:
             self.workers = _int("workers", self.workers, at_least=1)
         if self.checksums is not None:
-            urls = [getattr(self, field) for field in PATH_FIELDS]
-            self.checksums = _checksums(self.checksums, [*filter(is_url, urls)])
+            urls = [*filter(is_url, self.paths.values())]
+            self.checksums = _checksums(self.checksums, urls)
 
     def _check_labels(self) -> None:
         """Checks the fields about labels."""
@@ -282,16 +328,28 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
             _check_text("label_column", columns, optional=True)
         else:
             self.label_column = columns = _column_names("label_column", columns)
-            if len(columns) > 1 and self.label_type not in ("multilabel", "regression"):
-                raise exceptions.ConfigError(
-                    f"label_column must be one name with {kind}, got {list(columns)}."
-                    " Several need label_type 'multilabel' or 'regression'."
-                )
+            if len(columns) == 1 and self.label_type == "class":
+                self.label_column = columns[0]
         if self.label_type == "none" and columns is not None:
             raise exceptions.ConfigError(
                 f"label_column can't be given with {kind}, got {columns!r}"
             )
         self._check_delimiter(kind)
+        self.split_names = _split_names(self.split_names)
+        for field in ("true_values", "false_values"):
+            values = _texts(field, getattr(self, field))
+            setattr(self, field, values)
+            if values and not self.table_options.is_indicated:
+                raise exceptions.ConfigError(
+                    f"{field} can only be given for columns of 0 and 1, each a class:"
+                    f" name them as label_column. Got {list(values)} with {kind}"
+                )
+        both = set(self.true_values) & set(self.false_values)
+        if both:
+            raise exceptions.ConfigError(
+                "true_values and false_values must not have the same, got"
+                f" {sorted(both)} in both"
+            )
         for field, default in (
             *(("classes", None), ("class_csv", None)),
             *(("min_class_size", 1), ("rare_classes", "keep")),
@@ -307,6 +365,78 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
                 "classes and class_csv can't both be given, got"
                 f" {list(self.classes)} and {self.class_csv!r}"
             )
+
+    def _check_sources(self) -> None:
+        """Checks where tables and images are, and what says how to read them."""
+        self.image_dir = _path_or_paths("image_dir", self.image_dir)
+        if self.label_csv is not None and not options.is_frame(self.label_csv):
+            self.label_csv = _path_or_paths("label_csv", self.label_csv)
+        of_dir, of_csv = self.image_dir, self.label_csv
+        if isinstance(of_dir, Mapping) and of_csv is not None:
+            splits = list(of_csv) if isinstance(of_csv, Mapping) else []
+            if set(splits) != set(of_dir):
+                raise exceptions.ConfigError(
+                    "image_dir and label_csv must have the same splits where image_dir"
+                    f" has several, got {sorted(of_dir)} and {sorted(splits)}"
+                )
+        if isinstance(of_csv, Mapping) or isinstance(of_dir, Mapping):
+            self._refuse(
+                ("split_column", "split_names"), "the splits of image_dir or label_csv"
+            )
+        if of_csv is None:
+            fields = (
+                *("filename_column", "label_column", "group_column", "split_column"),
+                *("extra_columns", "filename_suffix", "filename_template"),
+                *("delimiter", "text_encoding", "header", "skip_lines", "sheet"),
+            )
+            self._refuse(fields, "no label_csv, where folders are the labels")
+            if self.label_type not in ("class", "none"):
+                raise exceptions.ConfigError(
+                    f"label_type must be 'class' or 'none' without label_csv, where"
+                    f" folders are the labels, got {self.label_type!r}"
+                )
+        elif self.label_level is not None:
+            raise exceptions.ConfigError(
+                "label_level is for folders as labels, without label_csv, got"
+                f" {self.label_level!r}"
+            )
+        if self.label_level is not None and (
+            not _is_int(self.label_level) or self.label_level < -1
+        ):
+            raise exceptions.ConfigError(
+                f"label_level must be an int of -1 or more, got {self.label_level!r}"
+            )
+
+    def _refuse(self, fields: Sequence[str], given: str) -> None:
+        """Refuses fields that another value leaves no use for."""
+        defaults = {one.name: one.default for one in dataclasses.fields(type(self))}
+        for field in fields:
+            if getattr(self, field) != defaults[field]:
+                raise exceptions.ConfigError(
+                    f"{field} can't be given with {given}, got {getattr(self, field)!r}"
+                )
+
+    def _check_text_format(self) -> None:
+        """Checks what is said about a table as a text."""
+        _check_choice("match", self.match, ("loose", "exact"))
+        _check_choice("header", self.header, (None, True, False))
+        self.skip_lines = _int("skip_lines", self.skip_lines, at_least=0)
+        one = self.delimiter
+        if one is not None and (
+            not isinstance(one, str) or len(one) != 1 or one in '\r\n"'
+        ):
+            raise exceptions.ConfigError(
+                "delimiter must be a character that is neither a line break nor a"
+                f" quote, such as ';', or ' ' for runs of blanks, got {one!r}"
+            )
+        if self.text_encoding is not None:
+            try:
+                "".encode(self.text_encoding)
+            except (LookupError, TypeError, ValueError):
+                raise exceptions.ConfigError(
+                    "text_encoding must be an encoding that Python knows, such as"
+                    f" 'cp1252' or 'latin-1', got {self.text_encoding!r}"
+                ) from None
 
     def _check_delimiter(self, kind: str) -> None:
         delimiter, columns = self.label_delimiter, self.label_column
@@ -398,6 +528,22 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
     def label_columns(self) -> int:
         """The number of columns with labels."""
         return len(self.label_column) if isinstance(self.label_column, tuple) else 1
+
+    @property
+    def paths(self) -> dict[str, str]:
+        """The paths and URLs, by field; of several, by field and split."""
+        return {
+            place: path
+            for field in PATH_FIELDS
+            for place, path in _named_paths(field, getattr(self, field)).items()
+        }
+
+    @property
+    def table_options(self) -> TableOptions:
+        """The fields about tables."""
+        names = [field.name for field in dataclasses.fields(TableOptions)]
+        values = {name: getattr(self, name) for name in names}
+        return TableOptions(**{**values, "split_names": self.split_names or {}})
 
     @property
     def image_options(self) -> ImageOptions:
@@ -500,6 +646,81 @@ def _path(field: str, value: object) -> str:
         if isinstance(path, str) and path.strip():
             return path
     raise exceptions.ConfigError(f"{field} must be a path, got {value!r}")
+
+
+def map_paths(value: Any, of: Callable[[str], str]) -> Any:
+    """Returns a field's value with each of its paths replaced.
+
+    Args:
+      value: a path, or paths by split; other values stay.
+      of: returns what replaces a path.
+    """
+    if isinstance(value, str):
+        return of(value)
+    if isinstance(value, Mapping):
+        return {name: map_paths(path, of) for name, path in value.items()}
+    return value
+
+
+def _named_paths(field: str, value: object) -> dict[str, str]:
+    if isinstance(value, Mapping):
+        return {f"{field}[{name}]": path for name, path in value.items()}
+    return {field: value} if isinstance(value, str) else {}
+
+
+def _path_or_paths(field: str, value: object) -> str | dict[str, str]:
+    """Returns a path as a string, or several by their splits."""
+    if not isinstance(value, Mapping):
+        return _path(field, value)
+    if not value:
+        raise exceptions.ConfigError(
+            f"{field} must be a path, or paths by split, got {value!r}"
+        )
+    paths: dict[str, str] = {}
+    for name, path in value.items():
+        if not isinstance(name, str) or not split_names.is_split_name(name):
+            raise exceptions.ConfigError(
+                f"{field} must have paths by the names of splits, which are made of"
+                f" letters, digits, '_' and '-', and aren't 'all', got {name!r}"
+            )
+        split = split_names.split_name(name)
+        if split in paths:
+            raise exceptions.ConfigError(
+                f"{field} must have one path for each split, got {split!r} twice:"
+                f" {list(value)}"
+            )
+        paths[split] = _path(f"{field}[{name}]", path)
+    return paths
+
+
+def _split_names(names: object) -> Mapping[str, str] | None:
+    """Returns the names of splits by what a cell says, as texts."""
+    if names is None:
+        return None
+    if not isinstance(names, Mapping) or not names:
+        raise exceptions.ConfigError(
+            "split_names must be names of splits by what the cells of split_column say,"
+            f" such as {{'0': 'test'}}, got {names!r}"
+        )
+    found = {}
+    for cell, name in names.items():
+        if not isinstance(name, str) or (name and not split_names.is_split_name(name)):
+            raise exceptions.ConfigError(
+                "split_names must have names of splits, which are made of letters,"
+                f" digits, '_' and '-', and aren't 'all', got {name!r} for {cell!r}"
+            )
+        found[str(cell).strip()] = name
+    return found
+
+
+def _texts(field: str, values: object) -> tuple[str, ...]:
+    """Returns what cells may have, as texts."""
+    if isinstance(values, str) or not isinstance(values, Sequence):
+        raise exceptions.ConfigError(
+            f"{field} must be a list of what cells have, such as ['yes'], got"
+            f" {values!r}"
+        )
+    return tuple(str(value).strip() for value in values)
 
 
 def is_url(value: object) -> bool:
@@ -619,12 +840,14 @@ def _class_names(classes: object) -> tuple[str, ...]:
 
 def _size(field: str, size: Any) -> float:
     """Returns a size as Python's own int or float."""
+    if isinstance(size, str) and (match := _PERCENT.fullmatch(size.strip())):
+        size = float(fractions.Fraction(match[1]) / 100)
     valid = _is_real(size)
     # NaN is outside of any bounds.
     if not valid or not size >= 0 or not (_is_int(size) or size <= 1):
         raise exceptions.ConfigError(
-            f"{field} must be a float from 0 to 1 (a fraction) or an int of 0 or more"
-            f" (a count of images), got {size!r}"
+            f"{field} must be a float from 0 to 1 or a text such as '20%' (a fraction),"
+            f" or an int of 0 or more (a count of images), got {size!r}"
         )
     return int(size) if _is_int(size) else _meant(size)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import string
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from tfds_imagecsv import exceptions
 
@@ -73,6 +73,57 @@ class ImageOptions:
         """Height, width and channels of all images; None where they may differ."""
         height, width = (self.image_shape or self.resize or (None, None))[:2]
         return height, width, self.channels
+
+
+def is_frame(value: object) -> bool:
+    """Returns whether a value is a table: one of pandas, Polars, PyArrow or alike.
+
+    They have Arrow's PyCapsule interface.
+    """
+    return hasattr(value, "__arrow_c_stream__") or (
+        type(value).__name__ == "DataFrame" and hasattr(value, "iloc")
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TableOptions:
+    """How tables are read; see the fields of `ImageCsvConfig` of the same names.
+
+    Attributes:
+      label_column: the name of a column, the names of several, or None.
+      split_names: the names of splits by what the cells say.
+      others: those of the config.
+    """
+
+    filename_column: str | None = None
+    label_column: str | Sequence[str] | None = None
+    label_type: str = "class"
+    label_delimiter: str | None = None
+    label_level: int | None = None
+    true_values: Sequence[str] = ()
+    false_values: Sequence[str] = ()
+    group_column: str | None = None
+    split_column: str | None = None
+    split_names: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    extra_columns: Mapping[str, str] | str | None = None
+    filename_suffix: str = ""
+    filename_template: str | None = None
+    match: str = "loose"
+    delimiter: str | None = None
+    text_encoding: str | None = None
+    header: bool | None = None
+    skip_lines: int = 0
+    sheet: str | None = None
+
+    @property
+    def is_indicated(self) -> bool:
+        """Whether each of the columns with labels is a class, and has 0 and 1."""
+        if self.label_type == "multilabel":
+            return self.label_delimiter is None
+        names = self.label_column
+        if names is None or isinstance(names, str):
+            return False
+        return self.label_type == "class" and len(names) > 1
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

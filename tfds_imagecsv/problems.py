@@ -13,6 +13,9 @@ from tfds_imagecsv import exceptions
 # Enough to see a pattern, few enough for one screen.
 _SHOWN_PER_KIND = 10
 
+# The most characters of a cell that messages show.
+_SHOWN_LENGTH = 60
+
 
 class Kind(enum.Enum):
     """A kind of problem: its heading in the report, and the remedy.
@@ -42,7 +45,11 @@ class Kind(enum.Enum):
     )
     NO_INDICATOR = (
         "Label that is neither 0 nor 1",
-        "Write 1 where the image is of the column's class, and 0 where it isn't.",
+        "Write 1 or 0, or add what is written to true_values or false_values.",
+    )
+    NOT_ONE_CLASS = (
+        "Row that isn't of just one class",
+        "Write 1 in one of the columns, or set label_type to 'multilabel'.",
     )
     NO_NUMBER = (
         "Label that isn't a number",
@@ -55,6 +62,10 @@ class Kind(enum.Enum):
     SPLIT_NAME = (
         "Split name that TFDS can't read",
         "Name splits with letters, digits, '_' and '-', and not 'all'.",
+    )
+    AMBIGUOUS = (
+        "File name that fits several files",
+        "Write it with its folder and extension; match='exact' reads none loosely.",
     )
     OUTSIDE = (
         "File name that leaves the image directory",
@@ -144,6 +155,52 @@ class Problem:
     given: str = dataclasses.field(default="", compare=False)
 
 
+def escaped(text: str) -> str:
+    """Returns a text in which characters that don't print are escaped.
+
+    Those that control a terminal or turn the direction of writing would act on it.
+    """
+    return text if text.isprintable() else repr(text)[1:-1]
+
+
+def shown(text: str) -> str:
+    """Returns a text for a message: in quotes, escaped, and not too long."""
+    return repr(
+        text if len(text) <= _SHOWN_LENGTH else text[: _SHOWN_LENGTH - 3] + "..."
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Places:
+    """What messages call the rows of a table.
+
+    Attributes:
+      first_of: what the numbers of each table's rows are above, and its name, if there
+        are several.
+      are_rows: whether there is a table; else images are called by their names alone.
+    """
+
+    first_of: tuple[tuple[int, str], ...] = ()
+    are_rows: bool = True
+
+    def of(self, row: int) -> str:
+        """Returns the place of a row, such as `row 12`, or `row 12 of test.csv`.
+
+        It is empty without a table.
+        """
+        if not self.are_rows:
+            return ""
+        for first, name in reversed(self.first_of):
+            if row > first:
+                return f"row {row - first} of {name}"
+        return f"row {row}"
+
+    def inside(self, row: int) -> str:
+        """Returns the place of a row, as it is put behind an image's name."""
+        place = self.of(row)
+        return f" in {place}" if place else ""
+
+
 class UnusableImageError(Exception):
     """An image can't be used.
 
@@ -162,13 +219,22 @@ class UnusableImageError(Exception):
         return type(self), (self.kind, self.detail)
 
 
-def report(problems: Iterable[Problem], *, label_csv: str, image_dir: str) -> str:
+def report(
+    problems: Iterable[Problem],
+    *,
+    label_csv: str,
+    image_dir: str,
+    places: Places = Places(),
+    looked_for: str = "",
+) -> str:
     """Describes problems: grouped by kind, sorted by row, counted, with remedies.
 
     Args:
       problems: the problems, in any order.
-      label_csv: the table of the rows.
+      label_csv: the table of the rows; empty if there is none.
       image_dir: the directory of the images.
+      places: what the rows are called.
+      looked_for: what to say if images weren't found.
 
     Returns:
       Lines of text: the first ten problems of each kind, and all counts.
@@ -178,34 +244,34 @@ def report(problems: Iterable[Problem], *, label_csv: str, image_dir: str) -> st
         by_kind[problem.kind].append(problem)
     total = sum(map(len, by_kind.values()))
     noun = "problem" if total == 1 else "problems"
-    lines = [f"{total:,} {noun} in {label_csv} with the images in {image_dir}:"]
+    table = f"in {label_csv} with the images " if label_csv else ""
+    lines = [f"{total:,} {noun} {table}in {image_dir}:"]
     for kind in Kind:
         found = sorted(by_kind[kind], key=lambda p: (p.row, p.detail))
         if not found:
             continue
         lines += ["", f"{kind.heading} ({len(found):,}):"]
-        lines += [f"  row {p.row}: {p.detail}" for p in found[:_SHOWN_PER_KIND]]
+        for one in found[:_SHOWN_PER_KIND]:
+            place = places.of(one.row)
+            lines.append(f"  {place}: {one.detail}" if place else f"  {one.detail}")
         if len(found) > _SHOWN_PER_KIND:
             lines.append(f"  ... and {len(found) - _SHOWN_PER_KIND:,} more")
         lines.append(f"  -> {kind.remedy}")
+        if kind is Kind.MISSING and looked_for:
+            lines.append(f"  -> {looked_for[0].upper()}{looked_for[1:]}")
     return "\n".join(lines)
 
 
-def raise_if_any(
-    problems: Iterable[Problem], *, label_csv: str, image_dir: str
-) -> None:
+def raise_if_any(problems: Iterable[Problem], **about: Any) -> None:
     """Raises all the problems as one error.
 
     Args:
       problems: the problems, in any order.
-      label_csv: the table of the rows.
-      image_dir: the directory of the images.
+      **about: see `report`.
 
     Raises:
       InvalidRowsError: if there is a problem.
     """
     problems = list(problems)
     if problems:
-        raise exceptions.InvalidRowsError(
-            report(problems, label_csv=label_csv, image_dir=image_dir)
-        )
+        raise exceptions.InvalidRowsError(report(problems, **about))

@@ -267,11 +267,9 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
         config = self.builder_config
         engine = self._engine or local.LocalEngine(workers=1)
         sources = self._locate(dl_manager, downloads)
-        self._source_digests = stale.digests_of(sources.paths)
+        self._source_digests = stale.digests_of(sources.without_images)
         inspection_lib.start_workers_early(sources, engine)
-        table = label_table.read_label_table(
-            config, sources.label_csv, sources.class_csv
-        )
+        table = label_table.read_label_table(config, sources)
         inspection = inspection_lib.inspect(
             config, sources, table, engine=engine, converted_dir=converted_dir
         )

@@ -32,7 +32,7 @@ from tfds_imagecsv.images import image_table, inspection
 from tfds_imagecsv.images.facts import plain_facts
 from tfds_imagecsv.images.stored_form import Stored
 from tfds_imagecsv.shards import shard_plan, write
-from tfds_imagecsv.sources.locate import Sources
+from tfds_imagecsv.sources.locate import Sources, TableSource
 from tfds_imagecsv.splits import dataset_plan, select
 from tfds_imagecsv.storage import files
 from tfds_imagecsv.table import label_table, manifest
@@ -104,8 +104,11 @@ def measure(label_csv: str, folder: str) -> Iterator[float]:
             start, engine.seconds = now, 0.0
             return seconds
 
-        sources = Sources(label_csv=epath.Path(label_csv), image_dir=image_dir)
-        table = label_table.read_label_table(config, sources.label_csv, None)
+        sources = Sources(
+            tables=(TableSource(field="label_csv", table=epath.Path(label_csv)),),
+            image_dir=image_dir,
+        )
+        table = label_table.read_label_table(config, sources)
         found = inspection.inspect(config, sources, table, engine=engine)
         yield step()
         selection = select.select_rows(config, found)

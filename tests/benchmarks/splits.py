@@ -28,6 +28,8 @@ import pandas as pd
 from etils import epath
 from sklearn.model_selection import train_test_split
 
+from tfds_imagecsv.options import TableOptions
+from tfds_imagecsv.sources import locate
 from tfds_imagecsv.splits import assign, together
 from tfds_imagecsv.table import label_table
 
@@ -222,7 +224,11 @@ def compare_recipes(old: int = 12_000) -> None:
 def plan_csv(path: str, group_column: str | None) -> None:
     """Reads and plans a CSV, and prints the seconds for each, and the memory."""
     start = time.perf_counter()
-    table = label_table.read_labels(epath.Path(path), group_column=group_column)
+    sources = locate.Sources(
+        image_dir=epath.Path(path).parent / "nowhere",
+        tables=(locate.TableSource(field="label_csv", table=epath.Path(path)),),
+    )
+    table = label_table.read_labels(sources, TableOptions(group_column=group_column))
     read = time.perf_counter()
     groups = list(table.rows["group"])
     assign.plan_splits(

@@ -70,6 +70,7 @@ def test_a_good_dataset(make_dataset, run, tmp_path):
     assert [line for line in lines if line and "──" not in line] == [
         f"20 rows in {tmp_path}/labels.csv,",
         f"20 of them with an image in {tmp_path}/images that can be used",
+        "Read as delimiter: ',', file names: 'filename', labels: 'label'",
         "Images images",
         "PNG 20",
         "stored byte for byte 20",
@@ -179,6 +180,7 @@ def test_json(make_dataset, check, tmp_path, write_png):
                 " = 19.png"
             ),
         ],
+        "understood": {"delimiter": ",", "file names": "filename", "labels": "label"},
     }
 
 
@@ -191,6 +193,7 @@ def test_json_of_problems(make_dataset, check, tmp_path):
         {
             "kind": "missing",
             "row": 5,
+            "place": "row 5",
             "detail": "'03.png'",
             "key": "03.png",
             "label": "dog",
@@ -291,16 +294,15 @@ def test_values_of_flags(make_dataset, run, monkeypatch, flags, field, value):
         (
             ["images", "labels.csv", "--val_size=much"],
             (
-                "val_size must be a float from 0 to 1 (a fraction) or an int of 0 or"
-                " more (a count of images), got 'much'"
+                "val_size must be a float from 0 to 1 or a text such as '20%' (a"
+                " fraction), or an int of 0 or more (a count of images), got 'much'"
             ),
         ),
         (
             ["images", "labels.csv", "--resize", "5"],
             "resize must be a list of height, width, ints of 1 or more, got [5]",
         ),
-        (["images"], "label_csv: must be given"),
-        ([], "image_dir, label_csv: must be given"),
+        ([], "image_dir: must be given"),
         (
             ["a", "labels.csv", "--image_dir=b"],
             "image_dir is given twice: 'a' and 'b'",

@@ -436,7 +436,7 @@ label_csv = "trainLabels.csv"
         f"{path}, table [fish]: image_dir must be a path, got ' '\n"
         f"{path}, table [mice]: must be a table with the fields of a config, got an"
         " array\n"
-        f"{path}, table [rats]: image_dir, label_csv: must be given\n"
+        f"{path}, table [rats]: image_dir: must be given\n"
         f"{path}, table [dogs]: name: image_csv/dogs is registered already by"
         f" {first}, table [dogs], with other values:\n"
         "  seed: 4 there, 0 here\n"
@@ -486,8 +486,8 @@ def test_a_broken_file_of_the_environment(write_toml, monkeypatch, data_dir, tmp
         ),
         (
             "the environment variable TFDS_IMAGECSV_TOML:"
-            f" {bad}, table [dogs]: image_dir, label_csv: must be given\n"
-            f"{bad}, table [cats]: image_dir, label_csv: must be given"
+            f" {bad}, table [dogs]: image_dir: must be given\n"
+            f"{bad}, table [cats]: image_dir: must be given"
         ),
     ]
     assert [str(one.message) for one in warned] == [
@@ -616,7 +616,7 @@ def test_places_of_entry_points(install, data_dir):
         ("failing:stop", "SystemExit: 2"),
         (
             "failing:misspell",
-            "image_dir, label_csv: must be given",
+            "image_dir: must be given",
         ),
         ("failing:NUMBER", "an ImageCsvConfig must be given, got int"),
         ("failing:NAMES", "an ImageCsvConfig must be given, got str"),

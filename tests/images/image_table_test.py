@@ -21,6 +21,7 @@ from tfds_imagecsv.images import image_table, listing
 from tfds_imagecsv.options import ImageOptions
 from tfds_imagecsv.problems import Kind
 from tfds_imagecsv.shards import examples
+from tfds_imagecsv.sources.listing import list_files
 from tfds_imagecsv.storage import files
 
 
@@ -156,7 +157,8 @@ def test_images_that_no_row_names(image_dir, write_png):
     """In all folders, but neither hidden ones nor other files."""
     for name in ("a.png", "b/c.JPG", "b/d.png", ".hidden/e.png", ".f.png", "g.txt"):
         write_png(image_dir / name)
-    found = listing.unlisted_images(epath.Path(image_dir), ["b/d.png", "x.png"])
+    files = list_files(epath.Path(image_dir))
+    found = listing.unlisted_images(files, ["b/d.png", "x.png"])
     assert found == ("a.png", "b/c.JPG")
 
 

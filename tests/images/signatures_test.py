@@ -13,11 +13,11 @@ from PIL import Image
 from samples import TURNS, encoded, exif, noise
 from sklearn import datasets
 
+from tfds_imagecsv import image_formats
 from tfds_imagecsv.images import convert as conversion
 from tfds_imagecsv.images import (
     formats,
     jpeg_xl,
-    listing,
     signatures,
     stored_form,
 )
@@ -176,7 +176,7 @@ def test_avif_needs_no_extra():
 
 def test_extensions_of_extras():
     """So images of these formats without a row are noticed."""
-    known = listing._formats_by_extension()
+    known = image_formats.by_extension()
     assert (known[".heic"], known[".jxl"]) == ("HEIF", "JXL")
 
 

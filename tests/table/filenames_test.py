@@ -1,11 +1,11 @@
 """File names that are made of a CSV's columns."""
 
 import pytest
+import walk
 from etils import epath
 
 from tfds_imagecsv import exceptions, options
 from tfds_imagecsv.problems import Kind
-from tfds_imagecsv.table import label_table
 
 
 @pytest.fixture
@@ -15,7 +15,7 @@ def read(tmp_path):
     def read(content, template, **kwargs):
         path = epath.Path(tmp_path / "labels.csv")
         path.write_text(content)
-        return label_table.read_labels(path, filename_template=template, **kwargs)
+        return walk.read_labels(path, filename_template=template, **kwargs)
 
     return read
 
@@ -49,7 +49,6 @@ def test_a_template_in_the_place_of_a_column(read):
     """The label column is the second still, and white space goes."""
     table = read("id,label,dir\n 7 ,cat, a\n8,dog,b/c\n", "{dir}/{id}.png")
     assert keys_of(table) == [("a/7.png", "cat"), ("b/c/8.png", "dog")]
-    assert table.filename_header == "dir/id.png"
 
 
 def test_a_label_in_the_file_name(read):
@@ -89,13 +88,16 @@ def test_rows_that_cannot_be_used(read):
     [
         (
             "nr,label",
-            "no column has the name 'id' in {path}. Its columns are: 'nr', 'label'",
+            (
+                "no column has the name 'id' in label_csv {path}. Its columns are:"
+                " 'nr', 'label'"
+            ),
         ),
         (
             "id,label,id",
             (
-                "2 columns have the name 'id' in {path}. Its columns are: 'id',"
-                " 'label', 'id'"
+                "2 columns have the name 'id' in label_csv {path}. Its columns are:"
+                " 'id', 'label', 'id'"
             ),
         ),
     ],
@@ -117,5 +119,6 @@ def test_a_header_that_is_the_row_of_an_image(tmp_path, make_dataset, make_build
         make_builder(config).download_and_prepare()
     assert str(raised.value) == (
         f"label_csv {config.label_csv}: its first row must be a header, such as"
-        " 'filename,label', but it is the row of the image '7.png'. Add a header."
+        " 'filename,label', but it is the row of the image '7.png'. Add a header, or"
+        " set header=False, and call the columns 1, 2, ..."
     )

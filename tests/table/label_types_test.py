@@ -8,6 +8,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+import walk
 from etils import epath
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,7 +18,6 @@ from tfds_imagecsv import exceptions
 from tfds_imagecsv.problems import Kind
 from tfds_imagecsv.splits import assign
 from tfds_imagecsv.splits import strata as strata_lib
-from tfds_imagecsv.table import label_table
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def read(tmp_path_factory):
 
     def read(*lines, **kwargs):
         path.write_text("\n".join(lines), encoding="utf-8")
-        return label_table.read_labels(path, **kwargs)
+        return walk.read_labels(path, **kwargs)
 
     return read
 
@@ -125,8 +125,8 @@ def test_a_column_of_labels_that_is_not_there(read):
     with pytest.raises(exceptions.SourceError) as caught:
         read("f,cat,dig", "1,1,0", **INDICATED)
     assert re.sub(r"\S*/labels.csv", "CSV", str(caught.value)) == (
-        "label_column: no column has the name 'dog' in CSV. Its columns are: 'f',"
-        " 'cat', 'dig'"
+        "label_column: no column has the name 'dog' in label_csv CSV. Did you mean"
+        " 'dig'? Its columns are: 'f', 'cat', 'dig'"
     )
 
 
@@ -135,9 +135,8 @@ def test_a_column_for_two_fields(read):
     with pytest.raises(exceptions.SourceError) as caught:
         read("f,cat,dog", "1,1,0", group_column="cat", **INDICATED)
     assert re.sub(r"\S*/labels.csv", "CSV", str(caught.value)) == (
-        "label_column[1] and group_column are both 'cat' in CSV. Name two columns"
-        " (filename_column defaults to the first, label_column to the second) among:"
-        " 'f', 'cat', 'dog'"
+        "label_column[1] and group_column are both 'cat' in label_csv CSV. Name two"
+        " columns among: 'f', 'cat', 'dog'"
     )
 
 
@@ -226,17 +225,17 @@ def test_cells_that_their_type_cannot_hold(read):
             ("f,l,age", "a,cat,3"),
             {"aeg": "int64"},
             (
-                "extra_columns: no column has the name 'aeg' in {path}. Its columns"
-                " are: 'f', 'l', 'age'"
+                "extra_columns: no column has the name 'aeg' in label_csv {path}. Did"
+                " you mean 'age'? Its columns are: 'f', 'l', 'age'"
             ),
         ),
         (
             ("f,l,age,image", "a,cat,3,x"),
             "all",
             (
-                "extra_columns: 'image' in {path} can't be an extra column, since"
-                " features of the dataset have this name. Rename the column, or name"
-                " the extra columns and their types one by one."
+                "extra_columns: 'image' in label_csv {path} can't be an extra column,"
+                " since features of the dataset have this name. Rename the column, or"
+                " name the extra columns and their types one by one."
             ),
         ),
     ],
@@ -246,7 +245,7 @@ def test_extra_columns_that_cannot_be(tmp_path, lines, extra, message):
     path = epath.Path(tmp_path / "l.csv")
     path.write_text("\n".join(lines))
     with pytest.raises(exceptions.SourceError) as caught:
-        label_table.read_labels(path, extra=extra)
+        walk.read_labels(path, extra=extra)
     assert str(caught.value) == message.format(path=path)
 
 

@@ -6,8 +6,8 @@ from etils import epath
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfds_imagecsv import exceptions
-from tfds_imagecsv.table import manifest, split_names
+from tfds_imagecsv import exceptions, split_names
+from tfds_imagecsv.table import manifest
 
 HEADER = "key,split,label,group,digest\n"
 

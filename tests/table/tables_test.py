@@ -5,11 +5,13 @@ import io
 
 import pyarrow as pa
 import pytest
+import walk
 from etils import epath
 from pyarrow import parquet
 
 from tfds_imagecsv import exceptions
-from tfds_imagecsv.table import label_table, tables
+from tfds_imagecsv.options import TableOptions
+from tfds_imagecsv.table import tables
 
 
 @pytest.fixture
@@ -19,8 +21,9 @@ def read(tmp_path):
     def read(name, content, **kwargs):
         path = tmp_path / name
         path.write_bytes(content.encode() if isinstance(content, str) else content)
-        found = tables.read_table(epath.Path(path), "label_csv", **kwargs)
-        return found.header, found.first, list(found.records)
+        options = TableOptions(**kwargs)
+        found = tables.read_table(epath.Path(path), "label_csv", options)
+        return found.header, found.first, list(found.records())
 
     return read
 
@@ -136,11 +139,11 @@ def test_lists_are_joined(read):
     """By the delimiter of labels; an empty one says that there is none."""
     expected = [["a|b"], ["c"], ["|"]]
     lines = '{"l": ["a", "b"]}\n{"l": ["c"]}\n{"l": []}'
-    assert read("l.jsonl", lines, list_delimiter="|")[2] == expected
+    assert read("l.jsonl", lines, label_delimiter="|")[2] == expected
     content = parquet_of({"l": [["a", "b"], ["c"], []]})
-    assert read("l.parquet", content, list_delimiter="|")[2] == expected
+    assert read("l.parquet", content, label_delimiter="|")[2] == expected
     content = parquet_of({"l": [[1, 2], None]})
-    assert read("l.parquet", content, list_delimiter="|")[2] == [["1|2"], [""]]
+    assert read("l.parquet", content, label_delimiter="|")[2] == [["1|2"], [""]]
 
 
 NEEDS_DELIMITER = (
@@ -217,8 +220,10 @@ CELL_RULE = "Cells must be texts, numbers, true, false, null, or lists of them."
             "l.jsonl",
             b'{"a": "\xe9"}',
             (
-                "label_csv DIR/l.jsonl: line 1 isn't UTF-8 (byte 0xe9). Save the file"
-                " as UTF-8."
+                "label_csv DIR/l.jsonl: line 1 isn't UTF-8 (byte 0xe9). As cp1252,"
+                ' which Windows writes in Western Europe, it is \'{"a": "é"}\': if'
+                ' that is right, add text_encoding="cp1252"; else give the encoding it'
+                " has, or save the file as UTF-8."
             ),
         ),
         (
@@ -238,15 +243,15 @@ def test_what_cannot_be_read(error_of, name, content, message):
 
 def test_lists_that_cannot_be_joined(error_of):
     """An item holds the delimiter, or is a list itself."""
-    assert error_of("l.jsonl", '{"a": ["b|c"]}', list_delimiter="|") == (
+    assert error_of("l.jsonl", '{"a": ["b|c"]}', label_delimiter="|") == (
         "label_csv DIR/l.jsonl: line 1: 'a' has an item that holds the label_delimiter"
         " '|': 'b|c'. Set label_delimiter to what no label holds."
     )
-    assert error_of("l.jsonl", '{"a": [["b"]]}', list_delimiter="|") == (
+    assert error_of("l.jsonl", '{"a": [["b"]]}', label_delimiter="|") == (
         f"label_csv DIR/l.jsonl: line 1: 'a' is a list within a list. {CELL_RULE}"
     )
     assert error_of(
-        "l.parquet", parquet_of({"a": [["b"], ["x", "b|c"]]}), list_delimiter="|"
+        "l.parquet", parquet_of({"a": [["b"], ["x", "b|c"]]}), label_delimiter="|"
     ) == (
         "label_csv DIR/l.parquet: row 2: 'a' has an item that holds the label_delimiter"
         " '|': 'b|c'. Set label_delimiter to what no label holds."
@@ -256,10 +261,10 @@ def test_lists_that_cannot_be_joined(error_of):
 def test_one_column_of_a_tsv(tmp_path):
     """What has to be between cells is said as the format has it."""
     path = epath.Path(tmp_path / "l.tsv")
-    path.write_text("name,label\n1.png,cat\n")
+    path.write_text("name:label\n1.png:cat\n")
     with pytest.raises(exceptions.SourceError) as caught:
-        label_table.read_labels(path)
+        walk.read_labels(path)
     assert str(caught.value) == (
-        f"label_csv {path}: there is only one column, 'name,label'. Two are needed, for"
+        f"label_csv {path}: there is only one column, 'name:label'. Two are needed, for"
         " file names and labels, with a tab between them."
     )

@@ -45,6 +45,8 @@ def metadata_of(config: ImageCsvConfig, plan: DatasetPlan) -> dict[str, Any]:
         "seed": config.seed,
         "label_type": plan.label_type,
         "extra_columns": dict(plan.extra_columns),
+        "understood": dict(plan.understood),
+        "notes": list(plan.notes),
         "about_classes": plan.about_classes,
         "class_counts": plan.class_counts,
         "largest_class_deviation": plan.largest_class_deviation,

@@ -18,7 +18,7 @@ import tensorflow_datasets as tfds
 from etils import epath, epy
 
 from tfds_imagecsv import exceptions, tfds_private
-from tfds_imagecsv.config import PATH_FIELDS, ImageCsvConfig
+from tfds_imagecsv.config import PATH_FIELDS, ImageCsvConfig, map_paths
 
 with epy.lazy_imports():
     import tomllib
@@ -355,11 +355,15 @@ def _config_of_table(
             f"name: the table's name is the dataset's. Leave out {table['name']!r}."
         )
     values = dict(table)
-    for field in PATH_FIELDS:
-        path = values.get(field)
+
+    def absolute(path: str) -> str:
         # The config refuses what is no path.
-        if isinstance(path, str) and path.strip() and _is_relative(path):
-            values[field] = os.fspath(folder / path)
+        is_relative = path.strip() and _is_relative(path)
+        return os.fspath(folder / path) if is_relative else path
+
+    for field in PATH_FIELDS:
+        if field in values:
+            values[field] = map_paths(values[field], absolute)
     try:
         return ImageCsvConfig(name=name, **values)
     except exceptions.ConfigError as error:

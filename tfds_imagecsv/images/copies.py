@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from tfds_imagecsv.problems import Kind, Problem
+from tfds_imagecsv.problems import Kind, Places, Problem
 
 
 def identical_images(rows: pd.DataFrame) -> pd.DataFrame:
@@ -39,13 +39,13 @@ def with_first(copies: pd.DataFrame) -> Iterator[tuple[tuple[int, str, str], ...
             yield (row, key, label), first
 
 
-def conflicting_labels(copies: pd.DataFrame) -> Iterator[Problem]:
+def conflicting_labels(copies: pd.DataFrame, places: Places) -> Iterator[Problem]:
     """Yields a problem for each copy whose label differs from the first one's."""
     labeled = copies[copies["label"] != ""]
     for (row, key, label), (first_row, first_key, first_label) in with_first(labeled):
         if label != first_label:
             detail = (
-                f"{key!r} is {label!r}, and the same as {first_key!r} in row"
-                f" {first_row}, which is {first_label!r}"
+                f"{key!r} is {label!r}, and the same as"
+                f" {first_key!r}{places.inside(first_row)}, which is {first_label!r}"
             )
             yield Problem(Kind.CONFLICT, row, detail)

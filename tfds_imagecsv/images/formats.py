@@ -12,6 +12,7 @@ from typing import Any
 import PIL
 from PIL import ExifTags, Image, ImageFile
 
+from tfds_imagecsv.image_formats import FORMATS, format_of
 from tfds_imagecsv.images import (
     color_profile,
     facts,
@@ -22,13 +23,6 @@ from tfds_imagecsv.images import (
 )
 from tfds_imagecsv.images.facts import Facts
 from tfds_imagecsv.problems import Kind, UnusableImageError
-
-# Pillow's names of the raster formats that it reads itself. EPS and WMF need other
-# programs, or have no size of their own. TGA has no signature, so it comes last.
-FORMATS = (
-    *("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "AVIF", "JPEG2000", "PPM", "QOI"),
-    *("ICO", "DDS", "PSD", "SGI", "PCX", "TGA"),
-)
 
 # Modes whose pixels have no defined range, or that Pillow can't convert.
 _UNCLEAR_MODES = frozenset({"F", "I", "LAB"})
@@ -83,11 +77,6 @@ def _names(content: bytes) -> tuple[str, ...]:
     if extra is not None and extra.load():
         return (extra.pillow_name,)
     return FORMATS
-
-
-def format_of(name: str) -> str:
-    """Returns the format of a file's first image, given Pillow's name for the file."""
-    return "JPEG" if name == "MPO" else name
 
 
 def read_facts(

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 from etils import epath
 
-from tfds_imagecsv import exceptions, tfds_private
+from tfds_imagecsv import tfds_private
 from tfds_imagecsv.config import ImageCsvConfig
 from tfds_imagecsv.engines.engine import Engine
 from tfds_imagecsv.images import copies, image_table, listing
-from tfds_imagecsv.problems import Problem
-from tfds_imagecsv.sources import locate
+from tfds_imagecsv.problems import Kind, Problem
 from tfds_imagecsv.sources.locate import Sources
 from tfds_imagecsv.storage import files
 from tfds_imagecsv.table import manifest
@@ -22,13 +22,16 @@ from tfds_imagecsv.table.label_table import LabelTable
 # A table of this many bytes names thousands of images, which keep all workers busy.
 _MANY = 1 << 17
 
+# Of how many missing images the closest file is named: as many as a report shows.
+_MOST_CLOSEST = 10
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Inspection:
     """The inspected input, whether or not it makes a dataset.
 
     Attributes:
-      sources: its files; `image_dir` is the directory that keys are relative to.
+      sources: its files.
       table: what the table says.
       rows: a row for each usable image, sorted by key, with the columns of the label
         table and of `image_table.COLUMNS`, and `pinned` (str: the split in an earlier
@@ -49,11 +52,24 @@ class Inspection:
     earlier: Mapping[str, tuple[str, str]]
     unusable: Mapping[str, files.File]
 
+    @property
+    def about(self) -> dict[str, Any]:
+        """What a report of problems says beside them, see `problems.report`."""
+        return {
+            "label_csv": self.sources.table_name,
+            "image_dir": str(self.table.image_dir),
+            "places": self.table.places,
+            "looked_for": self.table.looked_for,
+        }
+
 
 def start_workers_early(sources: Sources, engine: Engine) -> None:
-    """Starts workers before a large table is read."""
-    label_csv = sources.label_csv
-    if label_csv.is_file() and label_csv.stat().length >= _MANY:
+    """Starts workers before a large table is read, or a directory listed."""
+    files_of = [
+        one.table for one in sources.tables if isinstance(one.table, epath.Path)
+    ]
+    sizes = [path.stat().length for path in files_of if path.is_file()]
+    if len(files_of) < max(1, len(sources.tables)) or sum(sizes) >= _MANY:
         engine.expect_work()
         engine.preload(image_table.__name__)
 
@@ -79,13 +95,8 @@ def inspect(
       SourceError: if the directory or the earlier manifest can't be used.
       WorkerError: if a process that inspected images died.
     """
+    image_dir = table.image_dir
     named = frozenset([*table.rows["key"], *(one.key for one in table.problems)])
-    if sources.archive is not None:
-        top = locate.top_of_archive(sources.image_dir, named)
-        sources = dataclasses.replace(sources, image_dir=top)
-    label_csv, image_dir = sources.label_csv, sources.image_dir
-    _check_header(table, label_csv, image_dir, config.filename_suffix)
-    locate.check_repeated_folders(image_dir, named - {""}, label_csv=label_csv)
     earlier: Mapping[str, tuple[str, str]] = {}
     if sources.pinned_splits is not None:
         earlier = manifest.read_manifest(sources.pinned_splits)
@@ -93,7 +104,7 @@ def inspect(
 
     def list_directory() -> None:
         nonlocal unlisted
-        unlisted = listing.unlisted_images(image_dir, named)
+        unlisted = listing.unlisted_images(table.files, named)
 
     with tfds_private.progress_bar(len(table.rows), "Inspecting images") as bar:
         inspected = image_table.inspect_images(
@@ -111,26 +122,34 @@ def inspect(
         pinned = [earlier.get(key, ("", ""))[0] for key in rows["key"]]
     rows["pinned"] = pd.Series(pinned, index=rows.index, dtype=object)
     identical = copies.identical_images(rows)
-    conflicts = copies.conflicting_labels(identical)
+    conflicts = copies.conflicting_labels(identical, table.places)
+    of_images = _with_closest(inspected.problems, table)
     return Inspection(
         sources=sources,
         table=table,
         rows=rows,
         copies=identical,
-        problems=(*table.problems, *inspected.problems, *conflicts),
+        problems=(*table.problems, *of_images, *conflicts),
         unlisted=unlisted,
         earlier=earlier,
         unusable=inspected.unusable,
     )
 
 
-def _check_header(
-    table: LabelTable, label_csv: epath.Path, image_dir: epath.Path, suffix: str
-) -> None:
-    """Raises a `SourceError` if the header is the row of an image."""
-    name = table.filename_header + suffix
-    if table.filename_header and (image_dir / name).is_file():
-        raise exceptions.SourceError(
-            f"label_csv {label_csv}: its first row must be a header, such as"
-            f" 'filename,label', but it is the row of the image {name!r}. Add a header."
-        )
+def _with_closest(found: Sequence[Problem], table: LabelTable) -> list[Problem]:
+    """Returns problems; those of missing images that are shown name the closest file.
+
+    If no image is there, no name is close by.
+    """
+    missing = [one for one in found if one.kind is Kind.MISSING]
+    if not missing or table.looked_for:
+        return list(found)
+    shown = sorted(missing, key=lambda one: one.row)[:_MOST_CLOSEST]
+    detail_of = {
+        one: f"{one.detail}; the closest is {close!r}"
+        for one in shown
+        if (close := table.files.closest(one.key)) is not None
+    }
+    return [
+        dataclasses.replace(one, detail=detail_of.get(one, one.detail)) for one in found
+    ]

@@ -3,75 +3,29 @@
 from __future__ import annotations
 
 import collections
-import functools
-import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from PIL import Image
-
-from tfds_imagecsv.images import formats, signatures
-from tfds_imagecsv.storage import files
+from tfds_imagecsv import image_formats
+from tfds_imagecsv.sources.listing import Listing
 
 if TYPE_CHECKING:
     import pandas as pd
-    from etils import epath
 
 
-def unlisted_images(image_dir: epath.Path, keys: Collection[str]) -> tuple[str, ...]:
+def unlisted_images(listing: Listing, keys: Collection[str]) -> tuple[str, ...]:
     """Returns the images of a directory that aren't among the keys, sorted.
 
-    Images are known by their extension. Files and folders whose names begin with
-    `.` are hidden and don't count.
+    Images are known by their extension.
 
     Args:
-      image_dir: the directory.
+      listing: the files of the directory.
       keys: relative to it, with `/` between folders.
     """
-    known = frozenset(keys)
-    extensions = _formats_by_extension()
     # Only unknown keys need a look at their extension.
     return tuple(
-        sorted(
-            key
-            for key in _visible_keys(image_dir)
-            if key not in known and _extension(key) in extensions
-        )
+        sorted(filter(image_formats.is_image, listing.as_set.difference(keys)))
     )
-
-
-def _visible_keys(image_dir: epath.Path) -> Iterator[str]:
-    # Without a path object for each file, local directories are listed faster.
-    walk = image_dir.walk() if files.is_remote(image_dir) else os.walk(image_dir)
-    for folder, folders, names in walk:
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        inside = os.fspath(folder).removeprefix(os.fspath(image_dir))
-        prefix = f"{inside}/".replace(os.sep, "/").lstrip("/")
-        for name in names:
-            if not name.startswith("."):
-                yield prefix + name
-
-
-def _extension(key: str) -> str:
-    """Returns the extension in lower case, in a third of `os.path.splitext`'s time."""
-    start = key.rfind("/") + 1
-    dot = key.rfind(".")
-    # Leading dots don't begin an extension.
-    return key[dot:].lower() if key[start:dot].strip(".") and dot > start else ""
-
-
-@functools.cache
-def _formats_by_extension() -> dict[str, str]:
-    """Returns Pillow's names of the formats that can be read, by extension."""
-    Image.init()
-    readable = frozenset(formats.FORMATS)
-    found = {
-        extension: formats.format_of(name)
-        for extension, name in Image.registered_extensions().items()
-        if formats.format_of(name) in readable
-    }
-    extras = signatures.EXTRA_EXTENSIONS.items()
-    return found | {extension: extra.pillow_name for extension, extra in extras}
 
 
 def count_conversions(rows: pd.DataFrame) -> dict[str, int]:
@@ -90,7 +44,7 @@ def count_other_profiles(rows: pd.DataFrame) -> int:
 
 def count_other_extensions(rows: pd.DataFrame) -> int:
     """Returns the number of images whose extension is that of another format."""
-    formats = _formats_by_extension()
+    formats = image_formats.by_extension()
     usual = {
         image_format: tuple(name for name in formats if formats[name] == image_format)
         for image_format in set(formats.values())
@@ -104,6 +58,6 @@ def count_other_extensions(rows: pd.DataFrame) -> int:
         if not key.endswith(usual.get(image_format, ()))
     ]
     return sum(
-        formats.get(_extension(key), image_format) != image_format
+        formats.get(image_formats.extension_of(key), image_format) != image_format
         for key, image_format in others
     )

@@ -81,9 +81,6 @@ class Extra(NamedTuple):
 HEIF = Extra("HEIF", "HEIC", "pillow_heif", "heif")
 JXL = Extra("JXL", "JPEG XL", "pillow_jxl", "jxl")
 
-#: The extensions of their files.
-EXTRA_EXTENSIONS = {".heic": HEIF, ".heif": HEIF, ".hif": HEIF, ".jxl": JXL}
-
 
 def extra_of(content: bytes) -> Extra | None:
     """Returns the extra that a file needs, if it does."""

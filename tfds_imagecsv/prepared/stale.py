@@ -20,15 +20,17 @@ import xxhash
 from etils import epath, epy
 
 from tfds_imagecsv import exceptions
-from tfds_imagecsv.config import PATH_FIELDS, ImageCsvConfig, is_url
+from tfds_imagecsv.config import ImageCsvConfig, is_url
 from tfds_imagecsv.dataset import metadata
 from tfds_imagecsv.prepared import sources_json
 from tfds_imagecsv.problems import UnusableImageError
 from tfds_imagecsv.storage import files
 
 with epy.lazy_imports():
+    from tfds_imagecsv import image_formats
+    from tfds_imagecsv.sources import listing
     from tfds_imagecsv.sources import locate as locate_lib
-    from tfds_imagecsv.table import label_table
+    from tfds_imagecsv.table import arrow_tables, label_table
 
 if TYPE_CHECKING:
     from tfds_imagecsv.table.label_table import LabelTable
@@ -37,7 +39,9 @@ if TYPE_CHECKING:
 _ABOUT_THE_TABLE = frozenset(
     (
         *("filename_column", "label_column", "group_column", "split_column"),
-        *("filename_suffix", "filename_template"),
+        *("filename_suffix", "filename_template", "split_names", "label_level"),
+        *("match", "delimiter", "text_encoding", "header", "skip_lines", "sheet"),
+        *("true_values", "false_values"),
     )
 )
 
@@ -45,21 +49,25 @@ _ABOUT_THE_TABLE = frozenset(
 _SHOWN = 10
 
 
-def digests_of(paths: Mapping[str, epath.Path]) -> dict[str, str]:
+def digests_of(sources: Mapping[str, Any]) -> dict[str, str]:
     """Returns the digests of files, by the field of the config that names them.
 
     A file that can't be read has none. The images have none here: `sources.json` has
     one for each.
 
     Args:
-      paths: the paths, by field.
+      sources: the paths by field, and tables in memory; directories are passed over.
     """
     found = {}
-    for field, path in paths.items():
-        if field != "image_dir":
+    for field, source in sources.items():
+        if not field.startswith("image_dir"):
             # Each library of remote files has its own errors.
             with contextlib.suppress(Exception):
-                found[field] = files.digest_of(path.read_bytes())
+                found[field] = (
+                    files.digest_of(source.read_bytes())
+                    if isinstance(source, epath.Path)
+                    else arrow_tables.digest_of(source)
+                )
     return found
 
 
@@ -112,30 +120,33 @@ def _changes(
     changed = _changed_fields(config, kept)
     members = sources_json.read(sources, sources_json.AT_EACH_LOAD)
     paths = _paths(config, manual_dir) if members else {}
-    now, was = digests_of(paths), members["digests"] if members else {}
-    has_csv = "label_csv" in now
+    in_memory = {} if _has_paths(config) else {"label_csv": config.label_csv}
+    now, was = digests_of({**paths, **in_memory}), members["digests"] if members else {}
+    has_table = bool(_of_tables(now)) or _has_folders(config, paths)
     rows: Sequence[str] = ()
-    if has_csv and (
-        now["label_csv"] != was.get("label_csv") or _ABOUT_THE_TABLE & changed.keys()
+    if has_table and (
+        _of_tables(now) != _of_tables(was)
+        or _ABOUT_THE_TABLE & changed.keys()
+        or (config.label_csv is None and _has_other_images(paths, sources))
     ):
         rows = _changed_rows(config, paths, sources)
     for name, values in changed.items():
         # Same rows, same dataset; without the table, that can't be told. The order of
         # columns of 0 and 1 is the order of the classes.
-        is_order = name == "label_column" and config.label_delimiter is None
-        is_order &= config.label_type == "multilabel"
-        if rows or not has_csv or is_order or name not in _ABOUT_THE_TABLE:
+        is_order = name == "label_column" and config.table_options.is_indicated
+        if rows or not has_table or is_order or name not in _ABOUT_THE_TABLE:
             yield f"{name}: was {values[0]!r}, is {values[1]!r}"
     if members is None:
         return
-    for name in PATH_FIELDS:
-        if name not in ("image_dir", "label_csv"):
-            # A URL has no path here.
-            path = paths.get(name, getattr(config, name))
-            yield from _changed_file(name, path, was.get(name), now.get(name))
+    for name in ("class_csv", "pinned_splits"):
+        # A URL has no path here.
+        path = paths.get(name, getattr(config, name))
+        yield from _changed_file(name, path, was.get(name), now.get(name))
     yield from rows
-    image_dir = paths.get("image_dir")
-    if image_dir is None or files.is_remote(image_dir):
+    if not any(name.startswith("image_dir") for name in paths):
+        return
+    image_dir = locate_lib.sources_of(config, paths).image_dir
+    if files.is_remote(image_dir):
         return
     if image_dir.is_dir():
         yield from _changed_images(image_dir, members, sources)
@@ -145,12 +156,49 @@ def _changes(
 
 def _paths(config: ImageCsvConfig, manual_dir: epath.Path) -> dict[str, epath.Path]:
     """Returns the paths that a config names, also those of missing files; no URLs."""
-    values = {name: getattr(config, name) for name in PATH_FIELDS}
     return {
         name: manual_dir / epath.Path(value).expanduser()
-        for name, value in values.items()
-        if value is not None and not is_url(value)
+        for name, value in config.paths.items()
+        if not is_url(value)
     }
+
+
+def _has_paths(config: ImageCsvConfig) -> bool:
+    """Returns whether the tables are files, or there is none."""
+    return config.label_csv is None or any(
+        name.startswith("label_csv") for name in config.paths
+    )
+
+
+def _of_tables(digests: Mapping[str, str]) -> dict[str, str]:
+    """Returns the digests of label tables."""
+    return {name: one for name, one in digests.items() if name.startswith("label_csv")}
+
+
+def _has_folders(config: ImageCsvConfig, paths: Mapping[str, epath.Path]) -> bool:
+    """Returns whether local folders take the place of a table, and are there."""
+    dirs = [path for name, path in paths.items() if name.startswith("image_dir")]
+    return (
+        config.label_csv is None
+        and bool(dirs)
+        and all(not files.is_remote(one) and one.is_dir() for one in dirs)
+    )
+
+
+def _has_other_images(paths: Mapping[str, epath.Path], sources: epath.Path) -> bool:
+    """Returns whether folders have other images than the dataset has rows."""
+    members = sources_json.read(sources, sources_json.ALL)
+    assert members is not None
+    known = {*members["key"], *(row["key"] for row in members["problems"])}
+    dirs = [path for name, path in paths.items() if name.startswith("image_dir")]
+    root = os.path.commonpath(list(map(os.fspath, dirs)))
+    there: set[str] = set()
+    for one in dirs:
+        inside = os.fspath(one)[len(root) :].strip(os.sep).replace(os.sep, "/")
+        prefix = f"{inside}/" if inside else ""
+        found = listing.list_files(one).keys
+        there.update(prefix + key for key in found if image_formats.is_image(key))
+    return there != known
 
 
 def _changed_fields(
@@ -194,14 +242,19 @@ def _changed_rows(
     config: ImageCsvConfig, paths: Mapping[str, epath.Path], sources: epath.Path
 ) -> list[str]:
     """Returns lines about the changes of the table."""
-    label_csv, class_csv = paths["label_csv"], paths.get("class_csv")
-    if class_csv is not None and not class_csv.exists():
-        class_csv = None
-    place = f"label_csv {label_csv}"
+    paths = {
+        name: path
+        for name, path in paths.items()
+        if not name.startswith("class_csv") or path.exists()
+    }
+    found = locate_lib.sources_of(config, paths)
+    place = f"label_csv {found.table_name}" if found.tables else "the folders"
     members = sources_json.read(sources, sources_json.ALL)
     assert members is not None
     try:
-        table = label_table.read_label_table(config, label_csv, class_csv)
+        # Images that are gone are no change of the table.
+        known = members["key"] if found.tables else ()
+        table = label_table.read_label_table(config, found, known=known)
     except exceptions.SourceError as error:
         return [f"{place}: its content has changed, and can't be used: {error}"]
     columns = {
@@ -222,7 +275,8 @@ def _changed_rows(
     new = (collections.Counter(now) - collections.Counter(then)).elements()
     changed, added = [], []
     for row in sorted(new, key=number_of.__getitem__):
-        shown = f"row {number_of[row]}: {row[0]!r}"
+        where = table.places.of(number_of[row])
+        shown = f"{where}: {row[0]!r}" if where else repr(row[0])
         if gone[row[0]]:
             differences = _differences(names, gone[row[0]].pop(0), row)
             changed.append(f"{shown}: {differences}")

@@ -10,11 +10,12 @@ from typing import Any
 import pandas as pd
 import rich.box
 import rich.console
+import rich.markup
 import rich.table
 
 from tfds_imagecsv.images import listing
 from tfds_imagecsv.images.inspection import Inspection
-from tfds_imagecsv.problems import Problem
+from tfds_imagecsv.problems import Places, Problem, escaped, shown
 from tfds_imagecsv.splits.dataset_plan import DatasetPlan
 from tfds_imagecsv.splits.select import about_copies, about_unlisted_images
 from tfds_imagecsv.table import extra_columns, label_types
@@ -31,7 +32,7 @@ class Summary:
     (str or None).
 
     Attributes:
-      label_csv: the table.
+      label_csv: the table; empty if there is none.
       image_dir: the directory of the images.
       rows: the number of rows.
       usable_images: the number of rows with a usable image.
@@ -54,6 +55,8 @@ class Summary:
       images_without_row: the images that no row names.
       rejected_rows: the rows that are left out, with reasons.
       notes: what doesn't stop a build, but matters.
+      understood: what was concluded about the table, by what it is about.
+      places: what the rows are called.
     """
 
     label_csv: str
@@ -78,16 +81,21 @@ class Summary:
     images_without_row: tuple[str, ...]
     rejected_rows: tuple[Mapping[str, Any], ...]
     notes: tuple[str, ...]
+    understood: Mapping[str, str]
+    places: Places
 
     def as_json(self) -> dict[str, Any]:
         """Returns the fields as values of JSON."""
         values = {
-            field.name: getattr(self, field.name) for field in dataclasses.fields(self)
+            field.name: getattr(self, field.name)
+            for field in dataclasses.fields(self)
+            if field.name != "places"
         }
         values["problems"] = [
             {
                 "kind": problem.kind.name.lower(),
                 "row": problem.row,
+                "place": self.places.of(problem.row),
                 "detail": problem.detail,
                 "key": problem.key,
                 "label": problem.label,
@@ -103,12 +111,22 @@ class Summary:
           console: where it prints; default: standard output.
         """
         console = console or rich.console.Console(highlight=False)
-        console.print(
-            f"{self.rows:,} rows in {self.label_csv},\n{self.usable_images:,} of them"
-            f" with an image in {self.image_dir} that can be used",
-            markup=False,
-            soft_wrap=True,
-        )
+        if self.label_csv:
+            text = (
+                f"{self.rows:,} rows in {self.label_csv},\n{self.usable_images:,} of"
+                f" them with an image in {self.image_dir} that can be used"
+            )
+        else:
+            text = (
+                f"{self.rows:,} images in the folders of {self.image_dir},"
+                f"\n{self.usable_images:,} of them can be used"
+            )
+        console.print(text, markup=False, soft_wrap=True)
+        if self.understood:
+            read_as = ", ".join(
+                f"{what}: {shown(value)}" for what, value in self.understood.items()
+            )
+            console.print(f"Read as {read_as}", markup=False, soft_wrap=True)
         if self.usable_images:
             for table in (
                 self._formats_table(),
@@ -145,10 +163,10 @@ class Summary:
     def _sizes_table(self) -> rich.table.Table:
         table = _table("Sizes", "min", "median", "max")
         names = {"height": "height", "width": "width", "size": "bytes of the file"}
-        for name, shown in names.items():
+        for name, words in names.items():
             values = self.sizes[name]
             table.add_row(
-                shown, *(f"{values[key]:,.0f}" for key in ("min", "median", "max"))
+                words, *(f"{values[key]:,.0f}" for key in ("min", "median", "max"))
             )
         return table
 
@@ -160,6 +178,7 @@ class Summary:
         for name, count in list(classes.items())[:_MAX_CLASSES]:
             counts = [f"{split.get(name, 0):,}" for split in splits.values()]
             total = sum(split.get(name, 0) for split in splits.values())
+            name = rich.markup.escape(escaped(name))
             table.add_row(name, *counts, f"{total if splits else count:,}")
         if len(classes) > _MAX_CLASSES:
             table.add_row(f"... and {len(classes) - _MAX_CLASSES:,} more")
@@ -185,10 +204,14 @@ def make_summary(
     if plan:
         notes = plan.notes
     else:
-        notes = (*about_unlisted_images(inspection.unlisted), *about_copies(copies))
+        notes = (
+            *inspection.table.notes,
+            *about_unlisted_images(inspection.unlisted),
+            *about_copies(copies),
+        )
     return Summary(
-        label_csv=str(inspection.sources.label_csv),
-        image_dir=str(inspection.sources.image_dir),
+        label_csv=inspection.sources.table_name,
+        image_dir=str(inspection.table.image_dir),
         rows=inspection.table.total_rows,
         usable_images=len(rows),
         problems=tuple(
@@ -218,6 +241,8 @@ def make_summary(
         images_without_row=inspection.unlisted,
         rejected_rows=_records(plan.rejected) if plan else (),
         notes=notes,
+        understood=inspection.table.understood,
+        places=inspection.table.places,
     )
 
 

@@ -4,15 +4,37 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from etils import epath
 
 from tfds_imagecsv import exceptions
-from tfds_imagecsv.config import PATH_FIELDS, ImageCsvConfig, is_url
+from tfds_imagecsv.config import ImageCsvConfig, is_url
 from tfds_imagecsv.sources import archives
 from tfds_imagecsv.sources.downloads import Downloads
+from tfds_imagecsv.sources.listing import Listing
 from tfds_imagecsv.storage import files, s3
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TableSource:
+    """Where a label table is.
+
+    Attributes:
+      field: the field of the config that names it; of several, with the split.
+      table: the file; or a table in memory, see `options.is_frame`.
+      split: the split that all its rows are given to; empty for none.
+    """
+
+    field: str
+    table: Any
+    split: str = ""
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return name_of(self.table)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -20,24 +42,111 @@ class Sources:
     """The files that a dataset is made of.
 
     Attributes:
-      image_dir: the directory of the images.
-      label_csv: the table.
+      image_dir: the directory of the images; of several, the one that has them all.
+      tables: the label tables; none if folders are the labels.
+      folders: the folder within the directory for each split, if there are several.
       class_csv: the table of the classes, if the config has one.
       pinned_splits: the manifest of an earlier build, if the config has one.
       archive: the file that `image_dir` was extracted from; None if it wasn't.
     """
 
     image_dir: epath.Path
-    label_csv: epath.Path
+    tables: tuple[TableSource, ...] = ()
+    folders: Mapping[str, str] = dataclasses.field(default_factory=dict)
     class_csv: epath.Path | None = None
     pinned_splits: epath.Path | None = None
     archive: files.File | None = None
 
     @property
-    def paths(self) -> dict[str, epath.Path]:
-        """The paths by the field of the config that names them."""
-        found = {field: getattr(self, field) for field in PATH_FIELDS}
-        return {field: path for field, path in found.items() if path is not None}
+    def table_name(self) -> str:
+        """What messages call the tables; empty if there is none."""
+        return " and ".join(one.name for one in self.tables)
+
+    @property
+    def without_images(self) -> dict[str, Any]:
+        """The files and tables by the field of the config that names them."""
+        found = {one.field: one.table for one in self.tables}
+        found |= {"class_csv": self.class_csv, "pinned_splits": self.pinned_splits}
+        return {field: source for field, source in found.items() if source is not None}
+
+
+def name_of(table: object) -> str:
+    """Returns the path of a table's file, or what a table in memory is."""
+    if isinstance(table, epath.Path):
+        return str(table)
+    kind = type(table)
+    return f"a {kind.__name__} of {kind.__module__.partition('.')[0]}"
+
+
+def sources_of(
+    config: ImageCsvConfig,
+    found: Mapping[str, epath.Path],
+    archive: files.File | None = None,
+) -> Sources:
+    """Returns the sources of a config.
+
+    Args:
+      config: what the user says.
+      found: its paths by field, as `ImageCsvConfig.paths` has them.
+      archive: as `Sources` has it.
+
+    Raises:
+      SourceError: if directories have no parent in common.
+    """
+    label_csv = config.label_csv
+    if isinstance(label_csv, Mapping):
+        fields = {f"label_csv[{split}]": split for split in label_csv}
+        tables = tuple(
+            TableSource(field=field, table=found[field], split=split)
+            for field, split in fields.items()
+            if field in found
+        )
+    elif label_csv is None:
+        tables = ()
+    else:
+        table = found.get("label_csv") if isinstance(label_csv, str) else label_csv
+        tables = (TableSource(field="label_csv", table=table),)
+    folders: dict[str, str] = {}
+    if isinstance(config.image_dir, Mapping):
+        dirs = {split: found[f"image_dir[{split}]"] for split in config.image_dir}
+        image_dir, folders = _common(dirs)
+    else:
+        image_dir = found["image_dir"]
+    return Sources(
+        image_dir=image_dir,
+        tables=tables,
+        folders=folders,
+        class_csv=found.get("class_csv"),
+        pinned_splits=found.get("pinned_splits"),
+        archive=archive,
+    )
+
+
+def _common(dirs: Mapping[str, epath.Path]) -> tuple[epath.Path, dict[str, str]]:
+    """Returns the directory that has all of some, and where in it each one is.
+
+    Raises:
+      SourceError: if they are on different disks or in different buckets.
+    """
+    parts = [os.fspath(path).replace(os.sep, "/").split("/") for path in dirs.values()]
+    same = 0
+    while all(len(one) > same for one in parts) and (
+        len({one[same] for one in parts}) == 1
+    ):
+        same += 1
+    root = "/".join(parts[0][:same])
+    # Of `s3://bucket/...` the third part is the bucket.
+    least = 3 if files.is_remote(min(dirs.values())) else 1
+    if same < least:
+        shown = " and ".join(repr(os.fspath(path)) for path in dirs.values())
+        raise exceptions.SourceError(
+            f"image_dir: {shown} are in no directory in common. Give directories of"
+            " one disk or bucket."
+        )
+    inside = {
+        split: "/".join(one[same:]) for split, one in zip(dirs, parts, strict=True)
+    }
+    return epath.Path(root or "/"), inside
 
 
 def path_of(field: str, value: str) -> epath.Path:
@@ -80,11 +189,7 @@ def locate(
       SourceError: if files are missing; it names all of them.
       StorageError: if the files of an archive find no room.
     """
-    values = {
-        field: value
-        for field in PATH_FIELDS
-        if (value := getattr(config, field)) is not None
-    }
+    values = config.paths
     found: dict[str, epath.Path] = {}
     missing = []
     for field, value in values.items():
@@ -100,16 +205,21 @@ def locate(
             checksum = (config.checksums or {}).get(value)
             where = f"{field} {value}"
             found[field] = downloads.file_of(value, checksum, where=where)
-    image_dir = found["image_dir"]
     archive = None
-    if not image_dir.is_dir():
-        value = config.image_dir if is_url(config.image_dir) else image_dir
-        size, modified = files.status_of(image_dir)
-        found["image_dir"], digest = downloads.directory_of(
-            image_dir, where=f"image_dir {value}"
-        )
+    for field in [one for one in found if one.startswith("image_dir")]:
+        path = found[field]
+        if path.is_dir():
+            continue
+        if field != "image_dir":
+            raise exceptions.SourceError(
+                f"{field} {path}: it isn't a directory, and archives can't be among"
+                " several. Extract it."
+            )
+        value = values[field] if is_url(values[field]) else path
+        size, modified = files.status_of(path)
+        found[field], digest = downloads.directory_of(path, where=f"{field} {value}")
         archive = files.File(size, digest, modified)
-    return Sources(**found, archive=archive)
+    return sources_of(config, found, archive)
 
 
 def _existing(
@@ -125,7 +235,7 @@ def _existing(
     try:
         if path.exists():
             return path
-        instead = archives_instead(path) if field == "image_dir" else []
+        instead = archives_instead(path) if field.startswith("image_dir") else []
         if len(instead) == 1:
             return instead[0]
         has_bucket = not s3.is_s3(path) or s3.bucket(path).exists()
@@ -150,52 +260,27 @@ def archives_instead(path: epath.Path) -> list[epath.Path]:
     return [archive for archive in named if path.name and archive.exists()]
 
 
-def top_of_archive(extracted: epath.Path, keys: Collection[str]) -> epath.Path:
-    """Returns the directory of an archive that keys are relative to.
+def top_of_archive(files_in: Listing, names: Iterable[str]) -> str | None:
+    """Returns the folder of an archive that names are relative to.
 
-    That is the top, if a key's first folder or name is there. Many archives have a
-    single folder at the top: it is then looked for in that folder, and so on.
+    That is the top, if a name's first folder, or the name, is there. Many archives have
+    a single folder at the top: it is then looked for in that folder, and so on.
 
     Args:
-      extracted: the directory of the archive's files.
-      keys: those of the images.
+      files_in: the files of the archive.
+      names: those of the images.
+
+    Returns:
+      The folder, relative to the archive's top, which is empty; None if there is none.
     """
-    named = {key.partition("/")[0] for key in keys}
-    folder = extracted
+    named = {name.partition("/")[0] for name in names}
+    folder = ""
     while True:
-        there = {path.name for path in folder.iterdir()}
+        there = {key.partition("/")[0] for key in files_in.keys}
         if not named.isdisjoint(there):
             return folder
-        if len(there) != 1 or not (folder / min(there)).is_dir():
-            return extracted
-        folder /= min(there)
-
-
-def check_repeated_folders(
-    image_dir: epath.Path, keys: Collection[str], *, label_csv: epath.Path
-) -> None:
-    """Raises a `SourceError` if all keys repeat the name of their directory.
-
-    Args:
-      image_dir: the directory.
-      keys: those of the images.
-      label_csv: the table that has them.
-    """
-    if not keys:
-        return
-    some = min(keys)
-    for parent in image_dir.parents:
-        prefix = os.fspath(image_dir).removeprefix(os.fspath(parent)).strip("/\\") + "/"
-        prefix = prefix.replace(os.sep, "/")
-        if not some.startswith(prefix):
-            continue
-        first = prefix.partition("/")[0]
-        if (
-            all(key.startswith(prefix) for key in keys)
-            and not (image_dir / first).exists()
-        ):
-            raise exceptions.SourceError(
-                f"label_csv {label_csv}: its file names begin with {prefix!r}, which is"
-                f" where image_dir {image_dir} ends already, such as {some!r}. Give"
-                f" {os.fspath(parent)!r} as image_dir."
-            )
+        if len(there) != 1 or min(there) in files_in.as_set:
+            return None
+        name = min(there)
+        folder = f"{folder}/{name}" if folder else name
+        files_in = files_in.below(name)

@@ -43,6 +43,7 @@ class DatasetPlan:
       duplicate_sets: how many sets of identical images there are.
       duplicate_images: how many images are in these sets.
       notes: what doesn't stop a build, but matters.
+      understood: what was concluded about the table, by what it is about.
     """
 
     image_dir: epath.Path
@@ -61,6 +62,7 @@ class DatasetPlan:
     duplicate_sets: int
     duplicate_images: int
     notes: tuple[str, ...]
+    understood: Mapping[str, str]
 
     def first(self, max_examples_per_split: int) -> DatasetPlan:
         """Returns the plan of the first examples of each split, in the order of keys.
@@ -111,16 +113,13 @@ def make_plan(
       InvalidRowsError: if some rows, or their images, can't be used.
       SplitError: if the rows can't be divided as the config says.
     """
-    problems.raise_if_any(
-        selection.problems,
-        label_csv=str(inspection.sources.label_csv),
-        image_dir=str(inspection.sources.image_dir),
-    )
+    problems.raise_if_any(selection.problems, **inspection.about)
+    image_dir = inspection.table.image_dir
     rows = selection.rows
     if rows.empty:
         raise exceptions.SplitError(
-            f"No image is left in {inspection.sources.label_csv} without the dropped"
-            " rows."
+            f"No image is left in {inspection.about['label_csv'] or image_dir} without"
+            " the dropped rows."
         )
     strata = find_strata(config.label_type, rows, selection.class_names)
     split_plan = _divide(config, selection, strata)
@@ -137,7 +136,7 @@ def make_plan(
             for split in class_counts
         }
     return DatasetPlan(
-        image_dir=inspection.sources.image_dir,
+        image_dir=image_dir,
         rows=rows,
         rejected=selection.rejected,
         unlisted=inspection.unlisted,
@@ -159,8 +158,39 @@ def make_plan(
                 if config.label_type in options.WITH_CLASSES
                 else {}
             ),
+            *_about_counts(config, class_counts, sizes),
         ),
+        understood=inspection.table.understood,
     )
+
+
+def _about_counts(
+    config: ImageCsvConfig,
+    class_counts: Mapping[str, Mapping[str, int]],
+    sizes: Mapping[str, int],
+) -> Iterator[str]:
+    """Yields a question for each size that is a count, and may be meant in per cent.
+
+    It is, if more than half of the images, or a whole class, are in the split.
+    """
+    for split, field in (("validation", "val_size"), ("test", "test_size")):
+        size = getattr(config, field)
+        if not isinstance(size, int) or not 0 < size <= 100 or split not in sizes:
+            continue
+        total = sum(sizes.values())
+        others = [counts for name, counts in class_counts.items() if name != split]
+        whole = [
+            name
+            for name, count in class_counts[split].items()
+            if count and not any(counts.get(name) for counts in others)
+        ]
+        if 2 * sizes[split] > total or whole:
+            of_class = f", and all of the class {whole[0]!r}" if whole else ""
+            yield (
+                f"{field}={size} is a number of images, {sizes[split]:,} of"
+                f" {total:,}{of_class}. Were {size} % meant? Then write"
+                f' {field}="{size}%"'
+            )
 
 
 def _divide(

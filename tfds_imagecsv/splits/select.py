@@ -13,7 +13,7 @@ from tfds_imagecsv import exceptions, problems
 from tfds_imagecsv.config import ImageCsvConfig, exact_fraction
 from tfds_imagecsv.images.copies import identical_images, with_first
 from tfds_imagecsv.images.inspection import Inspection
-from tfds_imagecsv.problems import Kind, Problem
+from tfds_imagecsv.problems import Kind, Places, Problem
 from tfds_imagecsv.splits.together import Units, find_units
 from tfds_imagecsv.table import label_types
 
@@ -67,7 +67,7 @@ def select_rows(config: ImageCsvConfig, inspection: Inspection) -> Selection:
     notes: list[str] = []
     rejected: list[pd.DataFrame] = []
     if config.on_error == "skip":
-        rows = _without_problems(rows, inspection.problems, rejected)
+        rows = _without_problems(rows, inspection, rejected)
         copies = identical_images(rows)
         left_out = _joined(rejected)
         _check_rejected(len(left_out), config.max_rejected, inspection)
@@ -75,12 +75,13 @@ def select_rows(config: ImageCsvConfig, inspection: Inspection) -> Selection:
     else:
         found += inspection.problems
         copies = inspection.copies
+    notes += inspection.table.notes
     notes += about_unlisted_images(inspection.unlisted)
     notes += about_copies(copies, config.duplicates)
     if config.duplicates == "error":
-        found += _duplicates(copies)
+        found += _duplicates(copies, inspection.table.places)
     elif config.duplicates == "drop":
-        rows = _without_copies(rows, copies, rejected)
+        rows = _without_copies(rows, copies, inspection.table.places, rejected)
     rare = _rare_classes(config, rows)
     notes += _about_rare_classes(rare, config)
     if config.rare_classes == "error":
@@ -93,7 +94,7 @@ def select_rows(config: ImageCsvConfig, inspection: Inspection) -> Selection:
             config.label_type, rows, inspection.table.class_columns
         )
     units = find_units(list(rows["group"]), list(rows["digest"]), rows=len(rows))
-    found += _torn(rows, units)
+    found += _torn(rows, units, inspection.table.places)
     notes += _about_pinned_rows(rows, inspection)
     return Selection(
         rows=rows,
@@ -107,7 +108,7 @@ def select_rows(config: ImageCsvConfig, inspection: Inspection) -> Selection:
 
 
 def _without_problems(
-    rows: pd.DataFrame, found: tuple[Problem, ...], rejected: list[pd.DataFrame]
+    rows: pd.DataFrame, inspection: Inspection, rejected: list[pd.DataFrame]
 ) -> pd.DataFrame:
     """Returns the rows without a problem, and adds all others to the rejected.
 
@@ -115,6 +116,7 @@ def _without_problems(
     rows of one image that differ or have another problem, and identical images with
     two labels.
     """
+    found, places = inspection.problems, inspection.table.places
     reasons = {
         problem.row: f"{problem.kind.heading}: {problem.detail}" for problem in found
     }
@@ -142,7 +144,7 @@ def _without_problems(
         if key in contradicted:
             reasons.setdefault(
                 row,
-                f"{Kind.REPEATED.heading}: row {contradicted[key].row}"
+                f"{Kind.REPEATED.heading}: {places.of(contradicted[key].row)}"
                 f" {_difference(label, contradicted[key])}",
             )
         elif label and digest in disputed:
@@ -167,11 +169,7 @@ def _difference(label: str, other: Problem) -> str:
 def _check_rejected(rejected: int, max_rejected: float, inspection: Inspection) -> None:
     """Raises an `InvalidRowsError` if too many rows have to be left out."""
     if rejected > exact_fraction(max_rejected) * inspection.table.total_rows:
-        report = problems.report(
-            inspection.problems,
-            label_csv=str(inspection.sources.label_csv),
-            image_dir=str(inspection.sources.image_dir),
-        )
+        report = problems.report(inspection.problems, **inspection.about)
         raise exceptions.InvalidRowsError(
             f"{rejected:,} of {inspection.table.total_rows:,} rows would have to be"
             f" left out, which is more than max_rejected={max_rejected}."
@@ -195,18 +193,21 @@ def _about_contradictions(rejected: int, with_problem: int) -> str:
     )
 
 
-def _duplicates(copies: pd.DataFrame) -> Iterator[Problem]:
+def _duplicates(copies: pd.DataFrame, places: Places) -> Iterator[Problem]:
     for (row, key, _), (first_row, first_key, _) in with_first(copies):
-        detail = f"{key!r} is the same as {first_key!r} in row {first_row}"
+        detail = f"{key!r} is the same as {first_key!r}{places.inside(first_row)}"
         yield Problem(Kind.DUPLICATE, row, detail)
 
 
 def _without_copies(
-    rows: pd.DataFrame, copies: pd.DataFrame, rejected: list[pd.DataFrame]
+    rows: pd.DataFrame,
+    copies: pd.DataFrame,
+    places: Places,
+    rejected: list[pd.DataFrame],
 ) -> pd.DataFrame:
     """Returns the rows without copies, and adds these to the rejected rows."""
     reasons = {
-        row: f"identical to {first_key} in row {first_row}"
+        row: f"identical to {first_key}{places.inside(first_row)}"
         for (row, _, _), (first_row, first_key, _) in with_first(copies)
     }
     return _without(rows, rows["row"].map(reasons.get), rejected)
@@ -266,7 +267,7 @@ def _too_rare(
         yield Problem(Kind.RARE_CLASS, row, f"{name!r} has {count}")
 
 
-def _torn(rows: pd.DataFrame, units: Units) -> Iterator[Problem]:
+def _torn(rows: pd.DataFrame, units: Units, places: Places) -> Iterator[Problem]:
     """Yields the problems of rows whose unit is in another split."""
     if not (rows["given"] != "").any() and not (rows["pinned"] != "").any():
         return
@@ -284,8 +285,8 @@ def _torn(rows: pd.DataFrame, units: Units) -> Iterator[Problem]:
         first_row, first_key, first_split = first_of.setdefault(unit, (row, key, split))
         if split != first_split:
             detail = (
-                f"{key!r} is in {split!r}, and belongs to {first_key!r} in row"
-                f" {first_row}, which is in {first_split!r}"
+                f"{key!r} is in {split!r}, and belongs to"
+                f" {first_key!r}{places.inside(first_row)}, which is in {first_split!r}"
             )
             yield Problem(Kind.LEAK, row, detail)
 

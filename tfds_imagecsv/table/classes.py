@@ -60,7 +60,7 @@ def read_classes(path: epath.Path) -> ClassList:
     wrong: list[str] = []
     ids: dict[str, int] = {}
     about: dict[str, dict[str, str]] = {}
-    for number, record in enumerate(table.records, table.first):
+    for number, record in enumerate(table.records(), table.first):
         if not tables.is_filled(record):
             continue
         cells = [cell.strip() for cell in record]

@@ -1,76 +1,423 @@
-"""Which column of a table is what."""
+"""Which column of a table is what: as the config says, or as the cells show."""
 
 from __future__ import annotations
 
+import dataclasses
+import difflib
 import itertools
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
-from etils import epath
+from tfds_imagecsv import exceptions, options, split_names
+from tfds_imagecsv.options import FilenameTemplate, TableOptions, parse_template
+from tfds_imagecsv.problems import shown
+from tfds_imagecsv.table import extra_columns
+from tfds_imagecsv.table.resolve import Finder
+from tfds_imagecsv.table.tables import Table, is_filled
 
-from tfds_imagecsv import exceptions, options
-from tfds_imagecsv.table import extra_columns, tables
+# The rows, from the first on, and the columns that are looked at for file names.
+_SAMPLE_ROWS = 1000
+_SAMPLE_COLUMNS = 100
 
-_DEFAULT_POSITIONS = {"filename_column": 0, "label_column": 1}
+# The share of the sampled rows whose cells must name files, each another one.
+_SHARE = 0.5
+
+# The most names of columns that a message shows.
+_MOST_SHOWN = 20
 
 
-def find_columns(
-    path: epath.Path,
-    header: list[str],
-    **names: str | None,
-) -> dict[str, int]:
-    """Returns the position of each column that is used, from 0, by the config's field.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Columns:
+    """Which column is what.
+
+    Attributes:
+      header: the names of all columns.
+      position_of: the positions of the columns that are used, by the field that names
+        them; of extra columns, by their names with `extra_columns.PREFIX`.
+      filename_fields: the fields of `position_of` that make the file name.
+      template: how they make it; None for one column.
+      label_fields: the fields of the columns with the labels.
+      extra_fields: the fields of the extra columns.
+      notes: what was concluded, where there was a choice.
+      looked_for: if no column names files, what its cells were looked for as.
+    """
+
+    header: list[str]
+    position_of: Mapping[str, int]
+    filename_fields: Sequence[str]
+    template: FilenameTemplate | None
+    label_fields: Sequence[str]
+    extra_fields: Sequence[str]
+    notes: Sequence[str] = ()
+    looked_for: str = ""
+
+    def headers_of(self, fields: Iterable[str]) -> list[str]:
+        """Returns the names of the columns of some fields."""
+        return [self.header[self.position_of[field]] for field in fields]
+
+    @property
+    def to_filename(self) -> Callable[[Sequence[str]], str]:
+        """A function that returns the file name that some cells make."""
+        return (lambda cells: cells[0]) if self.template is None else self.template.fill
+
+    @property
+    def understood(self) -> dict[str, str]:
+        """What the columns are, by the field of the config."""
+        fields = {
+            "file names": self.filename_fields,
+            "labels": self.label_fields,
+            "groups": ["group_column"],
+            "splits": ["split_column"],
+        }
+        return {
+            what: ", ".join(self.headers_of(here))
+            for what, of in fields.items()
+            if (here := [one for one in of if one in self.position_of])
+        }
+
+
+def sample_of(table: Table) -> list[list[str]]:
+    """Returns the first filled rows of a table, without white space around cells."""
+    rows = itertools.islice(filter(is_filled, table.records()), _SAMPLE_ROWS)
+    return [[cell.strip() for cell in row] for row in rows]
+
+
+def has_header(
+    table: Table, sample: Sequence[Sequence[str]], options: TableOptions, finder: Finder
+) -> bool:
+    """Returns whether the first row of a table is a header.
+
+    It isn't if one of its cells is the name of a file as it stands; or by a looser
+    reading, if another of its cells occurs again below it.
 
     Args:
-      path: the CSV.
-      header: the names of its columns.
-      **names: the name of the column for each field of the config; None for the
-        default.
+      table: the table.
+      sample: some of its rows.
+      options: what the user says; names of columns that are there are a header's.
+      finder: finds files.
+    """
+    row = table.first_row
+    if row is None:
+        return True
+    cells = [cell.strip() for cell in row[:_SAMPLE_COLUMNS]]
+    given = {options.filename_column, options.group_column, options.split_column}
+    given.update(_label_fields(options).values())
+    if options.filename_template is not None:
+        given.update(parse_template(options.filename_template).columns)
+    if given & set(table.header):
+        return True
+    if any(map(finder.names_file, cells)):
+        return False
+    loose = finder.resolve(cells)
+    named = set(range(len(cells))) - set(loose.absent) - set(loose.problems)
+    named = {at for at in named if cells[at]}
+    below = [{one[at] for one in sample if at < len(one)} for at in range(len(cells))]
+    return not any(
+        cell and cell in below[at] for at, cell in enumerate(cells) if named - {at}
+    )
+
+
+def recognise(
+    place: str,
+    table: Table,
+    sample: Sequence[Sequence[str]],
+    options: TableOptions,
+    finder: Finder | None = None,
+) -> Columns:
+    """Returns which column is what.
+
+    A column that the config doesn't name is found: that of the file names is the first
+    one whose cells name files, in at least half of the first 1,000 rows, each another
+    one; if none does, the first. That of the labels is the second, or if that is
+    another, the next behind the file names.
+
+    Args:
+      place: the table, for messages.
+      table: its header and rows.
+      sample: some of its rows.
+      options: what the user says.
+      finder: finds files; None if there is no evidence.
 
     Raises:
-      SourceError: if there aren't such columns.
+      SourceError: if there aren't such columns, or two are equally good.
     """
-    if not any(header):
+    header = table.header
+    if not header or not any(header):
         raise exceptions.SourceError(
-            f"label_csv {path}: the file is empty. Its first row must be a header, such"
+            f"{place}: the file is empty. Its first row must be a header, such"
             " as 'filename,label', and each row below it an image."
         )
-    if len(header) < 2 and any(field.startswith("label") for field in names):
-        raise exceptions.SourceError(
-            f"label_csv {path}: there is only one column, {header[0]!r}. Two are"
-            " needed, for file names and labels, with a"
-            f" {tables.delimiter_of(path)} between them."
-        )
-    positions: dict[str, int] = {}
-    for field, name in names.items():
-        if name is None:
-            if field in _DEFAULT_POSITIONS:
-                positions[field] = _DEFAULT_POSITIONS[field]
-            continue
-        positions[field] = position(field.partition("[")[0], path, header, name)
-    for (field, at), (other, at_other) in itertools.combinations(positions.items(), 2):
-        if at == at_other:
-            shown = ", ".join(map(repr, header))
-            raise exceptions.SourceError(
-                f"{field} and {other} are both {header[at]!r} in {path}. Name two"
-                " columns (filename_column defaults to the first, label_column to the"
-                f" second) among: {shown}"
-            )
-    return positions
+    given = {
+        "filename_column": options.filename_column,
+        **_label_fields(options),
+        "group_column": options.group_column,
+        "split_column": options.split_column,
+    }
+    position_of = {
+        field: position(field.partition("[")[0], place, header, name)
+        for field, name in given.items()
+        if name is not None
+    }
+    template, filename_fields = None, ["filename_column"]
+    if options.filename_template is not None:
+        template = parse_template(options.filename_template)
+        of_template = {
+            f"{{{name}}}": position("filename_template", place, header, name)
+            for name in template.columns
+        }
+        position_of |= of_template
+        filename_fields = list(of_template)
+    evidence = _Evidence(header, sample, finder)
+    notes: list[str] = []
+    looked_for = ""
+    was_found = False
+    if template is None:
+        if "filename_column" in position_of:
+            looked_for = evidence.against(position_of["filename_column"], place)
+        else:
+            taken = set(position_of.values())
+            at, looked_for = evidence.filenames(taken, place, notes)
+            was_found = at != 0
+            position_of["filename_column"] = at
+    if given.get("label_column", "") is None:
+        at = _labels(place, table, sample, position_of, notes, was_found=was_found)
+        position_of["label_column"] = at
+    _check_different(place, header, position_of)
+    # The order of the fields is that of the config.
+    order = [*filename_fields, *(one for one in given if one not in filename_fields)]
+    position_of = {one: position_of[one] for one in order if one in position_of}
+    of_extra = _find_extra_columns(
+        place, header, options.extra_columns, set(position_of.values())
+    )
+    notes += _about_splits(header, sample, options, position_of)
+    return Columns(
+        header=header,
+        position_of=position_of | of_extra,
+        filename_fields=filename_fields,
+        template=template,
+        label_fields=[one for one in position_of if one.startswith("label_col")],
+        extra_fields=list(of_extra),
+        notes=notes,
+        looked_for=looked_for,
+    )
 
 
-def label_fields(
-    label_type: str, label_column: str | Sequence[str] | None
-) -> dict[str, str | None]:
+def _label_fields(options: TableOptions) -> dict[str, str | None]:
     """Returns the names of the columns with labels, each by a name of its own."""
-    if label_type == "none":
+    if options.label_type == "none":
         return {}
-    if label_column is None or isinstance(label_column, str):
-        return {"label_column": label_column}
-    return {f"label_column[{at}]": name for at, name in enumerate(label_column)}
+    names = options.label_column
+    if names is None or isinstance(names, str):
+        return {"label_column": names}
+    return {f"label_column[{at}]": name for at, name in enumerate(names)}
 
 
-def find_extra_columns(
-    path: epath.Path,
+class _Evidence:
+    """How many cells of each column name files.
+
+    Args:
+      header: the names of the columns.
+      sample: some rows.
+      finder: finds files; None if there is none.
+    """
+
+    def __init__(
+        self,
+        header: Sequence[str],
+        sample: Sequence[Sequence[str]],
+        finder: Finder | None,
+    ) -> None:
+        self._header = header
+        self._finder = finder
+        self._rows = len(sample)
+        self._cells = {
+            at: [row[at] for row in sample if at < len(row) and row[at]]
+            for at in range(min(len(header), _SAMPLE_COLUMNS))
+        }
+
+    def filenames(
+        self, taken: Collection[int], place: str, notes: list[str]
+    ) -> tuple[int, str]:
+        """Returns the position of the column with the file names.
+
+        Args:
+          taken: the positions of columns that are something else.
+          place: the table, for messages.
+          notes: where to say what was concluded.
+
+        Returns:
+          The position; and if no column names files, a text that says what for.
+
+        Raises:
+          SourceError: if two columns are equally good.
+        """
+        usual = next((at for at in self._cells if at not in taken), 0)
+        if self._finder is None or not self._rows or not self._finder.listing.keys:
+            return usual, ""
+        columns = [at for at in self._cells if at not in taken]
+        exact = {at: self._exact(at) for at in columns}
+        good = [at for at in columns if self._is_enough(exact[at])]
+        if good:
+            others = [at for at in good[1:] if exact[at] != exact[good[0]]]
+            if others:
+                notes.append(
+                    f"the column {self._header[good[0]]!r} has the file names;"
+                    f" {self._named(others)} name{'s' * (len(others) == 1)} files, too"
+                )
+            elif good[0] != usual:
+                notes.append(f"the column {self._header[good[0]]!r} has the file names")
+            return good[0], ""
+        loose = {at: self._loose(at) for at in columns if not self._is_index(at)}
+        good = [at for at in loose if self._is_enough(loose[at])]
+        if len({frozenset(loose[at]) for at in good}) > 1:
+            flags = " or ".join(f"filename_column={self._header[at]!r}" for at in good)
+            raise exceptions.SourceError(
+                f"{place}: {self._named(good)} may both name files, and not the same"
+                f" ones. Add {flags}."
+            )
+        if not good:
+            most = max(loose, key=lambda at: len(loose[at]), default=usual)
+            good = [most] if loose.get(most) else []
+        if not good:
+            return usual, self._looked_for()
+        if good[0] != usual:
+            notes.append(f"the column {self._header[good[0]]!r} has the file names")
+        return good[0], ""
+
+    def against(self, at: int, place: str) -> str:
+        """Looks whether the cells of a column that the user names do name files.
+
+        Returns:
+          If they don't, what they were looked for as; empty if they do.
+
+        Raises:
+          SourceError: if those of another column do.
+        """
+        if self._finder is None or not self._rows or not self._finder.listing.keys:
+            return ""
+        if at not in self._cells or self._exact(at) or self._loose(at):
+            return ""
+        for other in self._cells:
+            if self._is_enough(self._exact(other)):
+                raise exceptions.SourceError(
+                    f"{place}: filename_column: no cell of {self._header[at]!r} names a"
+                    f" file in {self._finder.directory}, and those of"
+                    f" {self._header[other]!r} do. Set"
+                    f" filename_column={self._header[other]!r}."
+                )
+        return self._looked_for(at)
+
+    def _is_enough(self, named: Collection[str]) -> bool:
+        return len(named) >= _SHARE * self._rows
+
+    def _exact(self, at: int) -> set[str]:
+        """Returns the files that a column's cells name as they stand."""
+        finder = self._finder
+        assert finder is not None
+        return {finder.key_if_exact(one) for one in self._cells[at]} & (
+            finder.listing.as_set
+        )
+
+    def _loose(self, at: int) -> set[str]:
+        """Returns the files that a column's cells name by any reading."""
+        assert self._finder is not None
+        found = self._finder.resolve(self._cells[at])
+        without = {*found.absent, *found.problems}
+        fits = {key for row, key in enumerate(found.keys) if row not in without}
+        # A name that fits several files names one of them.
+        return fits | {self._cells[at][row] for row in found.problems}
+
+    def _is_index(self, at: int) -> bool:
+        """Returns whether a column only numbers the rows, as pandas writes it."""
+        return not self._header[at] and all(map(str.isdecimal, self._cells[at]))
+
+    def _named(self, columns: Sequence[int]) -> str:
+        return " and ".join(f"the column {self._header[at]!r}" for at in columns)
+
+    def _looked_for(self, only: int | None = None) -> str:
+        """Returns what the first cells of the columns were looked for as."""
+        finder = self._finder
+        assert finder is not None
+        columns = list(self._cells) if only is None else [only]
+        lines = [
+            f"\n     {self._header[at]!r}: {shown(cells[0])} as"
+            f" {finder.directory}/{shown(finder.key_if_exact(cells[0]))[1:-1]}"
+            for at in columns[:_MOST_SHOWN]
+            if (cells := self._cells[at])
+        ]
+        what = "no column names" if only is None else "the column doesn't name"
+        return f"{what} files of image_dir. What was looked for:{''.join(lines)}"
+
+
+def _labels(
+    place: str,
+    table: Table,
+    sample: Sequence[Sequence[str]],
+    position_of: Mapping[str, int],
+    notes: list[str],
+    *,
+    was_found: bool,
+) -> int:
+    """Returns the position of the column with the labels.
+
+    Args:
+      place: the table, for messages.
+      table: its header.
+      sample: some of its rows.
+      position_of: the positions of the other columns, by field.
+      notes: where to say which was taken, if there were several.
+      was_found: whether the file names were found elsewhere than in the first column.
+    """
+    header = table.header
+    # A label may be in the file name, too.
+    taken = {at for field, at in position_of.items() if not field.startswith("{")}
+    free = [at for at in range(len(header)) if at not in taken]
+    useful = [at for at in free if header[at] or not _is_empty(sample, at)]
+    named = [at for at in useful if header[at]] or useful
+    if not named:
+        raise exceptions.SourceError(
+            f"{place}: there is only one column, {header[0]!r}. Two are needed, for"
+            " file names and labels, with a"
+            f" {_word_between(table)} between them."
+            if len(header) < 2
+            else f"{place}: there is no column left for the labels. Set label_column,"
+            f" or label_type='none'. Its columns are: {names_of(header)}"
+        )
+    filenames_at = position_of.get("filename_column", 0)
+    after = [at for at in named if at > filenames_at]
+    found = 1 if 1 in named and not was_found else (after or named)[0]
+    if len(named) > 1:
+        others = [at for at in named if at != found]
+        notes.append(
+            f"the column {header[found]!r} has the labels; label_column chooses another"
+            f" of: {names_of([header[at] for at in others])}"
+        )
+    return found
+
+
+def _word_between(table: Table) -> str:
+    return "tab" if table.understood.get("delimiter") == "\t" else "comma"
+
+
+def _is_empty(sample: Sequence[Sequence[str]], at: int) -> bool:
+    return not any(at < len(row) and row[at] for row in sample)
+
+
+def _check_different(
+    place: str, header: Sequence[str], position_of: Mapping[str, int]
+) -> None:
+    """Raises a `SourceError` if two fields name the same column."""
+    fields: dict[int, str] = {}
+    for field, at in position_of.items():
+        other = fields.setdefault(at, field)
+        if other != field and not (field.startswith("{") or other.startswith("{")):
+            raise exceptions.SourceError(
+                f"{other} and {field} are both {header[at]!r} in {place}. Name two"
+                f" columns among: {names_of(header)}"
+            )
+
+
+def _find_extra_columns(
+    place: str,
     header: Sequence[str],
     extra: Mapping[str, str] | str | None,
     used: Collection[int],
@@ -89,20 +436,48 @@ def find_extra_columns(
         repeated = [name for name in names if name in options.OWN_FEATURES]
         if repeated:
             raise exceptions.SourceError(
-                f"extra_columns: {', '.join(map(repr, repeated))} in {path} can't be an"
-                " extra column, since features of the dataset have this name. Rename"
+                f"extra_columns: {', '.join(map(repr, repeated))} in {place} can't be"
+                " an extra column, since features of the dataset have this name. Rename"
                 " the column, or name the extra columns and their types one by one."
             )
-    found = {name: position("extra_columns", path, header, name) for name in names}
+    found = {name: position("extra_columns", place, header, name) for name in names}
     return {extra_columns.PREFIX + name: at for name, at in found.items()}
 
 
-def position(field: str, path: object, header: Sequence[str], name: str) -> int:
+def _about_splits(
+    header: Sequence[str],
+    sample: Sequence[Sequence[str]],
+    options: TableOptions,
+    position_of: Mapping[str, int],
+) -> Iterator[str]:
+    """Yields a note on a column that looks like given splits, and isn't used."""
+    if options.split_column is not None:
+        return
+    used = set(position_of.values())
+    for at, name in enumerate(header[:_SAMPLE_COLUMNS]):
+        if at in used:
+            continue
+        cells = {row[at] for row in sample if at < len(row) and row[at]}
+        are_flags = split_names.of_flag(name) and all(
+            extra_columns.as_bool(cell) is not None for cell in cells
+        )
+        are_names = all(
+            split_names.split_name(cell) in split_names.USUAL for cell in cells
+        )
+        if cells and (are_flags or are_names):
+            yield (
+                f"the column {name!r} looks like splits, and isn't used: add"
+                f" split_column={name!r} if the splits are given by it"
+            )
+            return
+
+
+def position(field: str, place: object, header: Sequence[str], name: str) -> int:
     """Returns the position of a column, from 0.
 
     Args:
       field: the field of the config that names it, for messages.
-      path: the file.
+      place: the table, for messages.
       header: the names of its columns.
       name: that of the column; white space around it doesn't count.
 
@@ -112,8 +487,17 @@ def position(field: str, path: object, header: Sequence[str], name: str) -> int:
     found = [at for at, column in enumerate(header) if column == name.strip()]
     if len(found) != 1:
         many = "no column has" if not found else f"{len(found)} columns have"
-        shown = ", ".join(map(repr, header))
+        close = difflib.get_close_matches(name, header[:10_000], n=1)
+        hint = f" Did you mean {close[0]!r}?" if close and not found else ""
         raise exceptions.SourceError(
-            f"{field}: {many} the name {name!r} in {path}. Its columns are: {shown}"
+            f"{field}: {many} the name {name!r} in {place}.{hint} Its columns are:"
+            f" {names_of(header)}"
         )
     return found[0]
+
+
+def names_of(header: Sequence[str]) -> str:
+    """Returns the names of columns for a message, or the first of very many."""
+    more = len(header) - _MOST_SHOWN
+    names = ", ".join(map(shown, header[:_MOST_SHOWN]))
+    return names + (f" and {more:,} more" if more > 0 else "")

@@ -3,33 +3,11 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Mapping, Sequence
-
-from tfds_imagecsv.options import FilenameTemplate
-from tfds_imagecsv.table import columns
+from collections.abc import Sequence
 
 # What a path between two slashes has if it isn't in its shortest form, or leaves the
 # directory it is relative to.
 _ODD = ("//", "/./", "/../")
-
-
-def positions(
-    template: FilenameTemplate, path: object, header: Sequence[str]
-) -> Mapping[str, int]:
-    """Returns the position of each column of a template, from 0, by its field.
-
-    Args:
-      template: the template.
-      path: the table.
-      header: the names of its columns.
-
-    Raises:
-      SourceError: if there is no such column, or more than one.
-    """
-    return {
-        f"{{{name}}}": columns.position("filename_template", path, header, name)
-        for name in template.columns
-    }
 
 
 def keys_of(names: Sequence[str], suffix: str) -> list[str]:

@@ -1,36 +1,42 @@
-"""The label table: which image has which label."""
+"""The label table: which image has which label.
+
+Read, recognise, resolve, parse, check: each step takes and gives columns.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import itertools
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from etils import epath
 
-from tfds_imagecsv import exceptions, garbage_collection
+from tfds_imagecsv import exceptions, garbage_collection, split_names
 from tfds_imagecsv.config import ImageCsvConfig
-from tfds_imagecsv.options import parse_template
-from tfds_imagecsv.problems import Kind, Problem
+from tfds_imagecsv.options import TableOptions
+from tfds_imagecsv.problems import Kind, Places, Problem
+from tfds_imagecsv.sources.listing import Listing, list_files
+from tfds_imagecsv.sources.locate import Sources, TableSource, top_of_archive
 from tfds_imagecsv.table import (
     classes,
     columns,
     extra_columns,
-    filenames,
+    folders,
     label_types,
+    resolve,
     row_problems,
-    split_names,
+    split_values,
     tables,
 )
 
 # The columns of a label table.
 _ROWS = ["row", "key", "label", "group", "given"]
 
-# How many rows of a CSV are taken at once.
+# How many rows of a table are taken at once.
 _BATCH = 4096
 
 _FIRST = operator.itemgetter(0)
@@ -38,34 +44,42 @@ _FIRST = operator.itemgetter(0)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LabelTable:
-    """The usable rows of a label CSV, and what is wrong with the others.
+    """The usable rows of a label table, and what is wrong with the others.
 
     Attributes:
-      rows: a row for each usable row of the CSV, sorted by key, with the columns
-        `row` (int64: its number in the CSV; the header is row 1), `key` (str: the
-        image's path relative to the image directory, with `/` between folders,
-        unique), `label` (str: the class name as written, without the white space
-        around it, or the text of `label_types.Parsed`; empty for none), `group` (str:
-        empty for none) and `given` (str: the split that the CSV gives it, empty for
-        none). Labels that aren't classes are also in `target` (see
-        `label_types.Parsed`). Each extra column is in one whose name begins with
-        `extra_columns.PREFIX`.
-      filename_header: the name of the column with the file names, or what the template
-        makes of the names of its columns.
+      rows: a row for each usable row of the table, sorted by key, with the columns
+        `row` (int64: its number, see `places`), `key` (str: the image's path relative
+        to the image directory, with `/` between folders, unique), `label` (str: the
+        class name as written, without the white space around it, or the text of
+        `label_types.Parsed`; empty for none), `group` (str: empty for none) and
+        `given` (str: the split that the table gives it, empty for none). Labels that
+        aren't classes are also in `target` (see `label_types.Parsed`). Each extra
+        column is in one whose name begins with `extra_columns.PREFIX`.
+      image_dir: the directory that the keys are relative to.
+      files: the files of that directory.
       class_names: the names of the classes in the order of their ids.
       class_columns: the names of the columns of 0 and 1, each a class; None if the
         names of classes are in cells.
       extra_columns: the types of the extra columns, by name.
       problems: what is wrong with the rows that aren't in `rows`.
+      places: what messages call the rows.
+      understood: what was concluded, by what it is about.
+      notes: the same in sentences, where there was a choice.
+      looked_for: what to say if no image was found.
       about_classes: further columns of the class CSV, by class name and by header.
     """
 
     rows: pd.DataFrame
-    filename_header: str
+    image_dir: epath.Path
+    files: Listing
     class_names: tuple[str, ...]
     class_columns: tuple[str, ...] | None
     extra_columns: Mapping[str, str]
     problems: tuple[Problem, ...]
+    places: Places
+    understood: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    looked_for: str = ""
     about_classes: Mapping[str, Mapping[str, str]] = dataclasses.field(
         default_factory=dict
     )
@@ -77,79 +91,51 @@ class LabelTable:
 
 
 def read_label_table(
-    config: ImageCsvConfig, label_csv: epath.Path, class_csv: epath.Path | None
+    config: ImageCsvConfig, sources: Sources, *, known: Iterable[str] = ()
 ) -> LabelTable:
-    """Reads the CSV as a config says, and the classes that it gives.
+    """Reads the table as a config says, and the classes that it gives.
 
     Args:
       config: what the user says about columns, file names and classes.
-      label_csv: where the config's `label_csv` is.
-      class_csv: where the config's `class_csv` is, if it has one.
+      sources: the tables, and the directories of the images.
+      known: keys that stand for files, also if these are gone.
 
     Raises:
-      SourceError: if a CSV can't be used.
+      SourceError: if a table can't be used.
     """
     class_list = classes.ClassList(names=tuple(config.classes or ()), about={})
-    if class_csv is not None:
-        class_list = classes.read_classes(class_csv)
+    if sources.class_csv is not None:
+        class_list = classes.read_classes(sources.class_csv)
     table = read_labels(
-        label_csv,
-        filename_column=config.filename_column,
-        label_column=config.label_column,
-        label_type=config.label_type,
-        label_delimiter=config.label_delimiter,
-        group_column=config.group_column,
-        split_column=config.split_column,
-        extra=config.extra_columns,
-        filename_suffix=config.filename_suffix,
-        filename_template=config.filename_template,
+        sources,
+        config.table_options,
         classes=class_list.names or None,
+        known=frozenset(known),
     )
     return dataclasses.replace(table, about_classes=class_list.about)
 
 
 @garbage_collection.paused()
 def read_labels(
-    path: epath.Path,
+    sources: Sources,
+    options: TableOptions | None = None,
     *,
-    filename_column: str | None = None,
-    label_column: str | Sequence[str] | None = None,
-    label_type: str = "class",
-    label_delimiter: str | None = None,
-    group_column: str | None = None,
-    split_column: str | None = None,
-    extra: Mapping[str, str] | str | None = None,
-    filename_suffix: str = "",
-    filename_template: str | None = None,
     classes: Sequence[str] | None = None,
+    known: frozenset[str] = frozenset(),
 ) -> LabelTable:
-    """Reads a label CSV, or another table that `tables.read_table` reads.
+    """Reads label tables in any format that `tables.read_table` reads, or folders.
 
     White space around cells is dropped, blank rows are passed over. Labels are names,
     unless `label_type` says otherwise, never numbers, booleans or missing values:
-    `001`, `true` and `NA` stay as they are written.
+    `001`, `true` and `NA` stay as they are written. In a split named `unlabeled`, a
+    label may be empty.
 
     Args:
-      path: the CSV.
-      filename_column: the name of the column with the images' file names; default
-        the first column.
-      label_column: the name of the column with the labels, or the names of several;
-        default the second column.
-      label_type: one of `options.LABEL_TYPES`.
-      label_delimiter: what is between the labels of a cell; default: the columns have
-        0 and 1 if the type is "multilabel".
-      group_column: the name of the column with the groups; default none.
-      split_column: the name of the column with the splits; default none. `val`,
-        `valid` and `dev` stand for `validation`, `training` for `train`, `testing`
-        for `test`, in upper or lower case; other names stay as they are. In a split
-        named `unlabeled`, a label may be empty.
-      extra: the types of further columns, by name; `options.ALL_COLUMNS` for all that
-        nothing else names, with the types that fit; default none.
-      filename_suffix: what to append to each file name, such as `".png"`.
-      filename_template: how columns make file names, see `options.parse_template`,
-        in place of `filename_column`; default none.
+      sources: where tables and images are.
+      options: what the user says of them; default: nothing.
       classes: the class names in the order of their ids; default the names found,
         sorted by code point, or those of the columns of 0 and 1.
+      known: as for `read_label_table`.
 
     Returns:
       The table of the rows that can be used, and the problems of the others.
@@ -158,140 +144,429 @@ def read_labels(
       SourceError: if no row can be read: there is no such file, it isn't text, it
         has no rows, or not the columns asked for.
     """
-    table = tables.read_table(path, "label_csv", list_delimiter=label_delimiter)
-    found = _find_columns(
-        path,
-        table.header,
-        filename_column=filename_column,
-        filename_template=filename_template,
-        filename_suffix=filename_suffix,
-        label_type=label_type,
-        label_column=label_column,
-        group_column=group_column,
-        split_column=split_column,
-        extra=extra,
+    options = options or TableOptions()
+    image_dir, files = sources.image_dir, list_files(sources.image_dir)
+    if known - files.as_set:
+        files = dataclasses.replace(files, keys=[*(files.as_set | known)])
+    if sources.archive is not None:
+        image_dir, files = _below_top(sources, files, options)
+    if not sources.tables:
+        said = folders.rows_of(image_dir, files, options, sources.folders)
+        parts = [_Part.of_folders(said)]
+    else:
+        parts = []
+        for one in sources.tables:
+            finder = _finder(one, sources, image_dir, files, options)
+            parts.append(_read_part(one, options, finder, len(sources.tables) > 1))
+    return _joined(parts, options, classes, image_dir=image_dir, files=files)
+
+
+def _below_top(
+    sources: Sources, files: Listing, options: TableOptions
+) -> tuple[epath.Path, Listing]:
+    """Returns the directory of an archive that names are relative to, and its files."""
+    if not sources.tables:
+        top = folders.top_of(files)
+    else:
+        (source,) = sources.tables
+        table = tables.read_table(source.table, source.field, options)
+        top = _top_by_names(table, files, options)
+    if not top:
+        return sources.image_dir, files
+    return sources.image_dir / top, files.below(top)
+
+
+def _top_by_names(table: tables.Table, files: Listing, options: TableOptions) -> str:
+    """Returns the folder within an archive that the names of a table are below."""
+    at = 0
+    if options.filename_column in table.header:
+        at = table.header.index(options.filename_column)
+    cells: list[str] = []
+    if options.filename_template is None:
+        rows = [row for row in table.records() if at < len(row)]
+        cells = [row[at].strip() + options.filename_suffix for row in rows]
+        cells += [row[at].strip() for row in rows]
+        cells += [row[at].strip() for row in [table.header]]
+    top = top_of_archive(files, cells)
+    if top is None:
+        # Of another column, or made of several.
+        rows = columns.sample_of(table)
+        found = columns.recognise("", table, rows, _only_names(options))
+        to_name, fields = found.to_filename, found.filename_fields
+        at_fields = [found.position_of[one] for one in fields]
+        whole = [row for row in rows if max(at_fields) < len(row)]
+        cells = [to_name([row[at] for at in at_fields]) for row in whole]
+        cells += [cell for row in rows for cell in row]
+        top = top_of_archive(files, cells)
+    return top or ""
+
+
+def _only_names(options: TableOptions) -> TableOptions:
+    """Returns what options say of the file names alone."""
+    return TableOptions(
+        label_type="none",
+        filename_column=options.filename_column,
+        filename_template=options.filename_template,
     )
-    is_indicated = label_type == "multilabel" and label_delimiter is None
-    if is_indicated:
-        _check_indicators(classes, found.label_headers)
-    cells = _read_cells(table, found)
-    if not cells.numbers and not cells.problems:
-        raise exceptions.SourceError(
-            f"label_csv {path}: there are no rows below the header {table.header}. Give"
-            " each image a row with its file name and its label."
-        )
-    labels = label_types.Parsed([""] * len(cells.numbers), None, {})
-    if found.label_headers:
-        labels = label_types.parse(
-            label_type,
-            [cells.by_field[field] for field in found.label_fields],
-            found.label_headers,
-            delimiter=label_delimiter,
-            known=None if classes is None or is_indicated else frozenset(classes),
-        )
-    of_extra = _parse_extra(
-        {name: cells.by_field[name] for name in found.extra_fields}, extra or {}
-    )
-    rows = _as_rows(cells, found, labels.texts)
-    bad = row_problems.problems_of_rows(
-        rows, label_type, labels.problems, of_extra.problems
-    )
-    usable = _usable_rows(rows, bad, labels.values, of_extra.columns)
-    class_columns = tuple(found.label_headers) if is_indicated else None
-    names = classes or label_types.class_names(label_type, usable, class_columns)
-    problems = [*cells.problems, *bad.values()]
-    return LabelTable(
-        rows=usable,
-        filename_header=found.filename_header,
-        class_names=tuple(names),
-        class_columns=class_columns,
-        extra_columns=of_extra.dtypes,
-        problems=tuple(sorted(problems, key=lambda problem: problem.row)),
+
+
+def _finder(
+    source: TableSource,
+    sources: Sources,
+    image_dir: epath.Path,
+    files: Listing,
+    options: TableOptions,
+) -> resolve.Finder:
+    """Returns what finds the images of a table."""
+    inside = sources.folders.get(source.split, "")
+    return resolve.Finder(
+        image_dir / inside if inside else image_dir,
+        files.below(inside) if inside else files,
+        inside=inside,
+        suffix="" if options.filename_template else options.filename_suffix,
+        match=options.match,
     )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class _Columns:
-    """Which column is what.
+class _Part:
+    """What one table says, before labels are parsed.
 
     Attributes:
-      header: the names of all columns.
-      position_of: the positions of the columns that are used, by the field that names
-        them; of extra columns, by their names with `extra_columns.PREFIX`.
-      filename_fields: the fields of `position_of` that make the file name.
-      to_filename: returns the file name that their cells make.
-      filename_suffix: what is appended to it.
-      label_fields: the fields of the columns with the labels.
-      extra_fields: the fields of the extra columns.
+      name: what messages call it.
+      numbers: the numbers of its whole rows.
+      names: their file names.
+      keys: their files.
+      label_headers: the names of the columns with labels; empty if it has none.
+      labels: their cells, by column.
+      groups: the groups; empty texts for none.
+      given: the splits.
+      extra: the cells of the extra columns, by name with `extra_columns.PREFIX`.
+      by_position: what is wrong with rows, by their position.
+      loose: the positions of rows whose name was read loosely.
+      ragged: rows that have more or fewer cells than the header.
+      understood, notes, looked_for: see `LabelTable`.
+      delimiter: that of the table, in words.
     """
 
-    header: list[str]
-    position_of: Mapping[str, int]
-    filename_fields: Sequence[str]
-    to_filename: Callable[[Sequence[str]], str]
-    filename_suffix: str
-    label_fields: Sequence[str]
-    extra_fields: Sequence[str]
+    name: str
+    numbers: Sequence[int]
+    names: Sequence[str]
+    keys: Sequence[str]
+    label_headers: Sequence[str]
+    labels: Sequence[Sequence[str]]
+    groups: Sequence[str]
+    given: Sequence[str]
+    extra: Mapping[str, Sequence[str]]
+    by_position: Mapping[int, tuple[Kind, str]]
+    loose: Collection[int] = ()
+    ragged: Sequence[Problem] = ()
+    understood: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    notes: Sequence[str] = ()
+    looked_for: str = ""
 
-    @property
-    def label_headers(self) -> list[str]:
-        """The names of the columns with the labels."""
-        return [self.header[self.position_of[field]] for field in self.label_fields]
+    @classmethod
+    def of_folders(cls, said: folders.FolderRows) -> _Part:
+        """Returns what folders say."""
+        keys = said.keys
+        return cls(
+            name="",
+            numbers=range(1, len(keys) + 1),
+            names=keys,
+            keys=keys,
+            label_headers=[] if said.labels is None else ["folder"],
+            labels=[] if said.labels is None else [said.labels],
+            groups=[""] * len(keys),
+            given=said.given,
+            extra={},
+            by_position={},
+            understood=said.understood,
+            notes=said.notes,
+        )
 
-    @property
-    def filename_header(self) -> str:
-        """The name of the column with the file names, or what the template makes."""
-        positions = [self.position_of[field] for field in self.filename_fields]
-        return self.to_filename([self.header[at] for at in positions])
 
-    def key_of(self, cells: Sequence[str]) -> str:
-        """Returns the key of a row's image; empty if the row lacks the cells for it."""
-        positions = [self.position_of[field] for field in self.filename_fields]
-        if max(positions) >= len(cells):
-            return ""
-        name = self.to_filename([cells[at].strip() for at in positions])
-        return filenames.keys_of([name], self.filename_suffix)[0] if name else ""
+def _read_part(
+    source: TableSource, options: TableOptions, finder: resolve.Finder, is_one: bool
+) -> _Part:
+    """Reads a table.
+
+    Args:
+      source: where it is.
+      options: what the user says of it.
+      finder: finds its images.
+      is_one: whether it is one of several.
+    """
+    place = tables.place_of(source.field, source.table)
+    table = tables.read_table(
+        source.table, source.field, options, names_file=finder.names_file
+    )
+    notes = list(table.notes)
+    sample = columns.sample_of(table)
+    if not columns.has_header(table, sample, options, finder):
+        assert table.first_row is not None
+        table = tables.without_header(table, table.first_row)
+        sample = columns.sample_of(table)
+        notes.append(
+            "it has no header, since its first row names an image: the columns are"
+            f" called {columns.names_of(table.header)}"
+        )
+    if source.split == split_names.UNLABELED and not (
+        _has_labels(table.header, options)
+    ):
+        options = dataclasses.replace(options, label_type="none", label_column=None)
+    found = columns.recognise(place, table, sample, options, finder)
+    _check_header(place, table, found, finder)
+    cells = _read_cells(table, found, finder)
+    if not cells.numbers and not cells.problems:
+        raise exceptions.SourceError(
+            f"{place}: there are no rows below the header"
+            f" {columns.names_of(table.header)}. Give each image a row with its file"
+            " name and its label."
+        )
+    if cells.cut:
+        notes.append(f"{cells.cut:,} rows end with empty cells that have no header")
+    by_row = zip(*(cells.by_field[one] for one in found.filename_fields), strict=True)
+    names = list(map(found.to_filename, by_row))
+    resolved = finder.resolve(names)
+    notes += [*found.notes, *(way.note(len(names)) for way in resolved.ways)]
+    nothing = [""] * len(names)
+    given: Sequence[str] = nothing
+    if source.split:
+        given = [split_names.split_name(source.split)] * len(names)
+    elif "split_column" in cells.by_field:
+        header = found.header[found.position_of["split_column"]]
+        values = split_values.parse(
+            cells.by_field["split_column"], header, options.split_names, place=place
+        )
+        given, said = values.splits, values.notes
+        notes += said
+    prefix = f"{finder.inside}/" if finder.inside else ""
+    name = source.name
+    return _Part(
+        name=name,
+        numbers=cells.numbers,
+        names=names,
+        keys=[prefix + key for key in resolved.keys] if prefix else resolved.keys,
+        label_headers=found.headers_of(found.label_fields),
+        labels=[cells.by_field[field] for field in found.label_fields],
+        groups=cells.by_field.get("group_column", nothing),
+        given=given,
+        extra={one: cells.by_field[one] for one in found.extra_fields},
+        by_position=resolved.problems,
+        loose=resolved.loose,
+        ragged=cells.problems,
+        understood={**table.understood, **found.understood},
+        notes=[f"{name}: {note}" for note in notes] if is_one else notes,
+        looked_for=found.looked_for if len(resolved.absent) == len(names) else "",
+    )
 
 
-def _find_columns(
-    path: epath.Path,
-    header: list[str],
+def _check_header(
+    place: str, table: tables.Table, of: columns.Columns, finder: resolve.Finder
+) -> None:
+    """Raises a `SourceError` if columns are named as if a row were the header."""
+    name = of.to_filename(of.headers_of(of.filename_fields))
+    if table.first_row is not None and name and finder.names_file(name):
+        raise exceptions.SourceError(
+            f"{place}: its first row must be a header, such as 'filename,label', but it"
+            f" is the row of the image {finder.key_if_exact(name)!r}. Add a header, or"
+            " set header=False, and call the columns 1, 2, ..."
+        )
+
+
+def _has_labels(header: Sequence[str], options: TableOptions) -> bool:
+    """Returns whether the columns of labels that are asked for are there."""
+    names = options.label_column
+    if names is None:
+        return False
+    return {names} <= {*header} if isinstance(names, str) else {*names} <= {*header}
+
+
+class _Cells(NamedTuple):
+    """The cells of the rows that are whole.
+
+    Attributes:
+      numbers: the rows' numbers.
+      by_field: the cells of each column of `Columns.position_of`, stripped.
+      problems: the rows that have more or fewer cells than the header.
+      cut: how many rows had further cells, all empty.
+    """
+
+    numbers: list[int]
+    by_field: dict[str, list[str]]
+    problems: list[Problem]
+    cut: int
+
+
+def _read_cells(
+    table: tables.Table, of: columns.Columns, finder: resolve.Finder
+) -> _Cells:
+    """Reads the rows, but those that are blank."""
+    numbers_of_all: list[int] = []
+    by_field: dict[str, list[str]] = {field: [] for field in of.position_of}
+    problems: list[Problem] = []
+    records, number, cut = table.records(), table.first - 1, 0
+    # Column by column, which is faster than row by row.
+    while batch := list(itertools.islice(records, _BATCH)):
+        numbers: Sequence[int] = range(number + 1, number + 1 + len(batch))
+        number += len(batch)
+        if set(map(len, batch)) != {len(of.header)} or not all(map(_FIRST, batch)):
+            whole = _whole_rows(numbers, batch, of, finder, problems)
+            numbers, batch = [one[0] for one in whole], [one[1] for one in whole]
+            cut += sum(one[2] for one in whole)
+        numbers_of_all.extend(numbers)
+        by_column = list(zip(*batch, strict=True))
+        for field, position in of.position_of.items():
+            if batch:
+                by_field[field] += map(str.strip, by_column[position])
+    return _Cells(numbers_of_all, by_field, problems, cut)
+
+
+def _whole_rows(
+    numbers: Sequence[int],
+    batch: list[list[str]],
+    of: columns.Columns,
+    finder: resolve.Finder,
+    problems: list[Problem],
+) -> list[tuple[int, list[str], bool]]:
+    """Returns the rows that are neither blank nor ragged, and their numbers.
+
+    Empty cells at the end count only if a header has a name for them; rows without
+    such cells are whole as well. Ragged rows are added to the problems, with the key
+    that their cells give them.
+
+    Returns:
+      The number and the cells of each row, and whether it had further empty cells.
+    """
+    whole, width = [], len(of.header)
+    least = max((at + 1 for at, name in enumerate(of.header) if name), default=0)
+    for number, cells in zip(numbers, batch, strict=True):
+        if not tables.is_filled(cells):
+            continue
+        if len(cells) == width:
+            whole.append((number, cells, False))
+        elif len(cells) > width and not tables.is_filled(cells[width:]):
+            whole.append((number, cells[:width], True))
+        elif least <= len(cells) < width:
+            whole.append((number, cells + [""] * (width - len(cells)), False))
+        else:
+            noun = "cell" if len(cells) == 1 else "cells"
+            first = [cell[:60] for cell in cells[:4]]
+            detail = f"{len(cells)} {noun} under {width} headers: {first}"
+            key = _key_of(cells, of, finder)
+            problems.append(Problem(Kind.RAGGED, number, detail, key=key))
+    return whole
+
+
+def _key_of(cells: Sequence[str], of: columns.Columns, finder: resolve.Finder) -> str:
+    """Returns the key of a row's image; empty if the row lacks the cells for it."""
+    positions = [of.position_of[field] for field in of.filename_fields]
+    if max(positions) >= len(cells):
+        return ""
+    name = of.to_filename([cells[at].strip() for at in positions])
+    return finder.resolve([name]).keys[0] if name else ""
+
+
+def _joined(
+    parts: Sequence[_Part],
+    options: TableOptions,
+    classes: Sequence[str] | None,
     *,
-    filename_column: str | None,
-    filename_template: str | None,
-    filename_suffix: str,
-    label_type: str,
-    label_column: str | Sequence[str] | None,
-    group_column: str | None,
-    split_column: str | None,
-    extra: Mapping[str, str] | str | None,
-) -> _Columns:
-    template = None if filename_template is None else parse_template(filename_template)
-    position_of = columns.find_columns(
-        path,
-        header,
-        **({"filename_column": filename_column} if template is None else {}),
-        **columns.label_fields(label_type, label_column),
-        group_column=group_column,
-        split_column=split_column,
+    image_dir: epath.Path,
+    files: Listing,
+) -> LabelTable:
+    """Returns what the tables say together: parsed, and checked across rows."""
+    starts = _starts(parts)
+    places = Places(
+        first_of=tuple(
+            (start, part.name) for start, part in zip(starts, parts, strict=True)
+        )
+        if len(parts) > 1
+        else (),
+        are_rows=bool(parts[0].name),
     )
-    filename_fields = ["filename_column"]
-    if template is not None:
-        of_template = dict(filenames.positions(template, path, header))
-        filename_fields = list(of_template)
-        position_of |= of_template
-    of_extra = columns.find_extra_columns(
-        path, header, extra, set(position_of.values())
+    headers = next((one.label_headers for one in parts if one.label_headers), [])
+    _check_same_columns(parts, headers, options)
+    is_indicated = options.is_indicated
+    if is_indicated:
+        _check_indicators(classes, list(headers))
+    rows = _as_rows(parts, starts)
+    labels = label_types.Parsed([""] * len(rows["row"]), None, {})
+    if headers:
+        labels = label_types.parse(
+            options.label_type,
+            _labels_of(parts, len(headers)),
+            headers,
+            delimiter=options.label_delimiter,
+            known=None if classes is None or is_indicated else tuple(classes),
+            true_values=options.true_values,
+            false_values=options.false_values,
+        )
+    rows["label"] = labels.texts
+    of_extra = _parse_extra(_joined_extra(parts), options.extra_columns or {})
+    bad = row_problems.problems_of_rows(
+        rows,
+        options.label_type,
+        _by_position(parts),
+        labels.problems,
+        of_extra.problems,
+        loose=_loose(parts),
+        places=places,
     )
-    return _Columns(
-        header=header,
-        position_of=position_of | of_extra,
-        filename_fields=filename_fields,
-        to_filename=_FIRST if template is None else template.fill,
-        filename_suffix=filename_suffix,
-        label_fields=[field for field in position_of if field.startswith("label_col")],
-        extra_fields=list(of_extra),
+    usable = _usable_rows(rows, bad, labels.values, of_extra.columns)
+    class_columns = tuple(headers) if is_indicated else None
+    names = classes or label_types.class_names(
+        options.label_type, usable, class_columns
     )
+    ragged = [
+        dataclasses.replace(one, row=one.row + start)
+        for start, part in zip(starts, parts, strict=True)
+        for one in part.ragged
+    ]
+    return LabelTable(
+        rows=usable,
+        image_dir=image_dir,
+        files=files,
+        class_names=tuple(names),
+        class_columns=class_columns,
+        extra_columns=of_extra.dtypes,
+        problems=tuple(sorted([*ragged, *bad.values()], key=lambda one: one.row)),
+        places=places,
+        understood=parts[0].understood,
+        notes=tuple(note for part in parts for note in part.notes),
+        looked_for=next((one.looked_for for one in parts if one.looked_for), ""),
+    )
+
+
+def _starts(parts: Sequence[_Part]) -> list[int]:
+    """Returns what is added to the row numbers of each table."""
+    starts = [0]
+    for part in parts[:-1]:
+        ragged = (one.row for one in part.ragged)
+        starts.append(starts[-1] + max((*part.numbers[-1:], *ragged), default=0))
+    return starts
+
+
+def _check_same_columns(
+    parts: Sequence[_Part], headers: Sequence[str], options: TableOptions
+) -> None:
+    """Raises a `SourceError` if tables don't have the same columns."""
+    first = parts[0]
+    for part in parts:
+        if part.label_headers and len(part.label_headers) != len(headers):
+            raise exceptions.SourceError(
+                f"label_csv: {part.name} has {len(part.label_headers)} columns of"
+                f" labels, and {first.name} has {len(headers)}. Give all tables the"
+                " same columns."
+            )
+        if part.extra.keys() != first.extra.keys():
+            differ = sorted(part.extra.keys() ^ first.extra.keys())
+            names = [one.removeprefix(extra_columns.PREFIX) for one in differ]
+            raise exceptions.SourceError(
+                f"label_csv: {part.name} and {first.name} don't have the same extra"
+                f" columns: only one of them has {columns.names_of(names)}. Name those"
+                " that both have as extra_columns."
+            )
 
 
 def _check_indicators(classes: Sequence[str] | None, headers: list[str]) -> None:
@@ -303,77 +578,65 @@ def _check_indicators(classes: Sequence[str] | None, headers: list[str]) -> None
         )
 
 
-class _Cells(NamedTuple):
-    """The cells of the rows that are whole.
+def _as_rows(parts: Sequence[_Part], starts: Sequence[int]) -> dict[str, Sequence[Any]]:
+    """Returns what each row says: the columns of `LabelTable.rows`, and `filename`."""
+    if len(parts) == 1:
+        numbers: Sequence[int] = parts[0].numbers
+    else:
+        numbers = [
+            number + start
+            for start, part in zip(starts, parts, strict=True)
+            for number in part.numbers
+        ]
+    return {
+        "row": numbers,
+        "filename": _chained(part.names for part in parts),
+        "key": _chained(part.keys for part in parts),
+        "label": (),
+        "group": _chained(part.groups for part in parts),
+        "given": _chained(part.given for part in parts),
+    }
 
-    Attributes:
-      numbers: the rows' numbers.
-      by_field: the cells of each column of `_Columns.position_of`, stripped.
-      problems: the rows that have more or fewer cells than the header.
-    """
 
-    numbers: list[int]
-    by_field: dict[str, list[str]]
-    problems: list[Problem]
+def _chained(columns_of_parts: Iterable[Sequence[str]]) -> Sequence[str]:
+    several = list(columns_of_parts)
+    return several[0] if len(several) == 1 else [*itertools.chain(*several)]
 
 
-def _read_cells(table: tables.Table, of: _Columns) -> _Cells:
-    """Reads the rows, but those that are blank."""
-    found = _Cells([], {field: [] for field in of.position_of}, [])
-    records, number = table.records, table.first - 1
-    # Column by column, which is faster than row by row.
-    while batch := list(itertools.islice(records, _BATCH)):
-        numbers: Sequence[int] = range(number + 1, number + 1 + len(batch))
-        number += len(batch)
-        if set(map(len, batch)) != {len(of.header)} or not all(map(_FIRST, batch)):
-            numbers, batch = _whole_rows(numbers, batch, of, found.problems)
-        found.numbers.extend(numbers)
-        by_column = list(zip(*batch, strict=True))
-        for field, position in of.position_of.items():
-            if batch:
-                found.by_field[field] += map(str.strip, by_column[position])
+def _labels_of(parts: Sequence[_Part], count: int) -> list[Sequence[str]]:
+    """Returns the cells of each column with labels; empty in a table without one."""
+    return [
+        _chained(
+            part.labels[at] if part.labels else [""] * len(part.names) for part in parts
+        )
+        for at in range(count)
+    ]
+
+
+def _joined_extra(parts: Sequence[_Part]) -> dict[str, Sequence[str]]:
+    return {
+        name: _chained(part.extra[name] for part in parts) for name in parts[0].extra
+    }
+
+
+def _by_position(parts: Sequence[_Part]) -> dict[int, tuple[Kind, str]]:
+    """Returns what is wrong with the names of rows, by position among all rows."""
+    found: dict[int, tuple[Kind, str]] = {}
+    done = 0
+    for part in parts:
+        found |= {done + at: problem for at, problem in part.by_position.items()}
+        done += len(part.names)
     return found
 
 
-def _whole_rows(
-    numbers: Sequence[int],
-    batch: list[list[str]],
-    of: _Columns,
-    problems: list[Problem],
-) -> tuple[list[int], list[list[str]]]:
-    """Returns the rows that are neither blank nor ragged, and their numbers.
-
-    Ragged ones are added to the problems, with the key that their cells give them.
-    """
-    whole, width = [], len(of.header)
-    for number, cells in zip(numbers, batch, strict=True):
-        if not tables.is_filled(cells):
-            continue
-        if len(cells) == width:
-            whole.append((number, cells))
-        else:
-            noun = "cell" if len(cells) == 1 else "cells"
-            detail = f"{len(cells)} {noun} under {width} headers: {cells[:4]}"
-            problems.append(Problem(Kind.RAGGED, number, detail, key=of.key_of(cells)))
-    return [number for number, _ in whole], [cells for _, cells in whole]
-
-
-def _as_rows(
-    cells: _Cells, of: _Columns, labels: Sequence[str]
-) -> dict[str, Sequence[Any]]:
-    """Returns what each row says: the columns of `LabelTable.rows`, and `filename`."""
-    by_row = zip(*(cells.by_field[field] for field in of.filename_fields), strict=True)
-    names = list(map(of.to_filename, by_row))
-    nothing = [""] * len(names)
-    given = cells.by_field.get("split_column")
-    return {
-        "row": cells.numbers,
-        "filename": names,
-        "key": filenames.keys_of(names, of.filename_suffix),
-        "label": labels,
-        "group": cells.by_field.get("group_column", nothing),
-        "given": nothing if given is None else list(map(split_names.split_name, given)),
-    }
+def _loose(parts: Sequence[_Part]) -> set[int]:
+    """Returns the positions, among all rows, of those whose name was read loosely."""
+    found: set[int] = set()
+    done = 0
+    for part in parts:
+        found.update(done + at for at in part.loose)
+        done += len(part.names)
+    return found
 
 
 def _usable_rows(

@@ -9,8 +9,7 @@ from collections.abc import Mapping
 import pandas as pd
 from etils import epath
 
-from tfds_imagecsv import exceptions
-from tfds_imagecsv.table import split_names
+from tfds_imagecsv import exceptions, split_names
 
 FILENAME = "split_manifest.csv"
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from tfds_imagecsv.problems import Kind, Problem
-from tfds_imagecsv.table import filenames, split_names
+from tfds_imagecsv import split_names
+from tfds_imagecsv.problems import Kind, Places, Problem
+from tfds_imagecsv.table import filenames
 
 # What one rule finds: the positions of bad rows, and what to say of each.
 _Finding = tuple[Kind, Sequence[int], Callable[[int], str]]
@@ -15,7 +16,10 @@ _Finding = tuple[Kind, Sequence[int], Callable[[int], str]]
 def problems_of_rows(
     rows: Mapping[str, Sequence[Any]],
     label_type: str,
+    of_names: Mapping[int, tuple[Kind, str]],
     *of_cells: Mapping[int, tuple[Kind, str]],
+    loose: Collection[int] = (),
+    places: Places,
 ) -> dict[int, Problem]:
     """Returns the first problem of each row that has one, by the row's position.
 
@@ -23,16 +27,21 @@ def problems_of_rows(
       rows: the columns `row` (int), `filename`, `key`, `label`, `group` and `given`
         (str), as in `label_table.LabelTable`.
       label_type: one of `options.LABEL_TYPES`.
+      of_names: what resolving the names has found, by position.
       of_cells: what parsing the labels and the extra columns has found, by position.
+      loose: the positions of rows whose name was read loosely.
+      places: what messages call the rows.
     """
     found: dict[int, Problem] = {}
     # Each rule is a loop of its own: with millions of rows, calls count.
     for kind, bad, detail in (
+        *_bad_cells(rows, [_not_one_class(of_cells)]),
         *_empty_cells(rows, label_type),
         *_line_breaks(rows),
+        *_bad_names(of_names),
         *_bad_cells(rows, of_cells),
         *_bad_splits(rows),
-        *_bad_keys(rows),
+        *_bad_keys(rows, loose, places),
     ):
         for at in bad:
             if at not in found:
@@ -84,6 +93,24 @@ def _bad_cells(
             yield kind, [at], details.__getitem__
 
 
+def _not_one_class(
+    of_cells: Sequence[Mapping[int, tuple[Kind, str]]],
+) -> dict[int, tuple[Kind, str]]:
+    """Returns the rows without a label because they have cells for none or several."""
+    return {
+        at: problem
+        for found in of_cells
+        for at, problem in found.items()
+        if problem[0] in (Kind.NOT_ONE_CLASS, Kind.NO_INDICATOR)
+    }
+
+
+def _bad_names(of_names: Mapping[int, tuple[Kind, str]]) -> Iterator[_Finding]:
+    for at, (kind, detail) in of_names.items():
+        details = {at: detail}
+        yield kind, [at], details.__getitem__
+
+
 def _bad_splits(rows: Mapping[str, Sequence[str]]) -> Iterator[_Finding]:
     given = rows["given"]
     bad = [
@@ -98,7 +125,9 @@ def _bad_splits(rows: Mapping[str, Sequence[str]]) -> Iterator[_Finding]:
     )
 
 
-def _bad_keys(rows: Mapping[str, Sequence[Any]]) -> Iterator[_Finding]:
+def _bad_keys(
+    rows: Mapping[str, Sequence[Any]], loose: Collection[int], places: Places
+) -> Iterator[_Finding]:
     keys = rows["key"]
     # In their shortest form, none but these are odd.
     yield Kind.OUTSIDE, filenames.odd_paths(keys), lambda at: repr(rows["filename"][at])
@@ -111,8 +140,15 @@ def _bad_keys(rows: Mapping[str, Sequence[Any]]) -> Iterator[_Finding]:
     ]
 
     def detail(at: int) -> str:
-        first = rows["row"][first_of[keys[at]]]
-        return f"{keys[at]!r} is in row {first} already"
+        first = first_of[keys[at]]
+        place = places.of(rows["row"][first])
+        name, of_first = rows["filename"][at], rows["filename"][first]
+        if not {at, first} & set(loose):
+            return f"{keys[at]!r} is in {place} already"
+        return (
+            f"{name!r} is the file {keys[at]!r}, which {of_first!r} in {place} is"
+            " already"
+        )
 
     yield Kind.REPEATED, repeated, detail
 

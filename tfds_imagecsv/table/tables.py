@@ -1,31 +1,34 @@
-"""Files with tables: a header, and rows of cells, which are texts."""
+"""Tables: a header, and rows of cells, which are texts, whatever the format."""
 
 from __future__ import annotations
 
 import collections
-import csv
+import dataclasses
 import io
 import itertools
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+import pathlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from etils import epath
 
 from tfds_imagecsv import exceptions
-
-if TYPE_CHECKING:
-    import _csv
-
-    import pyarrow as pa
+from tfds_imagecsv.options import TableOptions
+from tfds_imagecsv.sources import locate
+from tfds_imagecsv.table import arrow_tables, dialects, json_lines, sheets, text
 
 # What a file is by its name; all others are CSVs.
 _JSON_LINES = (".jsonl", ".ndjson")
 _PARQUET = (".parquet", ".pq")
+_SHEETS = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
 _TABS = (".tsv", ".tab")
 
+# The most lines above a header that are looked at.
+_MOST_SKIPPED = 4
 
-class Table(NamedTuple):
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Table:
     """A header, and the rows below it.
 
     Attributes:
@@ -33,31 +36,45 @@ class Table(NamedTuple):
       first: the number of the first row; each row counts, also a blank one. A CSV's
         rows are numbered as spreadsheets do it, where the header is row 1, those of
         JSON Lines are lines, and those of Parquet begin with 1.
-      records: the cells of each row. Those of a CSV may have more or less cells than
-        the header, and white space around them.
+      records: returns the cells of each row, from the first on, at each call. Those of
+        a CSV may have more or less cells than the header, and white space around them.
+      first_row: the row that the header was taken from; None if the format has names
+        for its columns, or the config says that there is, or isn't, a header.
+      understood: what was concluded about the table, by what it is about.
+      notes: the same in sentences, where it isn't what one expects.
     """
 
     header: list[str]
     first: int
-    records: Iterator[list[str]]
+    records: Callable[[], Iterator[list[str]]]
+    first_row: Sequence[str] | None = None
+    understood: dict[str, str] = dataclasses.field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 def read_table(
-    path: epath.Path, field: str, *, list_delimiter: str | None = None
+    source: Any,
+    field: str,
+    options: TableOptions | None = None,
+    *,
+    names_file: Callable[[str], bool] | None = None,
 ) -> Table:
     """Reads a table; its format is told by the end of its file's name.
 
     `.tsv` and `.tab` have tabs between their cells, `.jsonl` and `.ndjson` a JSON
-    object a line, `.parquet` and `.pq` are Parquet, and all others have commas between
-    their cells. Text is UTF-8, with or without a byte-order mark; cells are quoted as
-    RFC 4180 has it. Cells that aren't texts become what JSON has for them, numbers
+    object a line, `.parquet` and `.pq` are Parquet, `.xlsx`, `.xls` and `.ods` are
+    spreadsheets, and all others are CSVs, see `dialects`. Files may be compressed, see
+    `text.decompress`. Text is UTF-8, or UTF-16 with a byte-order mark; cells are quoted
+    as RFC 4180 has it. Cells that aren't texts become what JSON has for them, numbers
     with the digits that are written; null and a key that isn't there become empty.
 
     Args:
-      path: the file.
+      source: the file, as an `epath.Path`; or a table in memory, see
+        `options.is_frame`.
       field: the field of the config that names it, for messages.
-      list_delimiter: what joins the items of a cell that holds a list, as JSON and
-        Parquet may have it. Default: there must be none.
+      options: what the user says of it; lists in cells are joined by
+        `label_delimiter`. Default: nothing.
+      names_file: whether a cell names a file, where that decides.
 
     Returns:
       The table. Of a CSV without any text, the header is empty.
@@ -65,257 +82,180 @@ def read_table(
     Raises:
       SourceError: if the file can't be read, or a cell can't be a text.
     """
-    suffix = path.suffix.lower()
-    place = f"{field} {path}"
-    content = _content(path, place)
+    options = options or TableOptions()
+    place = place_of(field, source)
+    if not isinstance(source, epath.Path):
+        _refuse(options, ("text_encoding", "sheet", *_OF_ROWS), place, "a DataFrame")
+        read = arrow_tables.read_frame(source, place, options.label_delimiter)
+        return Table(header=read[0], first=1, records=read[1])
+    content, name = text.decompress(text.read(source, place), source.name, place)
+    suffix = pathlib.PurePosixPath(name.lower()).suffix
     if suffix in _PARQUET:
-        return _read_parquet(content, place, list_delimiter)
+        _refuse(options, ("text_encoding", "sheet", *_OF_ROWS), place, "Parquet")
+        read = arrow_tables.read_parquet(content, place, options.label_delimiter)
+        return Table(header=read[0], first=1, records=read[1])
+    if suffix in _SHEETS:
+        _refuse(options, ("text_encoding", "delimiter"), place, "a spreadsheet")
+        rows = sheets.read(content, place, options.sheet)[options.skip_lines :]
+        return _with_header(lambda: iter(rows), options, skipped=options.skip_lines)
+    _refuse(options, ("sheet",), place, "no spreadsheet")
     # Spreadsheets have a way to save a CSV so, and know no other format here.
     remedy = "as UTF-8" if suffix in (*_JSON_LINES, *_TABS) else "as 'CSV UTF-8'"
-    text = _decoded(content, place, remedy)
+    lines = text.decode(content, place, encoding=options.text_encoding, remedy=remedy)
     if suffix in _JSON_LINES:
-        return _read_json_lines(text, place, list_delimiter)
-    records = _records(text, place, "\t" if suffix in _TABS else ",")
-    number = 0
-    header: list[str] = []
-    while not is_filled(header) and (cells := next(records, None)) is not None:
-        number += 1
-        header = cells
-    return Table([name.strip() for name in header], number + 1, records)
+        _refuse(options, _OF_ROWS, place, "JSON Lines")
+        read = json_lines.read(lines, place, options.label_delimiter)
+        return Table(header=read[0], first=1, records=read[1])
+    usual = "\t" if suffix in _TABS else ","
+    return _read_csv(lines, place, options, usual=usual, names_file=names_file)
 
 
-def delimiter_of(path: epath.Path) -> str:
-    """Returns in words what is between the cells of a file."""
-    return "tab" if path.suffix.lower() in _TABS else "comma"
+# The options of formats whose rows have no names for their cells.
+_OF_ROWS = ("delimiter", "header", "skip_lines")
+
+
+def place_of(field: str, source: object) -> str:
+    """Returns what a source is, for messages."""
+    return f"{field} {locate.name_of(source)}"
+
+
+def _refuse(
+    options: TableOptions, fields: Sequence[str], place: str, kind: str
+) -> None:
+    """Raises a `SourceError` for fields that a format has no use for."""
+    nothing = TableOptions()
+    given = [one for one in fields if getattr(options, one) != getattr(nothing, one)]
+    if given:
+        raise exceptions.SourceError(
+            f"{place}: it is {kind}, for which {' and '.join(given)} can't be given."
+        )
+
+
+def _read_csv(
+    lines: str,
+    place: str,
+    options: TableOptions,
+    *,
+    usual: str,
+    names_file: Callable[[str], bool] | None,
+) -> Table:
+    below = _after_lines(lines, options.skip_lines)
+    delimiter = options.delimiter or dialects.find_delimiter(
+        below, place, usual=usual, names_file=names_file
+    )
+    records, widths = dialects.rows_of(below, delimiter, place)
+    table = _with_header(records, options, skipped=options.skip_lines)
+    if len(table.header) == 1:
+        _suggest_dialect(table, lines, place, options, names_file)
+    notes = list(table.notes)
+    if delimiter != usual and not options.delimiter:
+        notes.append(f"its cells are separated by {dialects.name_of(delimiter)}")
+    if options.header is not False and _lacks_name(table, widths):
+        table = dataclasses.replace(table, header=["", *table.header])
+        notes.append(
+            "its header has a cell less than the rows: the first column has no name"
+        )
+    return dataclasses.replace(
+        table, understood={"delimiter": delimiter}, notes=tuple(notes)
+    )
+
+
+def _after_lines(lines: str, count: int) -> str:
+    """Returns a text without its first lines."""
+    return "".join(itertools.islice(io.StringIO(lines, newline=""), count, None))
+
+
+def _with_header(
+    records: Callable[[], Iterator[list[str]]],
+    options: TableOptions,
+    *,
+    skipped: int = 0,
+) -> Table:
+    """Returns the table of some rows, whose first filled one is the header.
+
+    Args:
+      records: returns the rows.
+      options: whether there is a header.
+      skipped: how many lines were skipped.
+    """
+    filled = enumerate(records())
+    at, row = next(((at, row) for at, row in filled if is_filled(row)), (0, []))
+    table = Table(
+        header=[name.strip() for name in row],
+        first=skipped + at + 2,
+        records=lambda: itertools.islice(records(), at + 1, None),
+        first_row=row if options.header is None else None,
+    )
+    return without_header(table, row) if options.header is False else table
+
+
+def without_header(table: Table, row: Sequence[str]) -> Table:
+    """Returns a table whose header is a row; its columns are called 1, 2, ...
+
+    Args:
+      table: the table as if there were a header.
+      row: the cells that the header was taken from.
+    """
+    return dataclasses.replace(
+        table,
+        header=[str(at) for at in range(1, len(row) + 1)],
+        first=table.first - 1,
+        records=lambda: itertools.chain([list(row)], table.records()),
+        first_row=None,
+    )
+
+
+def _lacks_name(table: Table, widths: collections.Counter[int]) -> bool:
+    """Returns whether all rows have a cell more than the header, filled in some.
+
+    A table of one row has too little evidence.
+    """
+    width = len(table.header)
+    below = +(widths - collections.Counter([width]))
+    wider = below.pop(width + 1, 0)
+    if wider < 2 or set(below) - {0, 1}:
+        return False
+    return any(row[-1].strip() for row in table.records() if len(row) == width + 1)
+
+
+def _suggest_dialect(
+    table: Table,
+    lines: str,
+    place: str,
+    options: TableOptions,
+    names_file: Callable[[str], bool] | None,
+) -> None:
+    """Raises a `SourceError` if another way to take the text apart fits far better.
+
+    A header of one cell may be a count or a comment above the header, or have blanks
+    between its cells. Blanks and skipped lines aren't concluded, but proposed: they are
+    in the texts of many tables.
+    """
+    first = next((row for row in table.records() if is_filled(row)), [])
+    if names_file is not None and any(names_file(cell.strip()) for cell in first):
+        return  # the rows begin right below
+    for skip_lines in range(options.skip_lines, options.skip_lines + _MOST_SKIPPED):
+        below = _after_lines(lines, skip_lines)
+        for delimiter in (*dialects.CANDIDATES, dialects.BLANKS):
+            same = (skip_lines, delimiter) == (options.skip_lines, options.delimiter)
+            if same or not dialects.fits(below, delimiter):
+                continue
+            flags = []
+            if skip_lines != options.skip_lines:
+                flags.append(f"skip_lines={skip_lines}")
+            if delimiter == dialects.BLANKS or options.delimiter:
+                flags.append(f"delimiter={delimiter!r}")
+            if not flags:
+                return  # what is found by itself
+            shown = ", ".join(map(repr, table.header[:4]))
+            raise exceptions.SourceError(
+                f"{place}: its first row, {shown}, isn't a header of columns with"
+                f" {dialects.name_of(options.delimiter or ',')} between them. With"
+                f" {' and '.join(flags)}, all its rows have the same number of cells:"
+                f" add {'it' if len(flags) == 1 else 'them'} if that is right."
+            )
 
 
 def is_filled(cells: Sequence[str]) -> bool:
     """Returns whether a cell has a text other than white space."""
     return any(cell.strip() for cell in cells)
-
-
-def _content(path: epath.Path, place: str) -> bytes:
-    try:
-        content: bytes = path.read_bytes()
-    except FileNotFoundError:
-        raise exceptions.SourceError(f"{place}: no such file.") from None
-    except OSError as error:
-        raise exceptions.SourceError(
-            f"{place}: it can't be read: {error.strerror or error}"
-        ) from error
-    return content
-
-
-def _decoded(content: bytes, place: str, remedy: str) -> str:
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        raise exceptions.SourceError(
-            f"{place}: line {line} isn't UTF-8 (byte"
-            f" {error.object[error.start]:#04x}). Save the file {remedy}."
-        ) from None
-    if "\0" in text:
-        line = text.count("\n", 0, text.index("\0")) + 1
-        raise exceptions.SourceError(
-            f"{place}: line {line} has a zero byte, so it isn't UTF-8 text."
-            f" Save the file {remedy}."
-        )
-    return text
-
-
-def _records(text: str, place: str, delimiter: str) -> Iterator[list[str]]:
-    """Returns an iterator over the cells of each row, with the header.
-
-    Raises:
-      SourceError: if the text isn't a CSV.
-    """
-
-    def parse(strict: bool) -> _csv.Reader:
-        return csv.reader(
-            io.StringIO(text, newline=""),
-            delimiter=delimiter,
-            skipinitialspace=True,
-            strict=strict,
-        )
-
-    strict = True
-    try:
-        # Not kept: a million lists are slow to make.
-        collections.deque(parse(True), maxlen=0)
-    except csv.Error as error:
-        # Strict parsing refuses white space after a quoted cell, which is
-        # harmless, and a stray quote, which can swallow the rows below it. They
-        # are told apart by the line breaks that come into a cell.
-        strict = False
-        if _has_line_breaks(parse(False)):
-            word = "tab" if delimiter == "\t" else "comma"
-            raise exceptions.SourceError(
-                f"{place}: line {_line_of_error(parse(True))}: {error}. Close each"
-                f" quoted cell before the next {word}, and write a quote within it"
-                " twice."
-            ) from None
-    return parse(strict)
-
-
-def _has_line_breaks(reader: _csv.Reader) -> bool:
-    """Returns whether a cell has a line break, or would be too large."""
-    try:
-        return any("\n" in cell or "\r" in cell for cells in reader for cell in cells)
-    except csv.Error:
-        return True
-
-
-def _line_of_error(reader: _csv.Reader) -> int:
-    """Returns the line, from 1, at which the first row begins that can't be parsed."""
-    line = 1
-    try:
-        for _ in reader:
-            line = reader.line_num + 1
-    except csv.Error:
-        pass
-    return line
-
-
-def _read_json_lines(text: str, place: str, list_delimiter: str | None) -> Table:
-    # The texts of numbers are labels and names: 1.10 isn't 1.1.
-    decoder = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str)
-    rows: list[Mapping[str, Any]] = []
-    header: dict[str, str] = {}
-    for number, line in enumerate(text.split("\n"), 1):
-        row: Any = {}
-        if line.strip():
-            try:
-                row = decoder.decode(line)
-            except json.JSONDecodeError as error:
-                raise exceptions.SourceError(
-                    f"{place}: line {number}: it isn't JSON: {error.msg} at column"
-                    f" {error.colno}. Write a JSON object on each line, such as"
-                    ' {"filename": "1.png", "label": "cat"}.'
-                ) from None
-            if not isinstance(row, dict):
-                raise exceptions.SourceError(
-                    f"{place}: line {number}: it isn't a JSON object, but"
-                    f" {line.strip()[:60]}. Write a JSON object on each line, such as"
-                    ' {"filename": "1.png", "label": "cat"}.'
-                )
-        rows.append(row)
-        header |= {name: name.strip() for name in row}
-
-    def records() -> Iterator[list[str]]:
-        for number, row in enumerate(rows, 1):
-            if not row:
-                yield []
-                continue
-            yield [
-                _as_text(row.get(name), f"{place}: line {number}: {name!r}", join)
-                for name in header
-            ]
-
-    def join(where: str, items: Sequence[Any]) -> str:
-        return _joined([_as_text(item, where) for item in items], where, list_delimiter)
-
-    return Table(list(header.values()), 1, records())
-
-
-def _as_text(
-    value: Any, where: str, join: Callable[[str, Sequence[Any]], str] | None = None
-) -> str:
-    """Returns the text of a cell.
-
-    Raises:
-      SourceError: if it is an object, or a list and these can't be joined.
-    """
-    if isinstance(value, str):
-        return value
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, list) and join is not None:
-        return join(where, value)
-    kind = "an object" if isinstance(value, dict) else "a list within a list"
-    raise exceptions.SourceError(
-        f"{where} is {kind}. Cells must be texts, numbers, true, false, null, or lists"
-        " of them."
-    )
-
-
-def _joined(items: Sequence[str], where: str, list_delimiter: str | None) -> str:
-    """Returns the items of a list as the text of a cell.
-
-    Raises:
-      SourceError: if there is no delimiter, or an item holds it.
-    """
-    if not items and list_delimiter is not None:
-        return list_delimiter  # which says that there is nothing
-    if list_delimiter is None:
-        raise exceptions.SourceError(
-            f"{where} is a list. For labels, set label_type to 'multilabel', and"
-            " label_delimiter to what no label holds, such as '|'."
-        )
-    for item in items:
-        if list_delimiter in item:
-            raise exceptions.SourceError(
-                f"{where} has an item that holds the label_delimiter"
-                f" {list_delimiter!r}: {item!r}. Set label_delimiter to what no label"
-                " holds."
-            )
-    return list_delimiter.join(items)
-
-
-def _read_parquet(content: bytes, place: str, list_delimiter: str | None) -> Table:
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    try:
-        table = parquet.read_table(io.BytesIO(content))
-    except (pa.ArrowException, OSError) as error:
-        reason = str(error).splitlines()[0].rpartition("'<Buffer>': ")[2]
-        raise exceptions.SourceError(
-            f"{place}: it can't be read as Parquet: {reason}"
-        ) from error
-    columns = [
-        _texts_of(name, column, place, list_delimiter)
-        for name, column in zip(table.column_names, table.columns, strict=True)
-    ]
-    records = map(list, zip(*columns, strict=True))
-    return Table([name.strip() for name in table.column_names], 1, records)
-
-
-def _texts_of(
-    name: str, column: pa.ChunkedArray, place: str, list_delimiter: str | None
-) -> Sequence[str]:
-    """Returns the cells of a column of a Parquet file.
-
-    Raises:
-      SourceError: if they can't be texts.
-    """
-    import pyarrow as pa
-
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
-    if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
-        lengths = [None if one is None else len(one) for one in column.to_pylist()]
-        inner = pa.chunked_array(
-            [chunk.flatten() for chunk in column.chunks], column.type.value_type
-        )
-        items = iter(_texts_of(name, inner, place, None))
-        return [
-            ""
-            if length is None
-            else _joined(
-                list(itertools.islice(items, length)),
-                f"{place}: row {number}: {name!r}",
-                list_delimiter,
-            )
-            for number, length in enumerate(lengths, 1)
-        ]
-    try:
-        texts = column.cast(pa.string()).to_pylist()
-    except (pa.ArrowException, UnicodeDecodeError) as error:
-        raise exceptions.SourceError(
-            f"{place}: the column {name!r} has the type {column.type}, which can't be"
-            " text. Cells must be texts, numbers, booleans, dates, or lists of them."
-        ) from error
-    return ["" if text is None else text for text in texts]

@@ -1,0 +1,134 @@
+"""Times how tables are read and names resolved, beside pandas and a walk.
+
+Run as `python tests/benchmarks/tables.py`. A table of 1,000,000 rows names files in
+1,000 folders: as they are, without folders, without extensions, as absolute paths.
+Each is read and resolved in a new process, and compared with `pandas.read_csv` of the
+same file and one walk with `os.scandir`, interleaved; ratios of medians are shown, and
+the peak of the memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pandas as pd
+from etils import epath
+
+from tfds_imagecsv.sources import locate
+from tfds_imagecsv.table import label_table
+
+ROUNDS = 3
+
+
+def write(folder: Path, rows: int) -> dict[str, Path]:
+    """Writes empty files, and tables that name them; returns these by their names."""
+    keys = []
+    for at in range(rows):
+        key = f"{at % 1000:03}/image_{at:07}.jpg"
+        if at < 1000:
+            (folder / "images" / key).parent.mkdir(parents=True)
+        os.close(os.open(folder / "images" / key, os.O_CREAT | os.O_WRONLY))
+        keys.append(key)
+    names = {
+        "as they are": keys,
+        "without folders": [key[4:] for key in keys],
+        "without extensions": [key[:-4] for key in keys],
+        "absolute paths": [f"{folder}/images/{key}" for key in keys],
+    }
+    tables = {}
+    for kind, found in names.items():
+        tables[kind] = folder / f"{kind}.csv"
+        labels = [f"class {at % 100}" for at in range(rows)]
+        pd.DataFrame({"filename": found, "label": labels}).to_csv(
+            tables[kind], index=False
+        )
+    return tables
+
+
+def read(path: str, image_dir: str) -> None:
+    """Reads a table, and prints the seconds and the memory it takes."""
+    sources = locate.Sources(
+        image_dir=epath.Path(image_dir),
+        tables=(locate.TableSource(field="label_csv", table=epath.Path(path)),),
+    )
+    start = time.perf_counter()
+    table = label_table.read_labels(sources)
+    seconds = time.perf_counter() - start
+    assert not table.problems
+    assert table.files.as_set.issuperset(table.rows["key"])
+    print(seconds, _peak())
+
+
+def bare(path: str, image_dir: str) -> None:
+    """Reads the table with pandas, and walks the directory."""
+    start = time.perf_counter()
+    pd.read_csv(path)
+    waiting = [image_dir]
+    while waiting:
+        with os.scandir(waiting.pop()) as entries:
+            waiting.extend(entry.path for entry in entries if entry.is_dir())
+    print(time.perf_counter() - start, _peak())
+
+
+def _peak() -> float:
+    """Returns the most memory that this process has had, in MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+
+
+def _in_new_process(*arguments: str) -> list[float]:
+    done = subprocess.run(
+        [sys.executable, __file__, *arguments],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+    )
+    return [float(number) for number in done.stdout.split()]
+
+
+def main() -> None:
+    """Prints a table of all kinds of names."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--read", nargs=2)
+    parser.add_argument("--bare", nargs=2)
+    args = parser.parse_args()
+    if args.read:
+        read(*args.read)
+        return
+    if args.bare:
+        bare(*args.bare)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        tables = write(Path(folder), args.rows)
+        images = f"{folder}/images"
+        print(f"{args.rows:,} rows: reading and resolving / pandas and a walk\n")
+        print("| names | ratio | µs a row | MB | pandas' MB |")
+        print("|---|---:|---:|---:|---:|")
+        for kind, path in tables.items():
+            found: dict[str, list[list[float]]] = {"--read": [], "--bare": []}
+            for _ in range(ROUNDS):
+                for flag, done in found.items():
+                    done.append(_in_new_process(flag, str(path), images))
+            ours, theirs = (
+                [statistics.median(column) for column in zip(*done, strict=True)]
+                for done in found.values()
+            )
+            cells = [
+                f"{ours[0] / theirs[0]:.2f}",
+                f"{1e6 * ours[0] / args.rows:.1f}",
+                *(f"{one:,.0f}" for one in (ours[1], theirs[1])),
+            ]
+            print(f"| {kind} | {' | '.join(cells)} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
