@@ -331,7 +331,7 @@ def test_problems_are_those_of_one_process(
     (tmp_path / "images").symlink_to(manual_dir / "images")
     rows = [(f"{at:02}.png", "cat") for at in range(1, 60)]
     write_csv(tmp_path / "labels.csv", [*rows, ("00.gif", ""), ("03.gif", "dog")])
-    fields = {**FIELDS, "on_error": "fail"}
+    fields = {**FIELDS, "on_error": "fail", "match": "exact"}
     if there:
         build(manual_dir, data_dir)
     before = {

@@ -38,6 +38,11 @@ class Listing:
         return frozenset(self.keys)
 
     @functools.cached_property
+    def depths(self) -> frozenset[int]:
+        """In how many folders files are."""
+        return frozenset(key.count("/") for key in self.keys)
+
+    @functools.cached_property
     def _sorted(self) -> list[str]:
         return sorted(self.keys)
 
@@ -99,17 +104,24 @@ def _walk_local(directory: str, found: Listing) -> None:
         except OSError:
             continue  # what can't be listed has no files; rows that name them say so
         with entries:
-            for entry in entries:
-                name = entry.name
-                if name.startswith("."):
-                    continue
-                if entry.is_dir(follow_symlinks=False):
-                    found.folders.append(prefix + name)
-                    waiting.append(f"{prefix}{name}/")
-                elif entry.is_symlink() and entry.is_dir():
-                    found.links.append(prefix + name)
-                else:
-                    found.keys.append(prefix + name)
+            there = list(entries)
+        names = [one.name for one in there]
+        if "/." in "/" + "/".join(names):
+            there = [one for one in there if not one.name.startswith(".")]
+            names = [one.name for one in there]
+        # Most are files, and asked once.
+        others = [one for one in there if not one.is_file(follow_symlinks=False)]
+        if not others:
+            found.keys.extend([prefix + name for name in names])
+            continue
+        for one in there:
+            if one.is_dir(follow_symlinks=False):
+                found.folders.append(prefix + one.name)
+                waiting.append(f"{prefix}{one.name}/")
+            elif one.is_symlink() and one.is_dir():
+                found.links.append(prefix + one.name)
+            else:
+                found.keys.append(prefix + one.name)
 
 
 def _walk_remote(directory: epath.Path, found: Listing) -> None:

@@ -225,7 +225,8 @@ def _about_small_classes(
     small = {name: n for name, n in by_class.items() if 0 in n.values()}
     if small:
         shown = ", ".join(
-            f"{name} ({', '.join(f'{split} {n}' for split, n in counts.items())})"
+            f"{problems.escaped(name)}"
+            f" ({', '.join(f'{split} {n}' for split, n in counts.items())})"
             for name, counts in small.items()
         )
         are = "is" if len(small) == 1 else "are"

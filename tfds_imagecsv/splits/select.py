@@ -331,7 +331,9 @@ def _about_rare_classes(
     rare: Mapping[str, int], config: ImageCsvConfig
 ) -> Iterator[str]:
     if rare:
-        shown = ", ".join(f"{name} ({count})" for name, count in rare.items())
+        shown = ", ".join(
+            f"{problems.escaped(name)} ({count})" for name, count in rare.items()
+        )
         kept = "dropped" if config.rare_classes == "drop" else "kept"
         have = _counted(len(rare), "class has", "classes have")
         yield (
@@ -376,4 +378,6 @@ def _counted(number: int, singular: str, plural: str) -> str:
 def _named(names: Iterable[str]) -> str:
     names = list(names)
     more = len(names) - _MAX_NAMED
-    return ", ".join(names[:_MAX_NAMED]) + (f", and {more:,} more" if more > 0 else "")
+    return ", ".join(map(problems.escaped, names[:_MAX_NAMED])) + (
+        f", and {more:,} more" if more > 0 else ""
+    )

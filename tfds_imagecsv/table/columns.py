@@ -107,13 +107,16 @@ def has_header(
         return True
     if any(map(finder.names_file, cells)):
         return False
+    below = [{one[at] for one in sample if at < len(one)} for at in range(len(cells))]
+    again = {at for at, cell in enumerate(cells) if cell and cell in below[at]}
+    if not again or any(
+        finder.names_file(one) for row in sample for one in row[:_SAMPLE_COLUMNS]
+    ):
+        return True  # names stand as they are, but not here
     loose = finder.resolve(cells)
     named = set(range(len(cells))) - set(loose.absent) - set(loose.problems)
     named = {at for at in named if cells[at]}
-    below = [{one[at] for one in sample if at < len(one)} for at in range(len(cells))]
-    return not any(
-        cell and cell in below[at] for at, cell in enumerate(cells) if named - {at}
-    )
+    return not any(again - {at} for at in named)
 
 
 def recognise(
@@ -266,7 +269,12 @@ class _Evidence:
             elif good[0] != usual:
                 notes.append(f"the column {self._header[good[0]]!r} has the file names")
             return good[0], ""
-        loose = {at: self._loose(at) for at in columns if not self._is_index(at)}
+        # Classes and groups are the same in many rows; file names aren't.
+        loose = {
+            at: self._loose(at)
+            for at in columns
+            if not self._is_index(at) and self._is_enough(set(self._cells[at]))
+        }
         good = [at for at in loose if self._is_enough(loose[at])]
         if len({frozenset(loose[at]) for at in good}) > 1:
             flags = " or ".join(f"filename_column={self._header[at]!r}" for at in good)
@@ -275,6 +283,7 @@ class _Evidence:
                 f" ones. Add {flags}."
             )
         if not good:
+            loose |= {at: self._loose(at) for at in columns if at not in loose}
             most = max(loose, key=lambda at: len(loose[at]), default=usual)
             good = [most] if loose.get(most) else []
         if not good:

@@ -5,27 +5,37 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Sequence
 
-# What a path between two slashes has if it isn't in its shortest form, or leaves the
-# directory it is relative to.
-_ODD = ("//", "/./", "/../")
+# What the lines of paths have if one isn't in its shortest form.
+_LONG = ("//", "/./", "/../", "\n./", "\n../", "/.\n", "/..\n", "/\n", "\n\n")
+
+# What those lines have as well, and few others: there are less of them to look for.
+_MAYBE_LONG = ("/.", "./", "//", "/\n", "\n\n")
+
+# What the lines of keys have if one isn't within the directory, or is it.
+_OUTSIDE = ("\n/", "\n../", "\n..\n", "\n.\n", "/../")
 
 
 def keys_of(names: Sequence[str], suffix: str) -> list[str]:
-    """Returns the keys of file names, which are paths in their shortest form."""
+    """Returns the keys of file names: paths in their shortest form."""
     keys = [name + suffix for name in names] if suffix else list(names)
-    for at in odd_paths(keys):
-        keys[at] = posixpath.normpath(keys[at])
+    # One look at all takes a tenth of the time.
+    if _has(keys, _MAYBE_LONG) and _has(keys, _LONG):
+        for at, key in enumerate(keys):
+            keys[at] = posixpath.normpath(key)
     return keys
 
 
 def odd_paths(paths: Sequence[str]) -> list[int]:
-    """Returns the positions of the paths that are odd; mostly there is none."""
+    """Returns the positions of keys that aren't within the directory.
 
-    def is_any_odd(some: Sequence[str]) -> bool:
-        text = "/{}/".format("/\n/".join(some))
-        return any(part in text for part in _ODD)
-
-    # One look at all takes a tenth of the time.
-    if not is_any_odd(paths):
+    They are absolute, or climb out of it, or are it; mostly there is none.
+    """
+    if not _has(paths, _OUTSIDE):
         return []
-    return [at for at, path in enumerate(paths) if is_any_odd([path])]
+    return [at for at, path in enumerate(paths) if _has([path], _OUTSIDE)]
+
+
+def _has(paths: Sequence[str], parts: Sequence[str]) -> bool:
+    """Returns whether the lines of paths have one of some parts."""
+    lines = "\n{}\n".format("\n".join(paths))
+    return any(part in lines for part in parts)

@@ -8,11 +8,13 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import operator
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 from etils import epath
 
 from tfds_imagecsv import exceptions, garbage_collection, split_names
@@ -259,7 +261,7 @@ class _Part:
     given: Sequence[str]
     extra: Mapping[str, Sequence[str]]
     by_position: Mapping[int, tuple[Kind, str]]
-    loose: Collection[int] = ()
+    loose: Sequence[int] | np.ndarray[Any, Any] = ()
     ragged: Sequence[Problem] = ()
     understood: Mapping[str, str] = dataclasses.field(default_factory=dict)
     notes: Sequence[str] = ()
@@ -325,8 +327,10 @@ def _read_part(
         )
     if cells.cut:
         notes.append(f"{cells.cut:,} rows end with empty cells that have no header")
-    by_row = zip(*(cells.by_field[one] for one in found.filename_fields), strict=True)
-    names = list(map(found.to_filename, by_row))
+    of_names = [cells.by_field[one] for one in found.filename_fields]
+    names = of_names[0]
+    if found.template is not None:
+        names = list(map(found.to_filename, zip(*of_names, strict=True)))
     resolved = finder.resolve(names)
     notes += [*found.notes, *(way.note(len(names)) for way in resolved.ways)]
     nothing = [""] * len(names)
@@ -392,7 +396,7 @@ class _Cells(NamedTuple):
       cut: how many rows had further cells, all empty.
     """
 
-    numbers: list[int]
+    numbers: Sequence[int]
     by_field: dict[str, list[str]]
     problems: list[Problem]
     cut: int
@@ -402,6 +406,14 @@ def _read_cells(
     table: tables.Table, of: columns.Columns, finder: resolve.Finder
 ) -> _Cells:
     """Reads the rows, but those that are blank."""
+    if table.column is not None and len(of.header) == len(table.header):
+        found = {
+            field: list(map(str.strip, table.column(at)))
+            for field, at in of.position_of.items()
+        }
+        names = found[of.filename_fields[0]]
+        if all(names):  # then no row is blank
+            return _Cells(range(table.first, table.first + len(names)), found, [], 0)
     numbers_of_all: list[int] = []
     by_field: dict[str, list[str]] = {field: [] for field in of.position_of}
     problems: list[Problem] = []
@@ -510,7 +522,7 @@ def _joined(
         _by_position(parts),
         labels.problems,
         of_extra.problems,
-        loose=_loose(parts),
+        is_loose=_loose(parts),
         places=places,
     )
     usable = _usable_rows(rows, bad, labels.values, of_extra.columns)
@@ -629,14 +641,14 @@ def _by_position(parts: Sequence[_Part]) -> dict[int, tuple[Kind, str]]:
     return found
 
 
-def _loose(parts: Sequence[_Part]) -> set[int]:
-    """Returns the positions, among all rows, of those whose name was read loosely."""
-    found: set[int] = set()
-    done = 0
+def _loose(parts: Sequence[_Part]) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Returns which of all rows have a name that was read loosely."""
+    columns_of_parts = []
     for part in parts:
-        found.update(done + at for at in part.loose)
-        done += len(part.names)
-    return found
+        is_loose = np.zeros(len(part.names), bool)
+        is_loose[np.asarray(part.loose, np.int64)] = True
+        columns_of_parts.append(is_loose)
+    return np.concatenate(columns_of_parts)
 
 
 def _usable_rows(
@@ -647,9 +659,9 @@ def _usable_rows(
 ) -> pd.DataFrame:
     """Returns `LabelTable.rows`: those without problems, sorted by key."""
     count = len(rows["row"])
-    usable = [at for at in range(count) if at not in bad]
-    usable.sort(key=rows["key"].__getitem__)
-    by_key = np.array(usable, np.int64)
+    by_key = _order(rows["key"])
+    if bad:
+        by_key = by_key[~np.isin(by_key, list(bad))]
     kept = {**{name: rows[name] for name in _ROWS}, **of_extra}
     if targets is not None:
         kept["target"] = targets
@@ -660,6 +672,17 @@ def _usable_rows(
             for name, values in kept.items()
         }
     ).astype({"row": np.int64})
+
+
+def _order(keys: Sequence[str]) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Returns the positions of keys, sorted by code point."""
+    try:
+        texts = pa.array(keys, pa.large_string())
+    except UnicodeEncodeError:  # a name that isn't UTF-8
+        return np.array(sorted(range(len(keys)), key=keys.__getitem__), np.int64)
+    # UTF-8 has the order of code points.
+    found: np.ndarray[Any, Any] = pc.sort_indices(texts).to_numpy()
+    return found.astype(np.int64)
 
 
 class _Extra(NamedTuple):

@@ -10,22 +10,26 @@ import dataclasses
 import functools
 import os
 import re
-import unicodedata
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+import numpy as np
 from etils import epath
 
 from tfds_imagecsv import image_formats
 from tfds_imagecsv.problems import Kind, shown
 from tfds_imagecsv.sources.listing import Listing
 from tfds_imagecsv.table import filenames
+from tfds_imagecsv.table.names import NONE, Bits, Index, Names, Positions
 
 # A path of Windows with its drive.
 _DRIVE = re.compile(r"[A-Za-z]:/")
 
-# What a reading finds: a file, several, or none.
-_Fit = str | tuple[str, ...] | None
+# A reading of names: columns of what they may mean, each with what finds it. A column
+# is made only if those before haven't found all.
+_NOTHING = np.zeros(0, np.int64)
+
+_Reading = Callable[[Names], Iterator[tuple[Names, Index]]]
 
 
 class Way(NamedTuple):
@@ -65,7 +69,7 @@ class Resolved:
 
     keys: list[str]
     problems: Mapping[int, tuple[Kind, str]]
-    loose: Collection[int]
+    loose: Positions
     absent: Sequence[int]
     ways: Sequence[Way]
 
@@ -100,220 +104,240 @@ class Finder:
 
     def names_file(self, cell: str) -> bool:
         """Returns whether a cell is the name of a file as it stands."""
-        return bool(cell) and self._key(cell) in self.listing.as_set
+        return bool(cell) and self.key_if_exact(cell) in self.listing.as_set
 
     def key_if_exact(self, name: str) -> str:
         """Returns the key of a name as it stands."""
-        return self._key(name)
+        return filenames.keys_of([name], self._suffix)[0]
 
     def resolve(self, names: Sequence[str]) -> Resolved:
         """Returns the file of each name; of empty ones, nothing."""
         keys = filenames.keys_of(names, self._suffix)
-        there = self.listing.as_set
-        if there.issuperset(keys):
-            return Resolved(keys=keys, problems={}, loose=(), absent=(), ways=())
-        left = [at for at, key in enumerate(keys) if key not in there and names[at]]
-        left = [at for at in left if not self._is_there_unlisted(keys[at])]
+        if self.listing.as_set.issuperset(keys):
+            return Resolved(keys=keys, problems={}, loose=_NOTHING, absent=(), ways=())
+        is_there = np.zeros(len(keys), bool)
+        if not (asked := Names(keys)).depths.isdisjoint(self._files.depths):
+            is_there = self._exact.find(asked) != NONE
+        cells, files = np.array(names, object), np.array(self.listing.keys, object)
+        left = np.flatnonzero(~is_there & (cells != ""))
+        left = left[~self._are_unlisted([keys[at] for at in left.tolist()])]
+        of_rows, loose = np.array(keys, object), [_NOTHING]
         problems: dict[int, tuple[Kind, str]] = {}
         ways: list[Way] = []
-        loose: set[int] = set()
-        for words, read in self._readings() if self._is_loose else ():
-            found = {at: read(names[at]) for at in left} if left else {}
-            taken = [at for at in left if isinstance(found[at], str)]
-            for at in left:
-                fit = found[at]
-                if isinstance(fit, str):
-                    keys[at] = fit
-                elif fit is not None:
-                    several = " and ".join(map(shown, sorted(fit)[:3]))
-                    detail = f"{shown(names[at])} fits {several}"
-                    if len(fit) > 3:
-                        detail += f" and {len(fit) - 3:,} more"
-                    problems[at] = Kind.AMBIGUOUS, detail
-            left = [at for at in left if found[at] is None]
-            loose.update(taken)
-            if taken:
-                at = taken[0]
-                ways.append(Way(words, len(taken), names[at], keys[at]))
+        for words, reading in self._readings() if self._is_loose else ():
+            if not len(left):
+                break
+            some = Names(cells[left].tolist())
+            found = np.full(len(left), NONE)
+            for column, index in reading(some):
+                fits = np.where(found == NONE, index.find(column), NONE)
+                for at in np.flatnonzero(fits < NONE).tolist():
+                    several = files[index.all_of(fits[at])].tolist()
+                    detail = _about_several(some.cells[at], several)
+                    problems[int(left[at])] = Kind.AMBIGUOUS, detail
+                found = np.where(fits == NONE, found, fits)
+                if NONE not in found:
+                    break
+            taken = found > NONE
+            if taken.any():
+                of_rows[left[taken]] = files[found[taken]]
+                loose.append(left[taken])
+                at = left[taken][0]
+                ways.append(Way(words, int(taken.sum()), cells[at], of_rows[at]))
+            left = left[found == NONE]
         return Resolved(
-            keys=keys, problems=problems, loose=loose, absent=left, ways=ways
+            keys=of_rows.tolist(),
+            problems=problems,
+            loose=np.concatenate(loose),
+            absent=left.tolist(),
+            ways=ways,
         )
 
-    def _is_there_unlisted(self, key: str) -> bool:
-        """Returns whether a file is hidden, or behind a link, and so isn't listed."""
-        links = self.listing.links
-        if not (key.startswith(".") or "/." in key or links):
-            return False
-        if filenames.odd_paths([key]):
-            return False
-        is_near = "/." in f"/{key}" or any(key.startswith(f"{one}/") for one in links)
-        return is_near and bool((self.directory / key).exists())
+    def _are_unlisted(self, keys: Sequence[str]) -> Bits:
+        """Returns which keys are of files that are hidden, or behind links.
 
-    def _key(self, name: str) -> str:
-        return filenames.keys_of([name], self._suffix)[0]
+        They aren't listed, but are there for who names them.
+        """
+        are = np.zeros(len(keys), bool)
+        links = tuple(f"{link}/" for link in self.listing.links)
+        text = "\0/".join(["", *keys])
+        if "/." in text or links:
+            for at, key in enumerate(keys):
+                if ("/." in f"/{key}" or key.startswith(links or ("\0",))) and (
+                    not filenames.odd_paths([key])
+                ):
+                    are[at] = (self.directory / key).exists()
+        return are
 
-    def _readings(self) -> Sequence[tuple[str, Callable[[str], _Fit]]]:
-        """Returns the loose readings in their order, and what they say of names."""
-        readings: list[tuple[str, Callable[[str], _Fit]]] = [
-            ("have '\\' between folders", lambda name: self._exact(_slashed(name))),
-            ("are absolute paths", lambda name: self._exact(self._inner(name))),
-            (
-                "begin with the directory's own name",
-                lambda name: self._first(self._unrepeated(name), self._exact),
-            ),
-            (
-                "differ in letter case or Unicode form from their files",
-                lambda name: self._first(self._forms(name), self._folded),
-            ),
-            (
-                "have no extension, or another than their files",
-                lambda name: self._first(self._forms(name), self._stem),
-            ),
-            ("lack the folder of their files", self._without_folder),
-            ("are paths of another place", self._elsewhere),
-        ]
+    def _readings(self) -> Iterator[tuple[str, _Reading]]:
+        """Yields the loose readings in their order, and what they say of names."""
         if self._suffix:
             has = f"have the suffix {self._suffix!r} already"
-            readings.insert(0, (has, lambda name: self._as_listed(name)))
-        return readings
+            yield has, lambda names: iter([(names, self._exact)])
+        yield "have '\\' between folders", self._with_slashes
+        yield "are absolute paths", self._absolute
+        yield "begin with the directory's own name", self._with_own_name
+        case = "differ in letter case or Unicode form from their files"
+        yield case, self._in_another_case
+        extension = "have no extension, or another than their files"
+        yield extension, self._with_another_extension
+        yield "lack the folder of their files", self._without_folder
+        yield "are paths of another place", self._of_another_place
 
-    def _as_listed(self, name: str) -> _Fit:
-        return name if name in self.listing.as_set else None
+    def _with_slashes(self, names: Names) -> Iterator[tuple[Names, Index]]:
+        if names.slashed is not names:
+            yield self._keys(names.slashed), self._exact
 
-    def _exact(self, name: str) -> _Fit:
-        return self._as_listed(self._key(name))
+    def _absolute(self, names: Names) -> Iterator[tuple[Names, Index]]:
+        inner = self._inner(names)
+        if inner is not names.slashed:
+            yield self._keys(inner), self._exact
 
-    def _inner(self, name: str) -> str:
-        """Returns a path relative to the directory, if it is below it."""
-        path = _slashed(name)
-        for prefix in self._prefixes:
-            if path.startswith(prefix):
-                return path[len(prefix) :]
-        return path
+    def _with_own_name(self, names: Names) -> Iterator[tuple[Names, Index]]:
+        for form in self._unrepeated(names):
+            yield self._keys(form), self._exact
 
-    def _unrepeated(self, name: str) -> list[str]:
-        """Returns a name without the folders that the directory's path ends with."""
-        path = _slashed(name)
-        return [path[len(one) :] for one in self._endings if path.startswith(one)]
+    def _in_another_case(self, names: Names) -> Iterator[tuple[Names, Index]]:
+        for form in self._forms(names):
+            yield form.folded, self._folded
 
-    def _forms(self, name: str) -> list[str]:
-        """Returns a name as it stands, and as the readings above take it."""
-        return list(
-            dict.fromkeys([_slashed(name), self._inner(name), *self._unrepeated(name)])
-        )
-
-    def _first(self, forms: Sequence[str], find: Callable[[str], _Fit]) -> _Fit:
+    def _with_another_extension(self, names: Names) -> Iterator[tuple[Names, Index]]:
+        forms = [*self._forms(names)]
+        if self._suffix and not names.depths.isdisjoint(self._files.depths):
+            forms.append(names)
         for form in forms:
-            fit = find(form)
-            if fit is not None:
-                return fit
-        return None
+            yield form.folded, self._stems
+            yield form.folded.without_extensions, self._stems
 
-    def _folded(self, name: str) -> _Fit:
-        return self._by_folded.get(_fold(self._key(name)))
+    def _without_folder(self, names: Names) -> Iterator[tuple[Names, Index]]:
+        slashed = names.slashed
+        if "/" in slashed.text:
+            slashed = Names(["" if "/" in one else one for one in slashed.cells])
+        bare = self._keys(slashed)
+        yield bare, self._bare
+        yield bare.folded, self._folded_bare
+        # In another folder and with another extension, it would be another image.
+        yield bare.folded, self._stems_of_bare
 
-    def _stem(self, name: str) -> _Fit:
-        return _of_stem(self._by_stem, self._key(name)) or (
-            _of_stem(self._by_stem, name) if self._suffix else None
+    def _of_another_place(self, names: Names) -> Iterator[tuple[Names, Index]]:
+        """Yields the ends of absolute paths, the longest first."""
+        paths = [
+            one if one.startswith("/") or _DRIVE.match(one) or "://" in one else ""
+            for one in names.slashed.cells
+        ]
+        most = max(one.count("/") for one in paths)
+        for at in range(1, most + 1):
+            ends = [
+                one.split("/", at)[at] if one.count("/") >= at else "" for one in paths
+            ]
+            form = self._keys(Names(ends))
+            if not form.depths.isdisjoint(self._files.depths):
+                yield form, self._exact
+                yield form.folded, self._folded
+        names = Names([one.rpartition("/")[2] for one in paths])
+        if any(names.cells):
+            yield from self._without_folder(names)
+
+    def _keys(self, names: Names) -> Names:
+        keys = filenames.keys_of(names.cells, self._suffix)
+        return names if keys == names.cells else Names(keys)
+
+    def _inner(self, names: Names) -> Names:
+        """Returns paths relative to the directory, if they are below it."""
+        paths = names.slashed
+        for prefix in self._prefixes:
+            if paths.has_prefix(prefix):
+                paths = Names([one.removeprefix(prefix) for one in paths.cells])
+        return paths
+
+    def _unrepeated(self, names: Names) -> Iterator[Names]:
+        """Yields names without the folders that the directory's path ends with.
+
+        Names that don't begin with these are empty then.
+        """
+        paths = names.slashed
+        for ending in self._endings:
+            if paths.has_prefix(ending):
+                size = len(ending)
+                yield Names(
+                    [
+                        one[size:] if one.startswith(ending) else ""
+                        for one in paths.cells
+                    ]
+                )
+
+    def _forms(self, names: Names) -> Iterator[Names]:
+        """Yields the keys of names with slashes, and as further readings take them."""
+        inner = self._inner(names)
+        forms = [names.slashed, *([inner] if inner is not names.slashed else [])]
+        for form in map(self._keys, (*forms, *self._unrepeated(names))):
+            # Files in so many folders there are none.
+            if not form.depths.isdisjoint(self._files.depths):
+                yield form
+
+    @functools.cached_property
+    def _files(self) -> Names:
+        return Names(self.listing.keys)
+
+    @functools.cached_property
+    def _images(self) -> Names:
+        """The files that may be images; a text beside an image isn't meant.
+
+        Others are empty.
+        """
+        known = {"", *image_formats.by_extension()}
+        others = tuple(
+            end
+            for end in self._files.endings
+            if image_formats.extension_of(f"a{end}") not in known
+        )
+        if not others:
+            return self._files
+        return Names(["" if one.endswith(others) else one for one in self._files.cells])
+
+    @functools.cached_property
+    def _exact(self) -> Index:
+        return Index(self._files)
+
+    @functools.cached_property
+    def _folded(self) -> Index:
+        return (
+            self._exact
+            if self._files.folded is self._files
+            else (Index(self._files.folded))
         )
 
-    def _without_folder(self, name: str) -> _Fit:
-        form = _slashed(name)
-        if "/" in form:
-            return None
-        key = self._key(form)
-        fits = (self._by_name.get(key), self._by_folded_name.get(_fold(key)))
-        # In another folder and with another extension, it would be another image.
-        return fits[0] or fits[1] or self._by_stem_of_name.get(_fold(key))
-
-    def _elsewhere(self, name: str) -> _Fit:
-        """Finds the file by which an absolute path ends, the longest end first."""
-        path = _slashed(name)
-        if not (path.startswith("/") or _DRIVE.match(path) or "://" in path):
-            return None
-        parts = path.split("/")
-        for at in range(1, len(parts)):
-            form = "/".join(parts[at:])
-            fit = (self._exact(form) or self._folded(form)) if form else None
-            if fit is not None:
-                return fit
-        return self._without_folder(parts[-1])
+    @functools.cached_property
+    def _stems(self) -> Index:
+        return Index(self._images.folded.without_extensions)
 
     @functools.cached_property
-    def _by_folded(self) -> Mapping[str, _Fit]:
-        return _by(self.listing.keys, _fold)
+    def _bare(self) -> Index:
+        return Index(self._files.bare)
 
     @functools.cached_property
-    def _by_stem(self) -> Mapping[str, _Fit]:
-        return _by(self._images, lambda key: _fold(_without_extension(key)))
+    def _folded_bare(self) -> Index:
+        bare = self._files.bare
+        return self._bare if bare.folded is bare else Index(bare.folded)
 
     @functools.cached_property
-    def _by_name(self) -> Mapping[str, _Fit]:
-        return _by(self.listing.keys, _name)
-
-    @functools.cached_property
-    def _by_folded_name(self) -> Mapping[str, _Fit]:
-        return _by(self.listing.keys, lambda key: _fold(_name(key)))
-
-    @functools.cached_property
-    def _by_stem_of_name(self) -> Mapping[str, _Fit]:
-        return _by(self._images, lambda key: _fold(_without_extension(_name(key))))
-
-    @functools.cached_property
-    def _images(self) -> list[str]:
-        """The files that may be images: a text beside an image isn't meant."""
-        known = image_formats.by_extension()
-        return [
-            key
-            for key in self.listing.keys
-            if not (extension := image_formats.extension_of(key)) or extension in known
-        ]
+    def _stems_of_bare(self) -> Index:
+        return Index(self._images.bare.folded.without_extensions)
 
 
-def _by(keys: Sequence[str], of: Callable[[str], str]) -> dict[str, _Fit]:
-    """Returns the file, or all files, of which a function returns the same."""
-    found: dict[str, _Fit] = dict(zip(map(of, keys), keys, strict=True))
-    if len(found) < len(keys):
-        several: dict[str, list[str]] = {}
-        for key in keys:
-            several.setdefault(of(key), []).append(key)
-        found |= {one: tuple(of) for one, of in several.items() if len(of) > 1}
-    return found
-
-
-def _of_stem(by_stem: Mapping[str, _Fit], name: str) -> _Fit:
-    """Finds a file by its name without an extension, or with another image's."""
-    found = by_stem.get(_fold(name))
-    if found is None and image_formats.is_image(name):
-        found = by_stem.get(_fold(_without_extension(name)))
-    return found
-
-
-def _slashed(name: str) -> str:
-    return name.replace("\\", "/")
-
-
-def _fold(name: str) -> str:
-    """Returns what is equal for names that differ in letter case or Unicode form."""
-    if name.isascii():
-        return name.lower()
-    return unicodedata.normalize("NFC", name).casefold()
-
-
-def _name(key: str) -> str:
-    return key[key.rfind("/") + 1 :]
-
-
-def _without_extension(key: str) -> str:
-    extension = image_formats.extension_of(key)
-    return key[: -len(extension)] if extension else key
+def _about_several(name: str, fits: Sequence[str]) -> str:
+    several = " and ".join(map(shown, sorted(fits)[:3]))
+    more = f" and {len(fits) - 3:,} more" if len(fits) > 3 else ""
+    return f"{shown(name)} fits {several}{more}"
 
 
 def _prefixes_of(directory: epath.Path) -> list[str]:
     """Returns what absolute paths within the directory begin with."""
     path = os.fspath(directory)
     paths = [path] if "://" in path else [path, os.path.realpath(path)]
-    return list(dict.fromkeys(f"{_slashed(one).rstrip('/')}/" for one in paths))
+    return list(
+        dict.fromkeys(one.replace("\\", "/").rstrip("/") + "/" for one in paths)
+    )
 
 
 def _endings_of(prefixes: Sequence[str]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from tfds_imagecsv import split_names
@@ -18,7 +18,7 @@ def problems_of_rows(
     label_type: str,
     of_names: Mapping[int, tuple[Kind, str]],
     *of_cells: Mapping[int, tuple[Kind, str]],
-    loose: Collection[int] = (),
+    is_loose: Any,
     places: Places,
 ) -> dict[int, Problem]:
     """Returns the first problem of each row that has one, by the row's position.
@@ -29,7 +29,7 @@ def problems_of_rows(
       label_type: one of `options.LABEL_TYPES`.
       of_names: what resolving the names has found, by position.
       of_cells: what parsing the labels and the extra columns has found, by position.
-      loose: the positions of rows whose name was read loosely.
+      is_loose: whether the name of each row was read loosely.
       places: what messages call the rows.
     """
     found: dict[int, Problem] = {}
@@ -41,7 +41,7 @@ def problems_of_rows(
         *_bad_names(of_names),
         *_bad_cells(rows, of_cells),
         *_bad_splits(rows),
-        *_bad_keys(rows, loose, places),
+        *_bad_keys(rows, is_loose, places),
     ):
         for at in bad:
             if at not in found:
@@ -126,7 +126,7 @@ def _bad_splits(rows: Mapping[str, Sequence[str]]) -> Iterator[_Finding]:
 
 
 def _bad_keys(
-    rows: Mapping[str, Sequence[Any]], loose: Collection[int], places: Places
+    rows: Mapping[str, Sequence[Any]], is_loose: Any, places: Places
 ) -> Iterator[_Finding]:
     keys = rows["key"]
     # In their shortest form, none but these are odd.
@@ -143,7 +143,7 @@ def _bad_keys(
         first = first_of[keys[at]]
         place = places.of(rows["row"][first])
         name, of_first = rows["filename"][at], rows["filename"][first]
-        if not {at, first} & set(loose):
+        if not (is_loose[at] or is_loose[first]):
             return f"{keys[at]!r} is in {place} already"
         return (
             f"{name!r} is the file {keys[at]!r}, which {of_first!r} in {place} is"

@@ -38,6 +38,8 @@ class Table:
         JSON Lines are lines, and those of Parquet begin with 1.
       records: returns the cells of each row, from the first on, at each call. Those of
         a CSV may have more or less cells than the header, and white space around them.
+      column: returns the cells of a column, all at once, by its position; None where
+        rows may be blank, or have more or less cells than the header.
       first_row: the row that the header was taken from; None if the format has names
         for its columns, or the config says that there is, or isn't, a header.
       understood: what was concluded about the table, by what it is about.
@@ -47,6 +49,7 @@ class Table:
     header: list[str]
     first: int
     records: Callable[[], Iterator[list[str]]]
+    column: Callable[[int], list[str]] | None = None
     first_row: Sequence[str] | None = None
     understood: dict[str, str] = dataclasses.field(default_factory=dict)
     notes: tuple[str, ...] = ()
@@ -143,8 +146,18 @@ def _read_csv(
     delimiter = options.delimiter or dialects.find_delimiter(
         below, place, usual=usual, names_file=names_file
     )
-    records, widths = dialects.rows_of(below, delimiter, place)
+    plain = dialects.PlainRows.of(below, delimiter)
+    if plain is not None:
+        records, widths = plain.records, collections.Counter({plain.width: plain.count})
+    else:
+        records, widths = dialects.rows_of(below, delimiter, place)
     table = _with_header(records, options, skipped=options.skip_lines)
+    if (
+        plain is not None
+        and options.header is not False
+        and table.first == (options.skip_lines + 2)
+    ):
+        table = dataclasses.replace(table, column=plain.column)
     if len(table.header) == 1:
         _suggest_dialect(table, lines, place, options, names_file)
     notes = list(table.notes)
@@ -162,6 +175,8 @@ def _read_csv(
 
 def _after_lines(lines: str, count: int) -> str:
     """Returns a text without its first lines."""
+    if not count:
+        return lines
     return "".join(itertools.islice(io.StringIO(lines, newline=""), count, None))
 
 
@@ -202,6 +217,7 @@ def without_header(table: Table, row: Sequence[str]) -> Table:
         first=table.first - 1,
         records=lambda: itertools.chain([list(row)], table.records()),
         first_row=None,
+        column=None,
     )
 
 
