@@ -1094,3 +1094,89 @@ def test_checksums_without_a_url():
     assert error_of(checksums={URL: "ab" * 32}) == (
         f"checksums must be of URLs that the config has (none), got '{URL}'"
     )
+
+
+# Tables
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("20%", 0.2), (" 12.5 % ", 0.125), ("0%", 0.0), ("100%", 1.0), ("33.3%", 0.333)],
+)
+def test_a_size_in_per_cent(text, size):
+    """It is a fraction."""
+    assert make(val_size=text, test_size=0).val_size == size
+
+
+@pytest.mark.parametrize("text", ["20", "%", "-5%", "120%", "1,5%", "20%%"])
+def test_texts_that_are_no_size(text):
+    """They are refused with the rule."""
+    assert "val_size must be a float" in error_of(val_size=text)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"delimiter": ""}, "delimiter must be a character"),
+        ({"delimiter": '"'}, "delimiter must be a character"),
+        ({"delimiter": "::"}, "delimiter must be a character"),
+        ({"text_encoding": "cp-nothing"}, "text_encoding must be an encoding"),
+        ({"text_encoding": "base64"}, "text_encoding must be an encoding"),
+        ({"text_encoding": 1}, "text_encoding must be an encoding"),
+        ({"header": 1}, "header must be one of None, True, False"),
+        ({"skip_lines": -1}, "skip_lines must be an int of 0 or more"),
+        ({"sheet": " "}, "sheet must be a string that isn't empty"),
+        ({"match": "fuzzy"}, "match must be one of 'loose', 'exact'"),
+        ({"split_names": {}}, "split_names must be names of splits by"),
+        ({"split_names": {"0": "a b"}}, "split_names must have names of splits"),
+        ({"split_names": {"0": 1}}, "split_names must have names of splits"),
+        ({"true_values": ["x"]}, "true_values can only be given for columns"),
+        ({"false_values": "x"}, "false_values must be a list"),
+        (
+            {"label_column": ["a", "b"], "true_values": ["x"], "false_values": ["x"]},
+            "true_values and false_values must not have the same",
+        ),
+        ({"label_level": 1}, "label_level is for folders as labels"),
+        ({"label_csv": None, "label_level": -2}, "label_level must be an int of -1"),
+        ({"label_csv": None, "label_column": "l"}, "label_column can't be given with"),
+        ({"label_csv": None, "delimiter": ","}, "delimiter can't be given with no"),
+        (
+            {"label_csv": None, "label_type": "regression"},
+            "label_type must be 'class' or 'none' without label_csv",
+        ),
+        ({"label_csv": {}}, "label_csv must be a path, or paths by split"),
+        ({"label_csv": {"all": "a"}}, "label_csv must have paths by the names"),
+        ({"label_csv": {"val": "a", "valid": "b"}}, "label_csv must have one path"),
+        ({"label_csv": {"train": 1}}, "label_csv[train] must be a path, got 1"),
+        ({"image_dir": {"train": "a"}}, "image_dir and label_csv must have the same"),
+        (
+            {"label_csv": {"train": "a"}, "split_column": "s"},
+            "split_column can't be given with the splits",
+        ),
+    ],
+)
+def test_what_is_said_about_tables(fields, message):
+    """Values are checked before any file is looked for."""
+    assert error_of(**fields).startswith(message)
+
+
+def test_paths_by_split():
+    """Splits have their usual names; all paths are known by field and split."""
+    config = make(
+        image_dir={"Training": "a", "val": "b"}, label_csv={"train": "c", "dev": "d"}
+    )
+    assert config.image_dir == {"train": "a", "validation": "b"}
+    assert config.paths == {
+        "image_dir[train]": "a",
+        "image_dir[validation]": "b",
+        "label_csv[train]": "c",
+        "label_csv[validation]": "d",
+    }
+
+
+def test_keys_and_values_that_json_has_no_word_for():
+    """Numbers and booleans stand for their texts."""
+    config = make(split_column="s", split_names={0: "test", True: "train"})
+    assert config.split_names == {"0": "test", "True": "train"}
+    config = make(label_column=["a", "b"], false_values=[-1, ""])
+    assert config.false_values == ("-1", "")

@@ -515,3 +515,29 @@ def test_the_parent_of_all_folders_has_the_keys(tmp_path, write_png):
     assert np.array_equal(
         [one.num_examples for one in builder.info.splits.values()], [1, 1]
     )
+
+
+def test_control_characters_are_shown_and_not_acted_on(tmp_path, write_png, capsys):
+    """In names and labels, by check and by build."""
+    bad = ["\x1b[31mred", "\u202etxt", "a\x07"]
+    rows = []
+    for at in range(30):
+        name = f"{at}\x1b[2J.png"
+        write_png(tmp_path / "images" / name, seed=at // 2 * 2 if at < 2 else at)
+        rows.append((name, bad[at % 3] if at > 1 else bad[0]))
+    (tmp_path / "images" / "0\x1b[2J.png").write_bytes(
+        (tmp_path / "images" / "1\x1b[2J.png").read_bytes()
+    )
+    write_png(tmp_path / "images" / "more\x1b[1m.png")
+    (tmp_path / "labels.csv").write_text(lines(("f\x1b[1m", "l"), *rows))
+    args = [str(tmp_path / "images"), str(tmp_path / "labels.csv")]
+    assert cli.main(["check", *args]) == 0
+    (tmp_path / "bad.csv").write_text(
+        lines(("f", "l"), *rows, ("gone\x1b[0m", "x\x07"))
+    )
+    assert cli.main(["check", args[0], str(tmp_path / "bad.csv")]) == 1
+    build = ["build", *args, "--name=x", f"--data_dir={tmp_path / 'data'}"]
+    assert cli.main(build) == 0
+    shown = capsys.readouterr()
+    for character in "\x1b\u202e\x07":
+        assert character not in shown.out + shown.err.replace("\x1b[A", "")

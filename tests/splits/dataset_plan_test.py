@@ -893,3 +893,26 @@ def test_a_csv_without_a_header(error_of):
     """Its first image isn't lost: here it has two rows."""
     message = error_of(many(3), header=("000.png", "cat"))
     assert "row 2: '000.png' is in row 1 already" in message
+
+
+@pytest.mark.parametrize(
+    ("fields", "notes"),
+    [
+        ({"val_size": 2, "test_size": 2}, 0),
+        ({"val_size": "20%", "test_size": 0}, 0),
+        ({"val_size": 0.6, "test_size": 0}, 0),
+        ({"val_size": 12, "test_size": 0}, 1),
+        ({"val_size": 0, "test_size": 12}, 1),
+    ],
+)
+def test_a_count_that_may_be_meant_in_per_cent(make, fields, notes):
+    """If more than half of the images are in the split, a note asks."""
+    found = [note for note in make(many(20), **fields).notes if "were" in note.lower()]
+    assert len(found) == notes
+    if notes:
+        field = "val_size" if fields["val_size"] else "test_size"
+        (note,) = found
+        assert note == (
+            f"{field}=12 is a number of images, 12 of 20. Were 12 % meant? Then write"
+            f' {field}="12%"'
+        )

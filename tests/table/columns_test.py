@@ -62,9 +62,12 @@ def error_of(*args, **kwargs):
         ("f|l||", ["0.png|cat||", "1.png|dog||"], "f", "l"),
         # Nothing is found.
         ("f|l", ["x.png|cat", "y.png|dog"], "f", "l"),
+        ("l|f", ["cat|x.png", "cat|y.png", "cat|z.png"], "f", "l"),
         # There is no header.
         ("0.png|cat", ["1.png|dog"], "1", "2"),
         ("cat|0", ["cat|1", "dog|2"], "2", "1"),
+        ("0.PNG|cat", ["1.png|cat", "2.png|dog"], "1", "2"),
+        ("0|1", ["1.png|cat", "2.png|dog"], "0", "1"),
     ],
 )
 def test_columns_that_nobody_names(header, rows, filename, label):

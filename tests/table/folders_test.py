@@ -107,6 +107,13 @@ def test_notes():
     ]
 
 
+def test_a_class_that_is_named_as_a_split():
+    """As the others are, it has images and no folders."""
+    _, notes = rows_of("train/1.png", "car/2.png")
+    assert notes == ["the folders 'train' are classes, as others are"]
+    assert rows_of("train/1.png", "car/2.png", label_level=0)[1] == []
+
+
 def test_what_cannot_be_used():
     """Nothing is lost silently."""
     assert error_of("cat/notes.txt") == (

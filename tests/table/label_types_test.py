@@ -140,6 +140,61 @@ def test_a_column_for_two_fields(read):
     )
 
 
+ONE_HOT = {"label_column": ["dog", "cat"]}
+
+
+def test_columns_of_0_and_1_as_one_class(read):
+    """One of them is 1; the classes are the columns, in their order."""
+    table = read("f,cat,dog", "1,1,0", "2,0.0,1.0", "3,True,false", **ONE_HOT)
+    assert table.rows["label"].tolist() == ["cat", "dog", "cat"]
+    assert table.class_names == ("dog", "cat")
+    assert "target" not in table.rows
+
+
+def test_rows_that_are_not_of_one_class(read):
+    """None, several, or something else than 0 and 1."""
+    table = read("f,cat,dog", "1,1,1", "2,0,0", "3,,", "4,1,x", "5,1,0", **ONE_HOT)
+    assert problems_of(table) == [
+        (Kind.NOT_ONE_CLASS, 2, "1 in 'cat' and 'dog' for '1'"),
+        (Kind.NOT_ONE_CLASS, 3, "1 in none of the columns for '2'"),
+        (Kind.NO_LABEL, 4, "'3'"),
+        (Kind.NO_INDICATOR, 5, "'x' in 'dog' for '4'"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("values", "cells", "label"),
+    [
+        ({"false_values": ["-1"]}, "1,-1", "dog"),
+        ({"false_values": ["-1"]}, "1.0,-1.0", "dog"),
+        ({"false_values": ["-1"]}, "-1,-1", "|"),
+        ({"false_values": [""]}, "1,", "dog"),
+        ({"false_values": [""]}, ",", "|"),
+        ({"false_values": ["", "-1"]}, ",-1", "|"),
+        ({"true_values": ["-1"], "false_values": [""]}, "-1,", "dog"),
+        ({"true_values": ["yes"], "false_values": ["no"]}, "no,yes", "cat"),
+        ({"true_values": ["0"], "false_values": ["1"]}, "0,1", "dog"),
+    ],
+)
+def test_other_values_than_0_and_1(read, values, cells, label):
+    """Numbers are compared as such; what is given goes before what always counts."""
+    table = read("f,dog,cat", f"1,{cells}", **INDICATED, **values)
+    assert table.rows["label"].tolist() == [label]
+    assert not table.problems
+
+
+def test_the_closest_class(read):
+    """It is proposed for a label that there isn't, in a cell or among several."""
+    known = {"classes": ["cat", "dog"]}
+    assert problems_of(read("f,l", "1,cot", "2,zebra", **known)) == [
+        (Kind.UNKNOWN_CLASS, 2, "'cot' (did you mean 'cat'?) for '1'"),
+        (Kind.UNKNOWN_CLASS, 3, "'zebra' for '2'"),
+    ]
+    assert problems_of(read("f,l", "1,dog|cot", **known, **MULTI)) == [
+        (Kind.UNKNOWN_CLASS, 2, "'cot' (did you mean 'cat'?) for '1'"),
+    ]
+
+
 def test_numbers(read):
     """Finite ones, as float32 has them."""
     lines = ("f,x", "1,0.1", "2,-0", "3,1e3", "4, 5 ", "5,16777217")

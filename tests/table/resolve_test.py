@@ -78,6 +78,8 @@ def found(files, name, **kwargs):
         (["x/a.png"], "/home/a.png", "x/a.png"),
         (["x/a.png"], "gs://bucket/pets/x/a.png", "x/a.png"),
         (["x/a.png"], "/home/b.png", None),
+        (["x/A.png"], "/home/images/x/a.jpg", "x/A.png"),
+        (["x/a.png"], "/home/x/a.jpg", None),
         # Not at all.
         (["a.png"], "b.png", None),
         ([], "a.png", None),

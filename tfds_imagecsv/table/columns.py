@@ -109,10 +109,8 @@ def has_header(
         return False
     below = [{one[at] for one in sample if at < len(one)} for at in range(len(cells))]
     again = {at for at, cell in enumerate(cells) if cell and cell in below[at]}
-    if not again or any(
-        finder.names_file(one) for row in sample for one in row[:_SAMPLE_COLUMNS]
-    ):
-        return True  # names stand as they are, but not here
+    if not again:
+        return True
     loose = finder.resolve(cells)
     named = set(range(len(cells))) - set(loose.absent) - set(loose.problems)
     named = {at for at in named if cells[at]}
@@ -287,7 +285,9 @@ class _Evidence:
             most = max(loose, key=lambda at: len(loose[at]), default=usual)
             good = [most] if loose.get(most) else []
         if not good:
-            return usual, self._looked_for()
+            # What could be names, whose files aren't there.
+            likely = (at for at in columns if self._is_enough(set(self._cells[at])))
+            return next(likely, usual), self._looked_for()
         if good[0] != usual:
             notes.append(f"the column {self._header[good[0]]!r} has the file names")
         return good[0], ""

@@ -76,6 +76,12 @@ def rows_of(
         notes.append(f"the folders {_named(tops)} are the splits")
     else:
         splits, below = [""] * len(keys), keys
+        tops = sorted({key.partition("/")[0] for key in keys if "/" in key})
+        named = [top for top in tops if split_names.is_usual(top)]
+        if named and has_labels and options.label_level is None:
+            notes.append(
+                f"the folders {_named(named)} are classes, as those beside are"
+            )
     labels = None
     if has_labels:
         at = _position(options.label_level)

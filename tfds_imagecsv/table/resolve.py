@@ -234,9 +234,15 @@ class Finder:
             if not form.depths.isdisjoint(self._files.depths):
                 yield form, self._exact
                 yield form.folded, self._folded
-        names = Names([one.rpartition("/")[2] for one in paths])
-        if any(names.cells):
-            yield from self._without_folder(names)
+        last = Names([one.rpartition("/")[2] for one in paths])
+        if any(last.cells):
+            yield from self._without_folder(last)
+        # Behind the directory's own name, the path is known to be one in it.
+        own = f"/{self._endings[0]}" if self._endings else "/"
+        form = self._keys(Names([one.rpartition(own)[2] for one in paths]))
+        if form.cells != paths and not form.depths.isdisjoint(self._files.depths):
+            yield form.folded, self._stems
+            yield form.folded.without_extensions, self._stems
 
     def _keys(self, names: Names) -> Names:
         keys = filenames.keys_of(names.cells, self._suffix)
