@@ -743,7 +743,7 @@ NO_COLUMN = (
 )
 TOO_MUCH = (
     "val_size=15 and test_size=6: that is 21 images, and there are 20 to divide. Make"
-    " them smaller."
+    " them smaller; '20%' stands for a fraction."
 )
 TOO_FEW = (
     "2 images are too few for the splits train, validation, test: validation would be"

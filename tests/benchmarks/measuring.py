@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import resource
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -23,6 +26,23 @@ def timed(task: Callable[[], object]) -> float:
     start = time.perf_counter()
     task()
     return time.perf_counter() - start
+
+
+def peak_megabytes() -> float:
+    """Returns the most memory that this process has had."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+
+
+def in_new_process(script: str, *arguments: str) -> list[float]:
+    """Runs a script with arguments, and returns the numbers that it prints."""
+    done = subprocess.run(
+        [sys.executable, script, *arguments],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+    )
+    return [float(number) for number in done.stdout.split()]
 
 
 def medians(

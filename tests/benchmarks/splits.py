@@ -15,14 +15,13 @@ from __future__ import annotations
 import argparse
 import collections
 import random
-import resource
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import measuring
 import numpy as np
 import pandas as pd
 from etils import epath
@@ -240,28 +239,14 @@ def plan_csv(path: str, group_column: str | None) -> None:
         groups=groups,
     )
     planned = time.perf_counter()
-    print(read - start, planned - read, _peak_megabytes())
+    print(read - start, planned - read, measuring.peak_megabytes())
 
 
 def read_and_sort(path: str) -> None:
     """Reads and sorts a CSV with pandas, and prints the seconds, and the memory."""
     start = time.perf_counter()
     pd.read_csv(path).sort_values("filename")
-    print(time.perf_counter() - start, _peak_megabytes())
-
-
-def _peak_megabytes() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
-
-
-def _in_new_process(*arguments: str) -> list[float]:
-    done = subprocess.run(
-        [sys.executable, __file__, *arguments],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    return [float(number) for number in done.stdout.split()]
+    print(time.perf_counter() - start, measuring.peak_megabytes())
 
 
 def measure_large_tables(most: int) -> None:
@@ -295,8 +280,8 @@ def measure_large_tables(most: int) -> None:
             ).to_csv(path, index=False)
             ours, pandas = [], []
             for _ in range(3):
-                ours.append(_in_new_process("plan", path))
-                pandas.append(_in_new_process("pandas", path))
+                ours.append(measuring.in_new_process(__file__, "plan", path))
+                pandas.append(measuring.in_new_process(__file__, "pandas", path))
         read, plan, megabytes = np.median(ours, axis=0)
         base = np.median(pandas, axis=0)[0]
         print(

@@ -11,14 +11,12 @@ from __future__ import annotations
 
 import argparse
 import os
-import resource
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
+import measuring
 import pandas as pd
 from etils import epath
 
@@ -64,7 +62,7 @@ def read(path: str, image_dir: str) -> None:
     seconds = time.perf_counter() - start
     assert not table.problems
     assert table.files.as_set.issuperset(table.rows["key"])
-    print(seconds, _peak())
+    print(seconds, measuring.peak_megabytes())
 
 
 def bare(path: str, image_dir: str) -> None:
@@ -75,23 +73,7 @@ def bare(path: str, image_dir: str) -> None:
     while waiting:
         with os.scandir(waiting.pop()) as entries:
             waiting.extend(entry.path for entry in entries if entry.is_dir())
-    print(time.perf_counter() - start, _peak())
-
-
-def _peak() -> float:
-    """Returns the most memory that this process has had, in MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
-
-
-def _in_new_process(*arguments: str) -> list[float]:
-    done = subprocess.run(
-        [sys.executable, __file__, *arguments],
-        check=True,
-        capture_output=True,
-        text=True,
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
-    )
-    return [float(number) for number in done.stdout.split()]
+    print(time.perf_counter() - start, measuring.peak_megabytes())
 
 
 def main() -> None:
@@ -117,7 +99,9 @@ def main() -> None:
             found: dict[str, list[list[float]]] = {"--read": [], "--bare": []}
             for _ in range(ROUNDS):
                 for flag, done in found.items():
-                    done.append(_in_new_process(flag, str(path), images))
+                    done.append(
+                        measuring.in_new_process(__file__, flag, str(path), images)
+                    )
             ours, theirs = (
                 [statistics.median(column) for column in zip(*done, strict=True)]
                 for done in found.values()

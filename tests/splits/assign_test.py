@@ -430,7 +430,8 @@ def test_sizes_that_ask_for_more_images_than_there_are(options, sizes):
     with pytest.raises(exceptions.SplitError) as caught:
         plan(rows_of([100]), **options)
     assert str(caught.value) == (
-        f"{sizes}: that is 101 images, and there are 100 to divide. Make them smaller."
+        f"{sizes}: that is 101 images, and there are 100 to divide. Make them smaller;"
+        " '20%' stands for a fraction."
     )
 
 

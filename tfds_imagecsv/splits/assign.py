@@ -86,7 +86,7 @@ class SplitOptions:
             )
             raise exceptions.SplitError(
                 f"{sizes}: that is {float((1 - rest) * rows):g} images, and there are"
-                f" {rows} to divide. Make them smaller."
+                f" {rows} to divide. Make them smaller; '20%' stands for a fraction."
             )
         names = [f"fold{at}" for at in range(self.folds)] or ["train"]
         shares = {name: rest / len(names) for name in names} | held_out

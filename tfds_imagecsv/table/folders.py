@@ -79,9 +79,7 @@ def rows_of(
         tops = sorted({key.partition("/")[0] for key in keys if "/" in key})
         named = [top for top in tops if split_names.is_usual(top)]
         if named and has_labels and options.label_level is None:
-            notes.append(
-                f"the folders {_named(named)} are classes, as those beside are"
-            )
+            notes.append(f"the folders {_named(named)} are classes, as others are")
     labels = None
     if has_labels:
         at = _position(options.label_level)

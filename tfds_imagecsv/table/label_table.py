@@ -658,20 +658,28 @@ def _usable_rows(
     of_extra: Mapping[str, Sequence[Any]],
 ) -> pd.DataFrame:
     """Returns `LabelTable.rows`: those without problems, sorted by key."""
-    count = len(rows["row"])
     by_key = _order(rows["key"])
     if bad:
         by_key = by_key[~np.isin(by_key, list(bad))]
-    kept = {**{name: rows[name] for name in _ROWS}, **of_extra}
+    kept = {**{name: rows[name] for name in _ROWS[1:]}, **of_extra}
     if targets is not None:
         kept["target"] = targets
+    numbers = np.asarray(rows["row"], np.int64)[by_key]
     # Objects, since most of what follows goes through them one by one.
     return pd.DataFrame(
         {
-            name: pd.Series(np.fromiter(values, object, count)[by_key], dtype=object)
-            for name, values in kept.items()
+            "row": pd.Series(numbers),
+            **{name: _taken(values, by_key) for name, values in kept.items()},
         }
-    ).astype({"row": np.int64})
+    )
+
+
+def _taken(values: Sequence[Any], at: np.ndarray[Any, Any]) -> pd.Series[Any]:
+    """Returns the values at some positions, as objects."""
+    if isinstance(values[0] if len(values) else None, str) and not any(values):
+        return pd.Series(np.full(len(at), "", object), dtype=object)
+    column = np.fromiter(values, object, len(values))
+    return pd.Series(column[at], dtype=object)
 
 
 def _order(keys: Sequence[str]) -> np.ndarray[Any, np.dtype[np.int64]]:

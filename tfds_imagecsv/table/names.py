@@ -108,13 +108,17 @@ class Index:
 
     Args:
       names: the column.
+      are_different: whether each name is there once.
     """
 
-    def __init__(self, names: Names) -> None:
-        encoded = names.array.dictionary_encode()
-        self._values = encoded.dictionary
-        self._codes: Positions = encoded.indices.to_numpy().astype(np.int64)
-        count = len(self._codes)
+    def __init__(self, names: Names, *, are_different: bool = False) -> None:
+        count = len(names.cells)
+        self._values = names.array
+        self._codes: Positions = np.arange(count)
+        if not are_different:
+            encoded = names.array.dictionary_encode()
+            self._values = encoded.dictionary
+            self._codes = encoded.indices.to_numpy().astype(np.int64)
         self._first = np.empty(len(self._values), np.int64)
         self._first[self._codes[::-1]] = np.arange(count - 1, -1, -1)
         if len(self._values) < count:

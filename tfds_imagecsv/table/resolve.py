@@ -101,6 +101,8 @@ class Finder:
         self._is_loose = match == "loose"
         self._prefixes = _prefixes_of(directory)
         self._endings = _endings_of(self._prefixes)
+        # Two readings, one after the other, ask for the same.
+        self._last_forms: tuple[Names | None, list[Names]] = None, []
 
     def names_file(self, cell: str) -> bool:
         """Returns whether a cell is the name of a file as it stands."""
@@ -124,7 +126,8 @@ class Finder:
         of_rows, loose = np.array(keys, object), [_NOTHING]
         problems: dict[int, tuple[Kind, str]] = {}
         ways: list[Way] = []
-        for words, reading in self._readings() if self._is_loose else ():
+        is_loose = self._is_loose and len(files)
+        for words, reading in self._readings() if is_loose else ():
             if not len(left):
                 break
             some = Names(cells[left].tolist())
@@ -199,7 +202,9 @@ class Finder:
 
     def _in_another_case(self, names: Names) -> Iterator[tuple[Names, Index]]:
         for form in self._forms(names):
-            yield form.folded, self._folded
+            # What has small letters alone was looked up by the readings before.
+            if form.folded is not form or self._folded is not self._exact:
+                yield form.folded, self._folded
 
     def _with_another_extension(self, names: Names) -> Iterator[tuple[Names, Index]]:
         forms = [*self._forms(names)]
@@ -274,6 +279,11 @@ class Finder:
 
     def _forms(self, names: Names) -> Iterator[Names]:
         """Yields the keys of names with slashes, and as further readings take them."""
+        if self._last_forms[0] is not names:
+            self._last_forms = names, list(self._forms_of(names))
+        yield from self._last_forms[1]
+
+    def _forms_of(self, names: Names) -> Iterator[Names]:
         inner = self._inner(names)
         forms = [names.slashed, *([inner] if inner is not names.slashed else [])]
         for form in map(self._keys, (*forms, *self._unrepeated(names))):
@@ -303,7 +313,7 @@ class Finder:
 
     @functools.cached_property
     def _exact(self) -> Index:
-        return Index(self._files)
+        return Index(self._files, are_different=True)
 
     @functools.cached_property
     def _folded(self) -> Index:
