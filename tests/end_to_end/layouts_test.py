@@ -3,6 +3,7 @@
 import dataclasses
 import gzip
 import json
+import zipfile
 from collections.abc import Callable
 
 import numpy as np
@@ -541,3 +542,22 @@ def test_control_characters_are_shown_and_not_acted_on(tmp_path, write_png, caps
     shown = capsys.readouterr()
     for character in "\x1b\u202e\x07":
         assert character not in shown.out + shown.err.replace("\x1b[A", "")
+
+
+def test_tables_by_split_of_one_archive(tmp_path, write_png):
+    """The names of all are relative to the folder that it has at its top."""
+    fields = two_tables(tmp_path, write_png)
+    for split, path in fields["label_csv"].items():
+        text_of = path.read_text().replace("\n0", f"\n{split}/0")
+        path.write_text(text_of)
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
+        for one in tmp_path.glob("*/*.png"):
+            archive.write(one, f"all/{one.relative_to(tmp_path)}")
+    config = tfds_imagecsv.ImageCsvConfig(
+        name="animals",
+        image_dir=tmp_path / "all.zip",
+        label_csv=fields["label_csv"],
+    )
+    builder = tfds_imagecsv.ImageCsv(config=config, data_dir=tmp_path / "data")
+    builder.download_and_prepare()
+    assert labels_of(builder)[1] == IN_TABLES

@@ -78,16 +78,24 @@ def test_heic_is_turned_once(orientation):
     assert np.array_equal(pixels_of(exact), expected)
 
 
-def test_heic_of_several_pictures():
-    """The first one counts, as of all files with several."""
-    others = [Image.fromarray(PHOTO[:, ::-1])]
+@pytest.mark.parametrize("primary", [0, 1])
+def test_heic_of_several_pictures(primary):
+    """The primary one counts, which all viewers show, wherever it is."""
+    pictures = [PHOTO, PHOTO[:, ::-1]]
+    first, other = map(Image.fromarray, pictures)
     content = encoded(
-        Image.fromarray(PHOTO), "HEIF", save_all=True, append_images=others, quality=95
+        first,
+        "HEIF",
+        save_all=True,
+        append_images=[other],
+        primary_index=primary,
+        quality=95,
     )
     assert look_at(content).frames == 2
     stored, how = convert(content)
     assert how.conversion == "format HEIF, several frames"
-    assert np.abs(pixels_of(stored) - PHOTO).mean() <= 8
+    assert np.abs(pixels_of(stored) - pictures[primary]).mean() <= 8
+    assert np.abs(pixels_of(stored) - pictures[1 - primary]).mean() > 8
 
 
 @pytest.mark.parametrize("part", [20, 300, -100])

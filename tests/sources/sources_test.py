@@ -24,6 +24,7 @@ from tfds_imagecsv.sources import archives, listing
 from tfds_imagecsv.sources import downloads as downloads_lib
 from tfds_imagecsv.sources import locate as locate_lib
 from tfds_imagecsv.storage import files
+from tfds_imagecsv.table import archive_top
 
 SUFFIXES = ", ".join(archives.SUFFIXES)
 
@@ -146,7 +147,7 @@ def test_what_names_are_relative_to(tmp_path, files, keys, top):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     files_in = listing.list_files(epath.Path(tmp_path))
-    assert locate_lib.top_of_archive(files_in, keys) == top
+    assert archive_top.top_of_archive(files_in, keys) == top
 
 
 def test_an_archive_is_extracted_once(tmp_path, locate, list_tree):

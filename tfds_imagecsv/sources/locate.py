@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from etils import epath
@@ -13,7 +13,6 @@ from tfds_imagecsv import exceptions
 from tfds_imagecsv.config import ImageCsvConfig, is_url
 from tfds_imagecsv.sources import archives
 from tfds_imagecsv.sources.downloads import Downloads
-from tfds_imagecsv.sources.listing import Listing
 from tfds_imagecsv.storage import files, s3
 
 
@@ -258,29 +257,3 @@ def archives_instead(path: epath.Path) -> list[epath.Path]:
     """Returns the archives that bear the name of a missing directory."""
     named = (path.parent / f"{path.name}{suffix}" for suffix in archives.SUFFIXES)
     return [archive for archive in named if path.name and archive.exists()]
-
-
-def top_of_archive(files_in: Listing, names: Iterable[str]) -> str | None:
-    """Returns the folder of an archive that names are relative to.
-
-    That is the top, if a name's first folder, or the name, is there. Many archives have
-    a single folder at the top: it is then looked for in that folder, and so on.
-
-    Args:
-      files_in: the files of the archive.
-      names: those of the images.
-
-    Returns:
-      The folder, relative to the archive's top, which is empty; None if there is none.
-    """
-    named = {name.partition("/")[0] for name in names}
-    folder = ""
-    while True:
-        there = {key.partition("/")[0] for key in files_in.keys}
-        if not named.isdisjoint(there):
-            return folder
-        if len(there) != 1 or min(there) in files_in.as_set:
-            return None
-        name = min(there)
-        folder = f"{folder}/{name}" if folder else name
-        files_in = files_in.below(name)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import operator
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -17,13 +16,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from etils import epath
 
-from tfds_imagecsv import exceptions, garbage_collection, split_names
+from tfds_imagecsv import exceptions, garbage_collection
 from tfds_imagecsv.config import ImageCsvConfig
 from tfds_imagecsv.options import TableOptions
 from tfds_imagecsv.problems import Kind, Places, Problem
 from tfds_imagecsv.sources.listing import Listing, list_files
-from tfds_imagecsv.sources.locate import Sources, TableSource, top_of_archive
+from tfds_imagecsv.sources.locate import Sources, TableSource
 from tfds_imagecsv.table import (
+    archive_top,
     classes,
     columns,
     extra_columns,
@@ -31,17 +31,12 @@ from tfds_imagecsv.table import (
     label_types,
     resolve,
     row_problems,
-    split_values,
-    tables,
+    table_rows,
 )
+from tfds_imagecsv.table.table_rows import TableRows
 
 # The columns of a label table.
 _ROWS = ["row", "key", "label", "group", "given"]
-
-# How many rows of a table are taken at once.
-_BATCH = 4096
-
-_FIRST = operator.itemgetter(0)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -151,65 +146,19 @@ def read_labels(
     if known - files.as_set:
         files = dataclasses.replace(files, keys=[*(files.as_set | known)])
     if sources.archive is not None:
-        image_dir, files = _below_top(sources, files, options)
+        image_dir, files = archive_top.below_top(sources, files, options)
     if not sources.tables:
         said = folders.rows_of(image_dir, files, options, sources.folders)
-        parts = [_Part.of_folders(said)]
+        parts = [TableRows.of_folders(said)]
     else:
         parts = []
         for one in sources.tables:
             finder = _finder(one, sources, image_dir, files, options)
-            parts.append(_read_part(one, options, finder, len(sources.tables) > 1))
+            rows = table_rows.read_rows(
+                one, options, finder, is_among_several=len(sources.tables) > 1
+            )
+            parts.append(rows)
     return _joined(parts, options, classes, image_dir=image_dir, files=files)
-
-
-def _below_top(
-    sources: Sources, files: Listing, options: TableOptions
-) -> tuple[epath.Path, Listing]:
-    """Returns the directory of an archive that names are relative to, and its files."""
-    if not sources.tables:
-        top = folders.top_of(files)
-    else:
-        (source,) = sources.tables
-        table = tables.read_table(source.table, source.field, options)
-        top = _top_by_names(table, files, options)
-    if not top:
-        return sources.image_dir, files
-    return sources.image_dir / top, files.below(top)
-
-
-def _top_by_names(table: tables.Table, files: Listing, options: TableOptions) -> str:
-    """Returns the folder within an archive that the names of a table are below."""
-    at = 0
-    if options.filename_column in table.header:
-        at = table.header.index(options.filename_column)
-    cells: list[str] = []
-    if options.filename_template is None:
-        rows = [row for row in table.records() if at < len(row)]
-        cells = [row[at].strip() + options.filename_suffix for row in rows]
-        cells += [row[at].strip() for row in rows]
-        cells += [row[at].strip() for row in [table.header]]
-    top = top_of_archive(files, cells)
-    if top is None:
-        # Of another column, or made of several.
-        rows = columns.sample_of(table)
-        found = columns.recognise("", table, rows, _only_names(options))
-        to_name, fields = found.to_filename, found.filename_fields
-        at_fields = [found.position_of[one] for one in fields]
-        whole = [row for row in rows if max(at_fields) < len(row)]
-        cells = [to_name([row[at] for at in at_fields]) for row in whole]
-        cells += [cell for row in rows for cell in row]
-        top = top_of_archive(files, cells)
-    return top or ""
-
-
-def _only_names(options: TableOptions) -> TableOptions:
-    """Returns what options say of the file names alone."""
-    return TableOptions(
-        label_type="none",
-        filename_column=options.filename_column,
-        filename_template=options.filename_template,
-    )
 
 
 def _finder(
@@ -230,257 +179,8 @@ def _finder(
     )
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class _Part:
-    """What one table says, before labels are parsed.
-
-    Attributes:
-      name: what messages call it.
-      numbers: the numbers of its whole rows.
-      names: their file names.
-      keys: their files.
-      label_headers: the names of the columns with labels; empty if it has none.
-      labels: their cells, by column.
-      groups: the groups; empty texts for none.
-      given: the splits.
-      extra: the cells of the extra columns, by name with `extra_columns.PREFIX`.
-      by_position: what is wrong with rows, by their position.
-      loose: the positions of rows whose name was read loosely.
-      ragged: rows that have more or fewer cells than the header.
-      understood, notes, looked_for: see `LabelTable`.
-      delimiter: that of the table, in words.
-    """
-
-    name: str
-    numbers: Sequence[int]
-    names: Sequence[str]
-    keys: Sequence[str]
-    label_headers: Sequence[str]
-    labels: Sequence[Sequence[str]]
-    groups: Sequence[str]
-    given: Sequence[str]
-    extra: Mapping[str, Sequence[str]]
-    by_position: Mapping[int, tuple[Kind, str]]
-    loose: Sequence[int] | np.ndarray[Any, Any] = ()
-    ragged: Sequence[Problem] = ()
-    understood: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    notes: Sequence[str] = ()
-    looked_for: str = ""
-
-    @classmethod
-    def of_folders(cls, said: folders.FolderRows) -> _Part:
-        """Returns what folders say."""
-        keys = said.keys
-        return cls(
-            name="",
-            numbers=range(1, len(keys) + 1),
-            names=keys,
-            keys=keys,
-            label_headers=[] if said.labels is None else ["folder"],
-            labels=[] if said.labels is None else [said.labels],
-            groups=[""] * len(keys),
-            given=said.given,
-            extra={},
-            by_position={},
-            understood=said.understood,
-            notes=said.notes,
-        )
-
-
-def _read_part(
-    source: TableSource, options: TableOptions, finder: resolve.Finder, is_one: bool
-) -> _Part:
-    """Reads a table.
-
-    Args:
-      source: where it is.
-      options: what the user says of it.
-      finder: finds its images.
-      is_one: whether it is one of several.
-    """
-    place = tables.place_of(source.field, source.table)
-    table = tables.read_table(
-        source.table, source.field, options, names_file=finder.names_file
-    )
-    notes = list(table.notes)
-    sample = columns.sample_of(table)
-    if not columns.has_header(table, sample, options, finder):
-        assert table.first_row is not None
-        table = tables.without_header(table, table.first_row)
-        sample = columns.sample_of(table)
-        notes.append(
-            "it has no header, since its first row names an image: the columns are"
-            f" called {columns.names_of(table.header)}"
-        )
-    if source.split == split_names.UNLABELED and not (
-        _has_labels(table.header, options)
-    ):
-        options = dataclasses.replace(options, label_type="none", label_column=None)
-    found = columns.recognise(place, table, sample, options, finder)
-    _check_header(place, table, found, finder)
-    cells = _read_cells(table, found, finder)
-    if not cells.numbers and not cells.problems:
-        raise exceptions.SourceError(
-            f"{place}: there are no rows below the header"
-            f" {columns.names_of(table.header)}. Give each image a row with its file"
-            " name and its label."
-        )
-    if cells.cut:
-        notes.append(f"{cells.cut:,} rows end with empty cells that have no header")
-    of_names = [cells.by_field[one] for one in found.filename_fields]
-    names = of_names[0]
-    if found.template is not None:
-        names = list(map(found.to_filename, zip(*of_names, strict=True)))
-    resolved = finder.resolve(names)
-    notes += [*found.notes, *(way.note(len(names)) for way in resolved.ways)]
-    nothing = [""] * len(names)
-    given: Sequence[str] = nothing
-    if source.split:
-        given = [split_names.split_name(source.split)] * len(names)
-    elif "split_column" in cells.by_field:
-        header = found.header[found.position_of["split_column"]]
-        values = split_values.parse(
-            cells.by_field["split_column"], header, options.split_names, place=place
-        )
-        given, said = values.splits, values.notes
-        notes += said
-    prefix = f"{finder.inside}/" if finder.inside else ""
-    name = source.name
-    return _Part(
-        name=name,
-        numbers=cells.numbers,
-        names=names,
-        keys=[prefix + key for key in resolved.keys] if prefix else resolved.keys,
-        label_headers=found.headers_of(found.label_fields),
-        labels=[cells.by_field[field] for field in found.label_fields],
-        groups=cells.by_field.get("group_column", nothing),
-        given=given,
-        extra={one: cells.by_field[one] for one in found.extra_fields},
-        by_position=resolved.problems,
-        loose=resolved.loose,
-        ragged=cells.problems,
-        understood={**table.understood, **found.understood},
-        notes=[f"{name}: {note}" for note in notes] if is_one else notes,
-        looked_for=found.looked_for if len(resolved.absent) == len(names) else "",
-    )
-
-
-def _check_header(
-    place: str, table: tables.Table, of: columns.Columns, finder: resolve.Finder
-) -> None:
-    """Raises a `SourceError` if columns are named as if a row were the header."""
-    name = of.to_filename(of.headers_of(of.filename_fields))
-    if table.first_row is not None and name and finder.names_file(name):
-        raise exceptions.SourceError(
-            f"{place}: its first row must be a header, such as 'filename,label', but it"
-            f" is the row of the image {finder.key_if_exact(name)!r}. Add a header, or"
-            " set header=False, and call the columns 1, 2, ..."
-        )
-
-
-def _has_labels(header: Sequence[str], options: TableOptions) -> bool:
-    """Returns whether the columns of labels that are asked for are there."""
-    names = options.label_column
-    if names is None:
-        return False
-    return {names} <= {*header} if isinstance(names, str) else {*names} <= {*header}
-
-
-class _Cells(NamedTuple):
-    """The cells of the rows that are whole.
-
-    Attributes:
-      numbers: the rows' numbers.
-      by_field: the cells of each column of `Columns.position_of`, stripped.
-      problems: the rows that have more or fewer cells than the header.
-      cut: how many rows had further cells, all empty.
-    """
-
-    numbers: Sequence[int]
-    by_field: dict[str, list[str]]
-    problems: list[Problem]
-    cut: int
-
-
-def _read_cells(
-    table: tables.Table, of: columns.Columns, finder: resolve.Finder
-) -> _Cells:
-    """Reads the rows, but those that are blank."""
-    if table.column is not None and len(of.header) == len(table.header):
-        found = {
-            field: list(map(str.strip, table.column(at)))
-            for field, at in of.position_of.items()
-        }
-        names = found[of.filename_fields[0]]
-        if all(names):  # then no row is blank
-            return _Cells(range(table.first, table.first + len(names)), found, [], 0)
-    numbers_of_all: list[int] = []
-    by_field: dict[str, list[str]] = {field: [] for field in of.position_of}
-    problems: list[Problem] = []
-    records, number, cut = table.records(), table.first - 1, 0
-    # Column by column, which is faster than row by row.
-    while batch := list(itertools.islice(records, _BATCH)):
-        numbers: Sequence[int] = range(number + 1, number + 1 + len(batch))
-        number += len(batch)
-        if set(map(len, batch)) != {len(of.header)} or not all(map(_FIRST, batch)):
-            whole = _whole_rows(numbers, batch, of, finder, problems)
-            numbers, batch = [one[0] for one in whole], [one[1] for one in whole]
-            cut += sum(one[2] for one in whole)
-        numbers_of_all.extend(numbers)
-        by_column = list(zip(*batch, strict=True))
-        for field, position in of.position_of.items():
-            if batch:
-                by_field[field] += map(str.strip, by_column[position])
-    return _Cells(numbers_of_all, by_field, problems, cut)
-
-
-def _whole_rows(
-    numbers: Sequence[int],
-    batch: list[list[str]],
-    of: columns.Columns,
-    finder: resolve.Finder,
-    problems: list[Problem],
-) -> list[tuple[int, list[str], bool]]:
-    """Returns the rows that are neither blank nor ragged, and their numbers.
-
-    Empty cells at the end count only if a header has a name for them; rows without
-    such cells are whole as well. Ragged rows are added to the problems, with the key
-    that their cells give them.
-
-    Returns:
-      The number and the cells of each row, and whether it had further empty cells.
-    """
-    whole, width = [], len(of.header)
-    least = max((at + 1 for at, name in enumerate(of.header) if name), default=0)
-    for number, cells in zip(numbers, batch, strict=True):
-        if not tables.is_filled(cells):
-            continue
-        if len(cells) == width:
-            whole.append((number, cells, False))
-        elif len(cells) > width and not tables.is_filled(cells[width:]):
-            whole.append((number, cells[:width], True))
-        elif least <= len(cells) < width:
-            whole.append((number, cells + [""] * (width - len(cells)), False))
-        else:
-            noun = "cell" if len(cells) == 1 else "cells"
-            first = [cell[:60] for cell in cells[:4]]
-            detail = f"{len(cells)} {noun} under {width} headers: {first}"
-            key = _key_of(cells, of, finder)
-            problems.append(Problem(Kind.RAGGED, number, detail, key=key))
-    return whole
-
-
-def _key_of(cells: Sequence[str], of: columns.Columns, finder: resolve.Finder) -> str:
-    """Returns the key of a row's image; empty if the row lacks the cells for it."""
-    positions = [of.position_of[field] for field in of.filename_fields]
-    if max(positions) >= len(cells):
-        return ""
-    name = of.to_filename([cells[at].strip() for at in positions])
-    return finder.resolve([name]).keys[0] if name else ""
-
-
 def _joined(
-    parts: Sequence[_Part],
+    parts: Sequence[TableRows],
     options: TableOptions,
     classes: Sequence[str] | None,
     *,
@@ -550,7 +250,7 @@ def _joined(
     )
 
 
-def _starts(parts: Sequence[_Part]) -> list[int]:
+def _starts(parts: Sequence[TableRows]) -> list[int]:
     """Returns what is added to the row numbers of each table."""
     starts = [0]
     for part in parts[:-1]:
@@ -560,7 +260,7 @@ def _starts(parts: Sequence[_Part]) -> list[int]:
 
 
 def _check_same_columns(
-    parts: Sequence[_Part], headers: Sequence[str], options: TableOptions
+    parts: Sequence[TableRows], headers: Sequence[str], options: TableOptions
 ) -> None:
     """Raises a `SourceError` if tables don't have the same columns."""
     first = parts[0]
@@ -590,7 +290,9 @@ def _check_indicators(classes: Sequence[str] | None, headers: list[str]) -> None
         )
 
 
-def _as_rows(parts: Sequence[_Part], starts: Sequence[int]) -> dict[str, Sequence[Any]]:
+def _as_rows(
+    parts: Sequence[TableRows], starts: Sequence[int]
+) -> dict[str, Sequence[Any]]:
     """Returns what each row says: the columns of `LabelTable.rows`, and `filename`."""
     if len(parts) == 1:
         numbers: Sequence[int] = parts[0].numbers
@@ -615,7 +317,7 @@ def _chained(columns_of_parts: Iterable[Sequence[str]]) -> Sequence[str]:
     return several[0] if len(several) == 1 else [*itertools.chain(*several)]
 
 
-def _labels_of(parts: Sequence[_Part], count: int) -> list[Sequence[str]]:
+def _labels_of(parts: Sequence[TableRows], count: int) -> list[Sequence[str]]:
     """Returns the cells of each column with labels; empty in a table without one."""
     return [
         _chained(
@@ -625,13 +327,13 @@ def _labels_of(parts: Sequence[_Part], count: int) -> list[Sequence[str]]:
     ]
 
 
-def _joined_extra(parts: Sequence[_Part]) -> dict[str, Sequence[str]]:
+def _joined_extra(parts: Sequence[TableRows]) -> dict[str, Sequence[str]]:
     return {
         name: _chained(part.extra[name] for part in parts) for name in parts[0].extra
     }
 
 
-def _by_position(parts: Sequence[_Part]) -> dict[int, tuple[Kind, str]]:
+def _by_position(parts: Sequence[TableRows]) -> dict[int, tuple[Kind, str]]:
     """Returns what is wrong with the names of rows, by position among all rows."""
     found: dict[int, tuple[Kind, str]] = {}
     done = 0
@@ -641,7 +343,9 @@ def _by_position(parts: Sequence[_Part]) -> dict[int, tuple[Kind, str]]:
     return found
 
 
-def _loose(parts: Sequence[_Part]) -> np.ndarray[Any, np.dtype[np.bool_]]:
+def _loose(
+    parts: Sequence[TableRows],
+) -> np.ndarray[Any, np.dtype[np.bool_]]:
     """Returns which of all rows have a name that was read loosely."""
     columns_of_parts = []
     for part in parts:
