@@ -208,6 +208,7 @@ def jpeg_with(marker=0xC0, bits=8):
         (b"\xff\xd8\xff\xf7\0\x0b\x08" + bytes(40), "JPEG-LS"),
         (bytes(128) + b"DICM" + bytes(50), "DICOM"),
         (b"%PDF-1.7\n", "a PDF"),
+        (b"P7\nWIDTH 1\n", "a PAM (portable arbitrary map)"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n", "PostScript"),
         (b"<?xml version='1.0'?>\n<svg xmlns=''></svg>", "an SVG, which has no pixels"),
         (b"\0\0\0\x18ftypisom" + bytes(30), "a video (MP4 or QuickTime)"),

@@ -36,6 +36,7 @@ _STARTS = (
     (b"\x76\x2f\x31\x01", "OpenEXR"),
     (b"#?RADIANCE", "Radiance HDR"),
     (b"SIMPLE  =", "FITS"),
+    (b"P7\n", "a PAM (portable arbitrary map)"),
     (b"\x89HDF", "HDF5"),
     (b"\x93NUMPY", "an array of NumPy"),
     (b"gimp xcf", "a file of GIMP (XCF)"),
