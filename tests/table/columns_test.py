@@ -58,6 +58,8 @@ def error_of(*args, **kwargs):
         # Half of the rows are enough, and one is, if there is nothing better.
         ("l|f", ["cat|0.png", "dog|x.png"], "f", "l"),
         ("l|f", ["cat|0.png", "dog|x.png", "dog|y.png"], "f", "l"),
+        # Classes that are called as files are few.
+        ("f|l", ["x|1", "y|1", "z|1", "u|1", "v|1"], "f", "l"),
         # Columns without a name at the end are none.
         ("f|l||", ["0.png|cat||", "1.png|dog||"], "f", "l"),
         # Nothing is found.

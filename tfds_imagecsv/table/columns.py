@@ -281,7 +281,6 @@ class _Evidence:
                 f" ones. Add {flags}."
             )
         if not good:
-            loose |= {at: self._loose(at) for at in columns if at not in loose}
             most = max(loose, key=lambda at: len(loose[at]), default=usual)
             good = [most] if loose.get(most) else []
         if not good:
