@@ -31,6 +31,8 @@ class Names:
 
     def __init__(self, cells: Sequence[str]) -> None:
         self.cells = cells
+        #: Changes that others have made, by what they call them.
+        self.changes: dict[str, Names] = {}
 
     @functools.cached_property
     def text(self) -> str:
@@ -45,6 +47,12 @@ class Names:
         except UnicodeEncodeError:
             encoded = [one.encode("utf-8", "surrogateescape") for one in self.cells]
             return pa.array(encoded, pa.large_binary())
+
+    @functools.cached_property
+    def sorted(self) -> tuple[pa.Array, Positions]:
+        """The names in the order of their bytes, and their positions."""
+        order = pc.sort_indices(self.array)
+        return self.array.take(order), order.to_numpy().astype(np.int64)
 
     @functools.cached_property
     def slashed(self) -> Names:
@@ -113,9 +121,12 @@ class Index:
 
     def __init__(self, names: Names, *, are_different: bool = False) -> None:
         count = len(names.cells)
+        # The names, if they are all different.
+        self._names: Names | None = names
         self._values = names.array
         self._codes: Positions = np.arange(count)
-        if not are_different:
+        if not are_different and _has_equal(names.sorted[0]):
+            self._names = None
             encoded = names.array.dictionary_encode()
             self._values = encoded.dictionary
             self._codes = encoded.indices.to_numpy().astype(np.int64)
@@ -139,6 +150,16 @@ class Index:
     def _codes_of(self, names: Names) -> Positions:
         """Returns for each name its position among the different values, or `NONE`."""
         codes: Positions
+        own = self._names
+        if (
+            own is not None
+            and len(names.cells) == len(own.cells)
+            # Mostly a table names each file once, which sorting shows sooner.
+            and names.sorted[0].equals(own.sorted[0])
+        ):
+            codes = np.empty(len(names.cells), np.int64)
+            codes[names.sorted[1]] = own.sorted[1]
+            return codes
         if len(names.cells) >= len(self._values) // 8:
             indices = pc.index_in(names.array, value_set=self._values).fill_null(NONE)
             codes = indices.to_numpy().astype(np.int64)
@@ -150,10 +171,15 @@ class Index:
         at = np.flatnonzero(which != NONE)
         codes = np.full(len(encoded.dictionary), NONE)
         codes[which[at]] = at
-        found: Positions = codes[encoded.indices.to_numpy()]
-        return found
+        of_names: Positions = codes[encoded.indices.to_numpy()]
+        return of_names
 
     def all_of(self, found: int) -> list[int]:
         """Returns all positions of a name, given what `find` has returned for it."""
         positions: list[int] = np.flatnonzero(self._codes == NONE - 1 - found).tolist()
         return positions
+
+
+def _has_equal(values: pa.Array) -> bool:
+    """Returns whether two of some sorted values are equal."""
+    return len(values) > 1 and bool(pc.any(pc.equal(values[1:], values[:-1])).as_py())

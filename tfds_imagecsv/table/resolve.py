@@ -250,8 +250,12 @@ class Finder:
             yield form.folded.without_extensions, self._stems
 
     def _keys(self, names: Names) -> Names:
-        keys = filenames.keys_of(names.cells, self._suffix)
-        return names if keys == names.cells else Names(keys)
+        known = names.changes.get(self._suffix)
+        if known is None:
+            keys = filenames.keys_of(names.cells, self._suffix)
+            known = names if keys == names.cells else Names(keys)
+            names.changes[self._suffix] = known
+        return known
 
     def _inner(self, names: Names) -> Names:
         """Returns paths relative to the directory, if they are below it."""
