@@ -58,6 +58,7 @@ def error_of(*args, **kwargs):
         # Half of the rows are enough, and one is, if there is nothing better.
         ("l|f", ["cat|0.png", "dog|x.png"], "f", "l"),
         ("l|f", ["cat|0.png", "dog|x.png", "dog|y.png"], "f", "l"),
+        ("f|g", ["0.png|3.png", "1.png|4.png", "x.png|5.png"], "f", "g"),
         # Classes that are called as files are few.
         ("f|l", ["x|1", "y|1", "z|1", "u|1", "v|1"], "f", "l"),
         # Columns without a name at the end are none.

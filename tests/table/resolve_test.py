@@ -48,6 +48,7 @@ def found(files, name, **kwargs):
         (["a.png"], "pets/images/a.png", "a.png"),
         (["a.png"], "images\\a.png", "a.png"),
         (["a.png"], "images/A.PNG", "a.png"),
+        (["images/A.png", "A.png"], "images/a.png", "images/A.png"),
         (["a.png"], "images/a", "a.png"),
         # In another case or form.
         (["b/a.png"], "B/A.PNG", "b/a.png"),
