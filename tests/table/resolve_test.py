@@ -179,6 +179,13 @@ def test_a_name_of_its_own_is_found_however_it_is_written(rng: random.Random):
     assert not resolved.absent
 
 
+def test_what_one_form_of_a_name_finds_another_does_not_change():
+    """Though the other names of the table need the other form."""
+    files = ["images/A.png", "A.png", "B.png"]
+    resolved = finder(*files).resolve(["images/a.png", "images/b.png"])
+    assert resolved.keys == ["images/A.png", "B.png"]
+
+
 def test_hidden_files_and_those_behind_links_are_found_as_they_are(tmp_path):
     """Listing passes over them; a name that says them means them."""
     (tmp_path / "images" / ".hidden").mkdir(parents=True)
