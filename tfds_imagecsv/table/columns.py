@@ -10,16 +10,12 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from tfds_imagecsv import exceptions, options, split_names
 from tfds_imagecsv.options import FilenameTemplate, TableOptions, parse_template
 from tfds_imagecsv.problems import shown
-from tfds_imagecsv.table import extra_columns
+from tfds_imagecsv.table import evidence, extra_columns
 from tfds_imagecsv.table.resolve import Finder
 from tfds_imagecsv.table.tables import Table, is_filled
 
-# The rows, from the first on, and the columns that are looked at for file names.
+# The rows, from the first on, that are looked at.
 _SAMPLE_ROWS = 1000
-_SAMPLE_COLUMNS = 100
-
-# The share of the sampled rows whose cells must name files, each another one.
-_SHARE = 0.5
 
 # The most names of columns that a message shows.
 _MOST_SHOWN = 20
@@ -98,7 +94,7 @@ def has_header(
     row = table.first_row
     if row is None:
         return True
-    cells = [cell.strip() for cell in row[:_SAMPLE_COLUMNS]]
+    cells = [cell.strip() for cell in row[: evidence.SAMPLE_COLUMNS]]
     given = {options.filename_column, options.group_column, options.split_column}
     given.update(_label_fields(options).values())
     if options.filename_template is not None:
@@ -147,59 +143,69 @@ def recognise(
             f"{place}: the file is empty. Its first row must be a header, such"
             " as 'filename,label', and each row below it an image."
         )
-    given = {
-        "filename_column": options.filename_column,
-        **_label_fields(options),
-        "group_column": options.group_column,
-        "split_column": options.split_column,
-    }
-    position_of = {
-        field: position(field.partition("[")[0], place, header, name)
-        for field, name in given.items()
-        if name is not None
-    }
-    template, filename_fields = None, ["filename_column"]
+    template = None
     if options.filename_template is not None:
         template = parse_template(options.filename_template)
-        of_template = {
-            f"{{{name}}}": position("filename_template", place, header, name)
-            for name in template.columns
-        }
-        position_of |= of_template
-        filename_fields = list(of_template)
-    evidence = _Evidence(header, sample, finder)
+    position_of = _named_columns(place, header, options, template)
+    found = evidence.Evidence(header, sample, finder)
     notes: list[str] = []
-    looked_for = ""
-    was_found = False
-    if template is None:
-        if "filename_column" in position_of:
-            looked_for = evidence.against(position_of["filename_column"], place)
-        else:
-            taken = set(position_of.values())
-            at, looked_for = evidence.filenames(taken, place, notes)
-            was_found = at != 0
-            position_of["filename_column"] = at
-    if given.get("label_column", "") is None:
+    looked_for, was_found = "", False
+    if "filename_column" in position_of:
+        looked_for = found.against(position_of["filename_column"], place)
+    elif template is None:
+        taken = set(position_of.values())
+        at, looked_for = found.filenames(taken, place, notes)
+        position_of["filename_column"] = at
+        was_found = at != 0
+    if options.label_type != "none" and options.label_column is None:
         at = _labels(place, table, sample, position_of, notes, was_found=was_found)
         position_of["label_column"] = at
     _check_different(place, header, position_of)
-    # The order of the fields is that of the config.
-    order = [*filename_fields, *(one for one in given if one not in filename_fields)]
-    position_of = {one: position_of[one] for one in order if one in position_of}
     of_extra = _find_extra_columns(
         place, header, options.extra_columns, set(position_of.values())
     )
     notes += _about_splits(header, sample, options, position_of)
+    of_template = [one for one in position_of if one.startswith("{")]
     return Columns(
         header=header,
         position_of=position_of | of_extra,
-        filename_fields=filename_fields,
+        filename_fields=of_template or ["filename_column"],
         template=template,
         label_fields=[one for one in position_of if one.startswith("label_col")],
         extra_fields=list(of_extra),
         notes=notes,
         looked_for=looked_for,
     )
+
+
+def _named_columns(
+    place: str,
+    header: Sequence[str],
+    options: TableOptions,
+    template: FilenameTemplate | None,
+) -> dict[str, int]:
+    """Returns the positions of the columns that the user names, by field.
+
+    Those of a template are by their names in braces.
+    """
+    given = {
+        "filename_column": options.filename_column,
+        **_label_fields(options),
+        "group_column": options.group_column,
+        "split_column": options.split_column,
+    }
+    of_template = () if template is None else template.columns
+    return {
+        **{
+            f"{{{name}}}": position("filename_template", place, header, name)
+            for name in of_template
+        },
+        **{
+            field: position(field.partition("[")[0], place, header, name)
+            for field, name in given.items()
+            if name is not None
+        },
+    }
 
 
 def _label_fields(options: TableOptions) -> dict[str, str | None]:
@@ -210,150 +216,6 @@ def _label_fields(options: TableOptions) -> dict[str, str | None]:
     if names is None or isinstance(names, str):
         return {"label_column": names}
     return {f"label_column[{at}]": name for at, name in enumerate(names)}
-
-
-class _Evidence:
-    """How many cells of each column name files.
-
-    Args:
-      header: the names of the columns.
-      sample: some rows.
-      finder: finds files; None if there is none.
-    """
-
-    def __init__(
-        self,
-        header: Sequence[str],
-        sample: Sequence[Sequence[str]],
-        finder: Finder | None,
-    ) -> None:
-        self._header = header
-        self._finder = finder
-        self._rows = len(sample)
-        self._cells = {
-            at: [row[at] for row in sample if at < len(row) and row[at]]
-            for at in range(min(len(header), _SAMPLE_COLUMNS))
-        }
-
-    def filenames(
-        self, taken: Collection[int], place: str, notes: list[str]
-    ) -> tuple[int, str]:
-        """Returns the position of the column with the file names.
-
-        Args:
-          taken: the positions of columns that are something else.
-          place: the table, for messages.
-          notes: where to say what was concluded.
-
-        Returns:
-          The position; and if no column names files, a text that says what for.
-
-        Raises:
-          SourceError: if two columns are equally good.
-        """
-        usual = next((at for at in self._cells if at not in taken), 0)
-        if self._finder is None or not self._rows or not self._finder.listing.keys:
-            return usual, ""
-        columns = [at for at in self._cells if at not in taken]
-        exact = {at: self._exact(at) for at in columns}
-        good = [at for at in columns if self._is_enough(exact[at])]
-        if good:
-            others = [at for at in good[1:] if exact[at] != exact[good[0]]]
-            if others:
-                notes.append(
-                    f"the column {self._header[good[0]]!r} has the file names;"
-                    f" {self._named(others)} name{'s' * (len(others) == 1)} files, too"
-                )
-            elif good[0] != usual:
-                notes.append(f"the column {self._header[good[0]]!r} has the file names")
-            return good[0], ""
-        # Classes and groups are the same in many rows; file names aren't.
-        loose = {
-            at: self._loose(at)
-            for at in columns
-            if not self._is_index(at) and self._is_enough(set(self._cells[at]))
-        }
-        good = [at for at in loose if self._is_enough(loose[at])]
-        if len({frozenset(loose[at]) for at in good}) > 1:
-            flags = " or ".join(f"filename_column={self._header[at]!r}" for at in good)
-            raise exceptions.SourceError(
-                f"{place}: {self._named(good)} may both name files, and not the same"
-                f" ones. Add {flags}."
-            )
-        if not good:
-            most = max(loose, key=lambda at: len(loose[at]), default=usual)
-            good = [most] if loose.get(most) else []
-        if not good:
-            # What could be names, whose files aren't there.
-            likely = (at for at in columns if self._is_enough(set(self._cells[at])))
-            return next(likely, usual), self._looked_for()
-        if good[0] != usual:
-            notes.append(f"the column {self._header[good[0]]!r} has the file names")
-        return good[0], ""
-
-    def against(self, at: int, place: str) -> str:
-        """Looks whether the cells of a column that the user names do name files.
-
-        Returns:
-          If they don't, what they were looked for as; empty if they do.
-
-        Raises:
-          SourceError: if those of another column do.
-        """
-        if self._finder is None or not self._rows or not self._finder.listing.keys:
-            return ""
-        if at not in self._cells or self._exact(at) or self._loose(at):
-            return ""
-        for other in self._cells:
-            if self._is_enough(self._exact(other)):
-                raise exceptions.SourceError(
-                    f"{place}: filename_column: no cell of {self._header[at]!r} names a"
-                    f" file in {self._finder.directory}, and those of"
-                    f" {self._header[other]!r} do. Set"
-                    f" filename_column={self._header[other]!r}."
-                )
-        return self._looked_for(at)
-
-    def _is_enough(self, named: Collection[str]) -> bool:
-        return len(named) >= _SHARE * self._rows
-
-    def _exact(self, at: int) -> set[str]:
-        """Returns the files that a column's cells name as they stand."""
-        finder = self._finder
-        assert finder is not None
-        return {finder.key_if_exact(one) for one in self._cells[at]} & (
-            finder.listing.as_set
-        )
-
-    def _loose(self, at: int) -> set[str]:
-        """Returns the files that a column's cells name by any reading."""
-        assert self._finder is not None
-        found = self._finder.resolve(self._cells[at])
-        without = {*found.absent, *found.problems}
-        fits = {key for row, key in enumerate(found.keys) if row not in without}
-        # A name that fits several files names one of them.
-        return fits | {self._cells[at][row] for row in found.problems}
-
-    def _is_index(self, at: int) -> bool:
-        """Returns whether a column only numbers the rows, as pandas writes it."""
-        return not self._header[at] and all(map(str.isdecimal, self._cells[at]))
-
-    def _named(self, columns: Sequence[int]) -> str:
-        return " and ".join(f"the column {self._header[at]!r}" for at in columns)
-
-    def _looked_for(self, only: int | None = None) -> str:
-        """Returns what the first cells of the columns were looked for as."""
-        finder = self._finder
-        assert finder is not None
-        columns = list(self._cells) if only is None else [only]
-        lines = [
-            f"\n     {self._header[at]!r}: {shown(cells[0])} as"
-            f" {finder.directory}/{shown(finder.key_if_exact(cells[0]))[1:-1]}"
-            for at in columns[:_MOST_SHOWN]
-            if (cells := self._cells[at])
-        ]
-        what = "no column names" if only is None else "the column doesn't name"
-        return f"{what} files of image_dir. What was looked for:{''.join(lines)}"
 
 
 def _labels(
@@ -462,7 +324,7 @@ def _about_splits(
     if options.split_column is not None:
         return
     used = set(position_of.values())
-    for at, name in enumerate(header[:_SAMPLE_COLUMNS]):
+    for at, name in enumerate(header[: evidence.SAMPLE_COLUMNS]):
         if at in used:
             continue
         cells = {row[at] for row in sample if at < len(row) and row[at]}

@@ -97,19 +97,7 @@ def read_rows(
       SourceError: if it can't be read, or has not the columns that are asked for.
     """
     place = tables.place_of(source.field, source.table)
-    table = tables.read_table(
-        source.table, source.field, options, names_file=finder.names_file
-    )
-    notes = list(table.notes)
-    sample = columns.sample_of(table)
-    if not columns.has_header(table, sample, options, finder):
-        assert table.first_row is not None
-        table = tables.without_header(table, table.first_row)
-        sample = columns.sample_of(table)
-        notes.append(
-            "it has no header, since its first row names an image: the columns are"
-            f" called {columns.names_of(table.header)}"
-        )
+    table, sample, notes = _opened(source, options, finder)
     if source.split == split_names.UNLABELED and not (
         _has_labels(table.header, options)
     ):
@@ -132,16 +120,16 @@ def read_rows(
     resolved = finder.resolve(names)
     notes += [*found.notes, *(way.note(len(names)) for way in resolved.ways)]
     nothing = [""] * len(names)
-    given: Sequence[str] = nothing
+    given = nothing
     if source.split:
         given = [split_names.split_name(source.split)] * len(names)
     elif "split_column" in cells.by_field:
-        header = found.header[found.position_of["split_column"]]
+        (header,) = found.headers_of(["split_column"])
         values = split_values.parse(
             cells.by_field["split_column"], header, options.split_names, place=place
         )
-        given, said = values.splits, values.notes
-        notes += said
+        given = list(values.splits)
+        notes += values.notes
     prefix = f"{finder.inside}/" if finder.inside else ""
     name = source.name
     return TableRows(
@@ -161,6 +149,26 @@ def read_rows(
         notes=[f"{name}: {note}" for note in notes] if is_among_several else notes,
         looked_for=found.looked_for if len(resolved.absent) == len(names) else "",
     )
+
+
+def _opened(
+    source: TableSource, options: TableOptions, finder: resolve.Finder
+) -> tuple[tables.Table, list[list[str]], list[str]]:
+    """Returns a table with its header, some of its rows, and notes on both."""
+    table = tables.read_table(
+        source.table, source.field, options, names_file=finder.names_file
+    )
+    notes = list(table.notes)
+    sample = columns.sample_of(table)
+    if not columns.has_header(table, sample, options, finder):
+        assert table.first_row is not None
+        table = tables.without_header(table, table.first_row)
+        sample = columns.sample_of(table)
+        notes.append(
+            "it has no header, since its first row names an image: the columns are"
+            f" called {columns.names_of(table.header)}"
+        )
+    return table, sample, notes
 
 
 def _check_header(
