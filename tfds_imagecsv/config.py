@@ -539,6 +539,15 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
         }
 
     @property
+    def frames(self) -> dict[str, Any]:
+        """The tables in memory, by field; of several, by field and split."""
+        value = self.label_csv
+        values = {"label_csv": value}
+        if isinstance(value, Mapping):
+            values = {f"label_csv[{name}]": one for name, one in value.items()}
+        return {place: one for place, one in values.items() if options.is_frame(one)}
+
+    @property
     def table_options(self) -> TableOptions:
         """The fields about tables."""
         names = [field.name for field in dataclasses.fields(TableOptions)]
@@ -663,20 +672,24 @@ def map_paths(value: Any, of: Callable[[str], str]) -> Any:
 
 
 def _named_paths(field: str, value: object) -> dict[str, str]:
+    values = {field: value}
     if isinstance(value, Mapping):
-        return {f"{field}[{name}]": path for name, path in value.items()}
-    return {field: value} if isinstance(value, str) else {}
+        values = {f"{field}[{name}]": path for name, path in value.items()}
+    return {place: path for place, path in values.items() if isinstance(path, str)}
 
 
-def _path_or_paths(field: str, value: object) -> str | dict[str, str]:
-    """Returns a path as a string, or several by their splits."""
+def _path_or_paths(field: str, value: object) -> str | dict[str, Any]:
+    """Returns a path as a string, or several by their splits.
+
+    In the place of a path of `label_csv` may be a table in memory.
+    """
     if not isinstance(value, Mapping):
         return _path(field, value)
     if not value:
         raise exceptions.ConfigError(
             f"{field} must be a path, or paths by split, got {value!r}"
         )
-    paths: dict[str, str] = {}
+    paths: dict[str, Any] = {}
     for name, path in value.items():
         if not isinstance(name, str) or not split_names.is_split_name(name):
             raise exceptions.ConfigError(
@@ -689,7 +702,8 @@ def _path_or_paths(field: str, value: object) -> str | dict[str, str]:
                 f"{field} must have one path for each split, got {split!r} twice:"
                 f" {list(value)}"
             )
-        paths[split] = _path(f"{field}[{name}]", path)
+        is_table = field == "label_csv" and options.is_frame(path)
+        paths[split] = path if is_table else _path(f"{field}[{name}]", path)
     return paths
 
 

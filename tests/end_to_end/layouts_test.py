@@ -561,3 +561,27 @@ def test_tables_by_split_of_one_archive(tmp_path, write_png):
     builder = tfds_imagecsv.ImageCsv(config=config, data_dir=tmp_path / "data")
     builder.download_and_prepare()
     assert labels_of(builder)[1] == IN_TABLES
+
+
+def test_tables_in_memory_by_split(tmp_path, write_png):
+    """Beside a file; each has its split, and its content counts."""
+    write = text("test.csv", ("f", "l"), *pairs()[10:])
+    fields = write(tmp_path, write_png)
+
+    def builder_of(label):
+        table = pd.DataFrame({"f": NAMES[:10], "l": [label, *LABELS[1:10]]})
+        config = tfds_imagecsv.ImageCsvConfig(
+            name="animals",
+            image_dir=fields["image_dir"],
+            label_csv={"train": table, "test": fields["label_csv"]},
+        )
+        return tfds_imagecsv.ImageCsv(config=config, data_dir=tmp_path / "data")
+
+    builder = builder_of(LABELS[0])
+    builder.download_and_prepare()
+    labels, splits = labels_of(builder)
+    assert labels == PLAIN
+    assert [splits[name] for name in NAMES] == ["train"] * 10 + ["test"] * 10
+    builder_of(LABELS[0]).raise_if_stale()
+    with pytest.raises(tfds_imagecsv.StaleDatasetError, match=r"'00\.png'"):
+        builder_of("cat").raise_if_stale()

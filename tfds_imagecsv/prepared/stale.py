@@ -120,8 +120,8 @@ def _changes(
     changed = _changed_fields(config, kept)
     members = sources_json.read(sources, sources_json.AT_EACH_LOAD)
     paths = _paths(config, manual_dir) if members else {}
-    in_memory = {} if _has_paths(config) else {"label_csv": config.label_csv}
-    now, was = digests_of({**paths, **in_memory}), members["digests"] if members else {}
+    tables = config.frames if members else {}
+    now, was = digests_of({**paths, **tables}), members["digests"] if members else {}
     has_table = bool(_of_tables(now)) or _has_folders(config, paths)
     rows: Sequence[str] = ()
     if has_table and (
@@ -161,13 +161,6 @@ def _paths(config: ImageCsvConfig, manual_dir: epath.Path) -> dict[str, epath.Pa
         for name, value in config.paths.items()
         if not is_url(value)
     }
-
-
-def _has_paths(config: ImageCsvConfig) -> bool:
-    """Returns whether the tables are files, or there is none."""
-    return config.label_csv is None or any(
-        name.startswith("label_csv") for name in config.paths
-    )
 
 
 def _of_tables(digests: Mapping[str, str]) -> dict[str, str]:

@@ -92,19 +92,14 @@ def sources_of(
     Raises:
       SourceError: if directories have no parent in common.
     """
-    label_csv = config.label_csv
-    if isinstance(label_csv, Mapping):
-        fields = {f"label_csv[{split}]": split for split in label_csv}
-        tables = tuple(
-            TableSource(field=field, table=found[field], split=split)
-            for field, split in fields.items()
-            if field in found
-        )
-    elif label_csv is None:
-        tables = ()
-    else:
-        table = found.get("label_csv") if isinstance(label_csv, str) else label_csv
-        tables = (TableSource(field="label_csv", table=table),)
+    there = {**found, **config.frames}
+    splits = config.label_csv if isinstance(config.label_csv, Mapping) else {}
+    of_tables = {f"label_csv[{split}]": split for split in splits} or {"label_csv": ""}
+    tables = tuple(
+        TableSource(field=field, table=there[field], split=split)
+        for field, split in of_tables.items()
+        if field in there
+    )
     folders: dict[str, str] = {}
     if isinstance(config.image_dir, Mapping):
         dirs = {split: found[f"image_dir[{split}]"] for split in config.image_dir}
