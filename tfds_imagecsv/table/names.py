@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import functools
 import unicodedata
 from collections.abc import Callable, Sequence
@@ -87,6 +88,10 @@ class Names:
         """Without folders."""
         if "/" not in self.text:
             return self
+        if len(self.depths) == 1:
+            # All have as many parts, of which it is the last.
+            (depth,) = self.depths
+            return Names(self.text.replace("/", "\0").split("\0")[depth :: depth + 1])
         return Names([one[one.rfind("/") + 1 :] for one in self.cells])
 
     @functools.cached_property
@@ -105,6 +110,15 @@ class Names:
         """Returns the names as a function changes a text of them."""
         text = change(self.text)
         return self if text == self.text else Names(text.split("\0"))
+
+    def may_have(self, other: Names) -> bool:
+        """Returns whether a name may be one of some others, as far as is quickly seen.
+
+        It isn't, if none has as many slashes, or none has the same ending.
+        """
+        if self.depths.isdisjoint(other.depths):
+            return False
+        return not self.endings.isdisjoint(other.endings)
 
     def has_prefix(self, prefix: str) -> bool:
         """Returns whether a name begins with a text."""
@@ -154,7 +168,9 @@ class Index:
         if (
             own is not None
             and len(names.cells) == len(own.cells)
+            and len(names.text) == len(own.text)
             # Mostly a table names each file once, which sorting shows sooner.
+            and _sorted_at_once(names, own)
             and names.sorted[0].equals(own.sorted[0])
         ):
             codes = np.empty(len(names.cells), np.int64)
@@ -178,6 +194,12 @@ class Index:
         """Returns all positions of a name, given what `find` has returned for it."""
         positions: list[int] = np.flatnonzero(self._codes == NONE - 1 - found).tolist()
         return positions
+
+
+def _sorted_at_once(*some: Names) -> bool:
+    """Sorts several columns, each on a core of its own; Arrow doesn't hold the GIL."""
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        return all(pool.map(lambda names: bool(names.sorted), some))
 
 
 def _has_equal(values: pa.Array) -> bool:

@@ -117,12 +117,12 @@ class Finder:
         keys = filenames.keys_of(names, self._suffix)
         if self.listing.as_set.issuperset(keys):
             return Resolved(keys=keys, problems={}, loose=_NOTHING, absent=(), ways=())
+        asked = Names(keys)
         is_there = np.zeros(len(keys), bool)
-        if not (asked := Names(keys)).depths.isdisjoint(self._files.depths):
+        if asked.may_have(self._files):
             is_there = self._exact.find(asked) != NONE
         cells, files = np.array(names, object), np.array(self.listing.keys, object)
-        left = np.flatnonzero(~is_there & (cells != ""))
-        left = left[~self._are_unlisted([keys[at] for at in left.tolist()])]
+        left = np.flatnonzero(~is_there & (cells != "") & ~self._are_unlisted(asked))
         of_rows, loose = np.array(keys, object), [_NOTHING]
         problems: dict[int, tuple[Kind, str]] = {}
         ways: list[Way] = []
@@ -131,6 +131,8 @@ class Finder:
             if not len(left):
                 break
             some = Names(cells[left].tolist())
+            if len(left) == len(cells):
+                some.changes[self._suffix] = asked
             found = np.full(len(left), NONE)
             for column, index in reading(some):
                 fits = np.where(found == NONE, index.find(column), NONE)
@@ -156,16 +158,15 @@ class Finder:
             ways=ways,
         )
 
-    def _are_unlisted(self, keys: Sequence[str]) -> Bits:
+    def _are_unlisted(self, keys: Names) -> Bits:
         """Returns which keys are of files that are hidden, or behind links.
 
         They aren't listed, but are there for who names them.
         """
-        are = np.zeros(len(keys), bool)
+        are = np.zeros(len(keys.cells), bool)
         links = tuple(f"{link}/" for link in self.listing.links)
-        text = "\0/".join(["", *keys])
-        if "/." in text or links:
-            for at, key in enumerate(keys):
+        if links or keys.has_prefix(".") or "/." in keys.text:
+            for at, key in enumerate(keys.cells):
                 if ("/." in f"/{key}" or key.startswith(links or ("\0",))) and (
                     not filenames.odd_paths([key])
                 ):
@@ -203,7 +204,8 @@ class Finder:
     def _in_another_case(self, names: Names) -> Iterator[tuple[Names, Index]]:
         for form in self._forms(names):
             # What has small letters alone was looked up by the readings before.
-            if form.folded is not form or self._folded is not self._exact:
+            is_other = form.folded is not form or self._folded is not self._exact
+            if is_other and form.folded.may_have(self._files.folded):
                 yield form.folded, self._folded
 
     def _with_another_extension(self, names: Names) -> Iterator[tuple[Names, Index]]:
