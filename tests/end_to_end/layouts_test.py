@@ -585,3 +585,19 @@ def test_tables_in_memory_by_split(tmp_path, write_png):
     builder_of(LABELS[0]).raise_if_stale()
     with pytest.raises(tfds_imagecsv.StaleDatasetError, match=r"'00\.png'"):
         builder_of("cat").raise_if_stale()
+
+
+@pytest.mark.parametrize(
+    ("names", "hint"),
+    [
+        (["x/0.PNG", "x/1.png"], "row 2: '0.jpg'; the closest is 'x/0.PNG'"),
+        (["x/00.png", "x/11.png"], "row 2: '0.jpg'\n"),
+    ],
+)
+def test_no_image_is_there(names, hint, tmp_path, write_png, capsys):
+    """What was looked for is shown, and what differs in folder and extension alone."""
+    write = text("l.csv", ("f", "l"), ("0.jpg", "cat"), ("1.jpg", "dog"), names=names)
+    assert cli.main(["check", *flags_of(write(tmp_path, write_png))]) == 1
+    out = capsys.readouterr().out
+    assert hint in out
+    assert f"'f': '0.jpg' as {tmp_path}/images/0.jpg" in out

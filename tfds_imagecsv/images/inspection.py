@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 from etils import epath
 
-from tfds_imagecsv import tfds_private
+from tfds_imagecsv import image_formats, tfds_private
 from tfds_imagecsv.config import ImageCsvConfig
 from tfds_imagecsv.engines.engine import Engine
 from tfds_imagecsv.images import copies, image_table, listing
@@ -139,17 +139,24 @@ def inspect(
 def _with_closest(found: Sequence[Problem], table: LabelTable) -> list[Problem]:
     """Returns problems; those of missing images that are shown name the closest file.
 
-    If no image is there, no name is close by.
+    If no image is there, it is named only if nothing but folder and extension differ.
     """
     missing = [one for one in found if one.kind is Kind.MISSING]
-    if not missing or table.looked_for:
+    if not missing:
         return list(found)
     shown = sorted(missing, key=lambda one: one.row)[:_MOST_CLOSEST]
     detail_of = {
         one: f"{one.detail}; the closest is {close!r}"
         for one in shown
         if (close := table.files.closest(one.key)) is not None
+        and (not table.looked_for or _stem(close) == _stem(one.key))
     }
     return [
         dataclasses.replace(one, detail=detail_of.get(one, one.detail)) for one in found
     ]
+
+
+def _stem(key: str) -> str:
+    """Returns the name of a file without its folder and extension."""
+    name = key.rpartition("/")[2]
+    return name[: len(name) - len(image_formats.extension_of(name))]
