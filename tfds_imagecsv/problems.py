@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import enum
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from tfds_imagecsv import exceptions
@@ -168,6 +168,12 @@ def shown(text: str) -> str:
     return repr(
         text if len(text) <= _SHOWN_LENGTH else text[: _SHOWN_LENGTH - 3] + "..."
     )
+
+
+def named(names: Sequence[str], most: int) -> str:
+    """Returns names for a message; of more than some, the first, and how many more."""
+    more = len(names) - most
+    return ", ".join(map(shown, names[:most])) + (f" and {more:,} more" * (more > 0))
 
 
 @dataclasses.dataclass(frozen=True)

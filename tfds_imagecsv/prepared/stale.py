@@ -27,12 +27,12 @@ from tfds_imagecsv.problems import UnusableImageError
 from tfds_imagecsv.storage import files
 
 with epy.lazy_imports():
-    from tfds_imagecsv import image_formats
     from tfds_imagecsv.sources import listing
     from tfds_imagecsv.sources import locate as locate_lib
-    from tfds_imagecsv.table import arrow_tables, label_table
+    from tfds_imagecsv.table import arrow_tables, folders, label_table
 
 if TYPE_CHECKING:
+    from tfds_imagecsv.sources.locate import Sources
     from tfds_imagecsv.table.label_table import LabelTable
 
 # The fields that only say how the table is read: whether they matter shows in the rows.
@@ -127,7 +127,13 @@ def _changes(
     if has_table and (
         _of_tables(now) != _of_tables(was)
         or _ABOUT_THE_TABLE & changed.keys()
-        or (config.label_csv is None and _has_other_images(paths, sources))
+        or (
+            config.label_csv is None
+            and _has_other_images(
+                locate_lib.sources_of(config, paths),
+                sources_json.read(sources, sources_json.ALL) or {},
+            )
+        )
     ):
         rows = _changed_rows(config, paths, sources)
     for name, values in changed.items():
@@ -178,20 +184,13 @@ def _has_folders(config: ImageCsvConfig, paths: Mapping[str, epath.Path]) -> boo
     )
 
 
-def _has_other_images(paths: Mapping[str, epath.Path], sources: epath.Path) -> bool:
+def _has_other_images(found: Sources, members: Mapping[str, Any]) -> bool:
     """Returns whether folders have other images than the dataset has rows."""
-    members = sources_json.read(sources, sources_json.ALL)
-    assert members is not None
-    known = {*members["key"], *(row["key"] for row in members["problems"])}
-    dirs = [path for name, path in paths.items() if name.startswith("image_dir")]
-    root = os.path.commonpath(list(map(os.fspath, dirs)))
-    there: set[str] = set()
-    for one in dirs:
-        inside = os.fspath(one)[len(root) :].strip(os.sep).replace(os.sep, "/")
-        prefix = f"{inside}/" if inside else ""
-        found = listing.list_files(one).keys
-        there.update(prefix + key for key in found if image_formats.is_image(key))
-    return there != known
+    there = folders.images_of(listing.list_files(found.image_dir), found.folders)
+    return set(there) != {
+        *members["key"],
+        *(row["key"] for row in members["problems"]),
+    }
 
 
 def _changed_fields(

@@ -38,11 +38,6 @@ class Listing:
         return frozenset(self.keys)
 
     @functools.cached_property
-    def depths(self) -> frozenset[int]:
-        """In how many folders files are."""
-        return frozenset(key.count("/") for key in self.keys)
-
-    @functools.cached_property
     def _sorted(self) -> list[str]:
         return sorted(self.keys)
 

@@ -7,9 +7,8 @@ import difflib
 import itertools
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
-from tfds_imagecsv import exceptions, options, split_names
+from tfds_imagecsv import exceptions, options, problems, split_names
 from tfds_imagecsv.options import FilenameTemplate, TableOptions, parse_template
-from tfds_imagecsv.problems import shown
 from tfds_imagecsv.table import evidence, extra_columns
 from tfds_imagecsv.table.resolve import Finder
 from tfds_imagecsv.table.tables import Table, is_filled
@@ -368,6 +367,4 @@ def position(field: str, place: object, header: Sequence[str], name: str) -> int
 
 def names_of(header: Sequence[str]) -> str:
     """Returns the names of columns for a message, or the first of very many."""
-    more = len(header) - _MOST_SHOWN
-    names = ", ".join(map(shown, header[:_MOST_SHOWN]))
-    return names + (f" and {more:,} more" if more > 0 else "")
+    return problems.named(header, _MOST_SHOWN)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from etils import epath
 
-from tfds_imagecsv import exceptions, image_formats, split_names
+from tfds_imagecsv import exceptions, image_formats, problems, split_names
 from tfds_imagecsv.options import TableOptions
 from tfds_imagecsv.problems import shown
 from tfds_imagecsv.sources.listing import Listing
@@ -56,10 +56,7 @@ def rows_of(
       SourceError: if there is no image, a folder is a link, or splits and classes
         can't be told from each other.
     """
-    keys = sorted(filter(image_formats.is_image, files.keys))
-    if given:
-        inside = tuple(f"{folder}/" for folder in given.values() if folder)
-        keys = [key for key in keys if key.startswith(inside or ("",))]
+    keys = sorted(images_of(files, given))
     _check(image_dir, files, keys)
     notes = list(_about_others(files))
     has_labels = options.label_type != "none"
@@ -89,6 +86,21 @@ def rows_of(
     if any(splits):
         understood["splits"] = "folders"
     return FolderRows(keys, labels, splits, understood, notes)
+
+
+def images_of(files: Listing, given: Mapping[str, str]) -> list[str]:
+    """Returns the images of a directory, in any order.
+
+    Args:
+      files: its files.
+      given: as for `rows_of`: others than these folders don't count.
+    """
+    inside = tuple(f"{folder}/" for folder in given.values() if folder)
+    return [
+        key
+        for key in files.keys
+        if image_formats.is_image(key) and key.startswith(inside or ("",))
+    ]
 
 
 def top_of(files: Listing) -> str:
@@ -205,7 +217,4 @@ def _counted(number: int, noun: str) -> str:
 
 
 def _named(names: Sequence[str]) -> str:
-    more = len(names) - _MOST_SHOWN
-    return ", ".join(map(shown, names[:_MOST_SHOWN])) + (
-        f" and {more:,} more" if more > 0 else ""
-    )
+    return problems.named(names, _MOST_SHOWN)

@@ -25,10 +25,10 @@ from tfds_imagecsv.table.names import NONE, Bits, Index, Names, Positions
 # A path of Windows with its drive.
 _DRIVE = re.compile(r"[A-Za-z]:/")
 
-# A reading of names: columns of what they may mean, each with what finds it. A column
-# is made only if those before haven't found all.
 _NOTHING = np.zeros(0, np.int64)
 
+# A reading of names: columns of what they may mean, each with what finds it. A column
+# is made only if those before haven't found all.
 _Reading = Callable[[Names], Iterator[tuple[Names, Index]]]
 
 

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from tfds_imagecsv import exceptions, split_names
+from tfds_imagecsv import exceptions, problems, split_names
 from tfds_imagecsv.problems import shown
 from tfds_imagecsv.table import extra_columns
 
@@ -89,6 +89,4 @@ def _canonical(cell: str) -> str:
 
 
 def _named(values: Sequence[str]) -> str:
-    more = len(values) - _MOST_SHOWN
-    names = ", ".join(map(shown, values[:_MOST_SHOWN])) or "none"
-    return names + (f" and {more:,} more" if more > 0 else "")
+    return problems.named(values, _MOST_SHOWN) or "none"
