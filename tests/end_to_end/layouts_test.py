@@ -601,3 +601,21 @@ def test_no_image_is_there(names, hint, tmp_path, write_png, capsys):
     out = capsys.readouterr().out
     assert hint in out
     assert f"'f': '0.jpg' as {tmp_path}/images/0.jpg" in out
+
+
+def test_rows_that_contradict_each_other(tmp_path, write_png, capsys):
+    """One file by two loose names, a delimiter that changes, images at two depths."""
+    rows = [*pairs(), ("00.PNG", "cat"), ("images/01", "dog"), ("02.png;cat",)]
+    write = text("l.csv", ("f", "l"), *rows[2:])
+    assert cli.main(["check", *flags_of(write(tmp_path, write_png))]) == 1
+    again = text("l.csv", ("f", "l"), *pairs()[2:], ("00", "cat"), ("00.PNG", "cat"))
+    assert cli.main(["check", *flags_of(again(tmp_path, write_png))]) == 1
+    assert cli.main(
+        ["check", *flags_of(folders("a/b/1.png", "2.png")(tmp_path, write_png))]
+    )
+    out = capsys.readouterr().out
+    assert "row 22: 1 cell under 2 headers: ['02.png;cat']" in out
+    assert (
+        "row 21: '00.PNG' is the file '00.png', which '00' in row 20 is already" in out
+    )
+    assert "Empty label (21):" in out
