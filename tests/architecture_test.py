@@ -16,6 +16,7 @@ ORDER = (
     "problems",
     "options",
     "split_names",
+    "arrays",
     "image_formats",
     "garbage_collection",
     "config",

@@ -1008,7 +1008,7 @@ def test_the_manifest_says_what_the_records_are(make_dataset, make_builder):
             line = by_key[record["image/filename"].decode()]
             assert line["label"] == labels.int2str(record["label"])
             assert line["group"] == ""
-            assert line["digest"] == files.digest_of(record["image"])
+            assert line["digest"] == files.digest_of(record["image"]).hex()
     assert not (builder.data_path / "rejected_rows.csv").exists()
 
 

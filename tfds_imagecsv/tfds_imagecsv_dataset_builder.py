@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
@@ -21,7 +22,7 @@ from tfds_imagecsv.storage import failures, s3
 from tfds_imagecsv.storage.paths import absolute
 
 if TYPE_CHECKING:
-    import pandas as pd
+    import pyarrow as pa
 
     from tfds_imagecsv.images.inspection import Inspection
     from tfds_imagecsv.sources.downloads import Downloads
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
 # `import tfds_imagecsv` is quick; a build imports the rooms.
 with epy.lazy_imports():
+    import numpy as np
+
+    from tfds_imagecsv import arrays
     from tfds_imagecsv.dataset import features as features_lib
     from tfds_imagecsv.dataset import metadata
     from tfds_imagecsv.images import inspection as inspection_lib
@@ -231,7 +235,7 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
             if self._is_built_by_another(mode, manual_dir):
                 return
             folder = stack.enter_context(unfinished.working_folder(place))
-            engine = self._make_engine(config, folder / "beam")
+            engine = self._make_engine(config, folder)
             stack.enter_context(engine)
             self._engine = engine
             self._plan = self._plan_without_a_trace(
@@ -251,9 +255,10 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
         self, config: tfds.download.DownloadConfig, folder: epath.Path
     ) -> beam.BeamEngine | local.LocalEngine:
         if not _is_on_beam(config):
-            return local.LocalEngine(getattr(self.builder_config, "workers", None))
+            workers = getattr(self.builder_config, "workers", None)
+            return local.LocalEngine(workers, folder=os.fspath(folder / "rows"))
         return beam.BeamEngine(
-            folder, runner=config.beam_runner, options=config.beam_options
+            folder / "beam", runner=config.beam_runner, options=config.beam_options
         )
 
     def _make_plan(
@@ -353,20 +358,24 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
         self._describe(plan)
         rows = features_lib.with_values(plan)
         return {
-            split: self._generate_examples(plan, rows[rows["split"] == split])
+            split: self._generate_examples(
+                plan,
+                shard_plan.as_examples(
+                    rows, np.flatnonzero(arrays.is_text(rows["split"], split))
+                ),
+            )
             for split in plan.class_counts
         }
 
     def _generate_examples(
-        self, plan: DatasetPlan, rows: pd.DataFrame
+        self, plan: DatasetPlan, rows: pa.RecordBatch
     ) -> Iterator[tuple[str, dict[str, Any]]]:
-        columns = {str(name): list(values) for name, values in rows.items()}
-        chunk = Chunk((plan.image_dir,), columns)
+        chunk = Chunk((plan.image_dir,), rows.to_pydict())
         found = (
             features_lib.decoded(example, plan.extra_columns)
             for example in examples.examples(chunk)
         )
-        return zip(rows["key"], found, strict=True)
+        return zip(chunk.columns["key"], found, strict=True)
 
     def _check_has_config(self) -> None:
         if not self._has_config:

@@ -19,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tfds_imagecsv
+from tfds_imagecsv import arrays
 from tfds_imagecsv.dataset import metadata
 from tfds_imagecsv.prepared import sources_json, stale
 from tfds_imagecsv.storage import files
@@ -159,10 +160,10 @@ def test_what_is_kept_of_the_rows(dataset):
     dataset.build()
     sizes = [(dataset.images / key).stat().st_size for key in ("a.png", "b.png")]
     digests = [
-        files.digest_of((dataset.images / key).read_bytes())
+        files.digest_of((dataset.images / key).read_bytes()).hex()
         for key in ("a.png", "b.png", "bad.png")
     ]
-    of_csv = files.digest_of((dataset.root / "labels.csv").read_bytes())
+    of_csv = files.digest_of((dataset.root / "labels.csv").read_bytes()).hex()
     assert dataset.sources.read_text() == (
         "{\n"
         f'"digests": {{"label_csv": "{of_csv}"}},\n'
@@ -616,7 +617,7 @@ def test_a_copy_that_was_dropped(dataset):
     dataset.write_rows(ROWS)
     dataset.config = dataset.config_with(duplicates="drop")
     dataset.build()
-    assert "c.png" not in set(dataset.plan.rows["key"])
+    assert "c.png" not in set(dataset.plan.rows["key"].to_pylist())
     dataset.raise_if_stale()
     dataset.write_image("c.png", width=9)
     assert dataset.changes() == (
@@ -825,10 +826,10 @@ def test_stale_is_what_would_be_another_dataset(
     else:
         is_stale = False
     names = [*manifest.COLUMNS, "given"]
-    old = dataset.plan.rows[names].to_numpy().tolist()
+    old = list(arrays.named(dataset.plan.rows, names))
     shutil.move(dataset.data_path, dataset.root / "old")
     try:
-        new = dataset.build().plan.rows[names].to_numpy().tolist()
+        new = list(arrays.named(dataset.build().plan.rows, names))
     except tfds_imagecsv.ImageCsvError:
         new = None  # a group would be in two splits
     assert is_stale == (new != old)

@@ -8,10 +8,11 @@ import os
 import pickle
 
 import numpy as np
-import pandas as pd
+import pyarrow as pa
 import pytest
 import samples
 import tensorflow as tf
+import walk
 from array_record.python import array_record_module
 from etils import epath
 from hypothesis import given, settings
@@ -20,8 +21,8 @@ from PIL import Image
 from tensorflow_datasets.core import hashing
 from tensorflow_datasets.core.utils import shard_utils
 
-from tfds_imagecsv import exceptions, tfds_private
-from tfds_imagecsv.engines import local
+from tfds_imagecsv import arrays, exceptions, tfds_private
+from tfds_imagecsv.engines import local, shared_rows
 from tfds_imagecsv.images import convert, formats, image_table
 from tfds_imagecsv.options import ImageOptions
 from tfds_imagecsv.shards import records, shard_plan, write
@@ -48,30 +49,28 @@ def rule(num_shards=None, *, least=64 * MIB, most=1024 * MIB):
 
 def table(some_keys, **columns):
     """Returns rows of a plan: PNG images of 1,000 bytes, unless columns are given."""
-    values = {
-        "row": range(2, 2 + len(some_keys)),
-        "key": some_keys,
-        "label": "cat",
-        "split": "train",
-        "digest": "",
-        "stored_file": "",
-        "stored_offset": 0,
-        "stored_size": 1000,
-        "stored_format": "PNG",
-        "stored_height": 30,
-        "stored_width": 40,
-        **columns,
-    }
-    rows = pd.DataFrame(values)
-    texts = ["key", "label", "split", "digest", "stored_file", "stored_format"]
-    return rows.astype({"stored_size": "int64", **dict.fromkeys(texts, "object")})
+    return walk.batch(
+        **{
+            "row": range(2, 2 + len(some_keys)),
+            "key": some_keys,
+            "label": "cat",
+            "split": "train",
+            "digest": [""] * len(some_keys),
+            "size": 1000,
+            "image_format": "PNG",
+            "height": 30,
+            "width": 40,
+            **columns,
+        }
+    )
 
 
 def plan_of(rows, *, splits=("train",), shards_by=None, **kwargs):
     """Plans shards, of class ids as they are usual."""
     class_ids = {"": -1, "cat": 0, "dog": 1, **kwargs.pop("class_ids", {})}
+    ids = [class_ids[name] for name in rows["label"].to_pylist()]
     return shard_plan.plan_shards(
-        rows.assign(**{"feature/label": rows["label"].map(class_ids)}),
+        arrays.with_columns(rows, {"feature/label": pa.array(ids, pa.int64())}),
         splits,
         rule=shards_by or rule(),
         **kwargs,
@@ -87,7 +86,7 @@ def test_the_order_is_that_of_tfds(some_keys, split):
     some_keys = different(some_keys)
     plan = plan_of(table(some_keys, split=split), splits=[split])
     hasher = hashing.Hasher(split)
-    assert list(plan.rows["key"]) == sorted(some_keys, key=hasher.hash_key)
+    assert plan.rows["key"].to_pylist() == sorted(some_keys, key=hasher.hash_key)
 
 
 @given(st.lists(keys, min_size=1), st.randoms())
@@ -96,17 +95,17 @@ def test_the_order_of_the_rows_does_not_matter(some_keys, rng):
     rows = table(different(some_keys), size=range(len(different(some_keys))))
     order = list(range(len(rows)))
     rng.shuffle(order)
-    shuffled = plan_of(rows.iloc[order])
+    shuffled = plan_of(rows.take(pa.array(order)))
     plan = plan_of(rows)
-    pd.testing.assert_frame_equal(plan.rows, shuffled.rows)
+    assert plan.rows.equals(shuffled.rows)
     assert plan.shards == shuffled.shards
 
 
 def test_without_shuffling_the_order_is_that_of_the_rows():
     """TFDS calls that `disable_shuffling`."""
     rows = table([f"{at:03}" for at in range(100)])
-    assert list(plan_of(rows, shuffle=False).rows["key"]) == list(rows["key"])
-    assert list(plan_of(rows).rows["key"]) != list(rows["key"])
+    assert plan_of(rows, shuffle=False).rows["key"].equals(rows["key"])
+    assert not plan_of(rows).rows["key"].equals(rows["key"])
 
 
 def test_the_splits_are_one_behind_the_other():
@@ -114,7 +113,6 @@ def test_the_splits_are_one_behind_the_other():
     names = ["b", "a", "c"]
     rows = table([f"{at}" for at in range(90)], split=names * 30)
     plan = plan_of(rows, splits=["c", "b", "a"], shards_by=rule(2))
-    assert list(plan.rows["split"]) == ["c"] * 30 + ["b"] * 30 + ["a"] * 30
     assert plan.shards == (
         ("c", 0, 2, 0, 15),
         ("c", 1, 2, 15, 30),
@@ -123,18 +121,20 @@ def test_the_splits_are_one_behind_the_other():
         ("a", 0, 2, 60, 75),
         ("a", 1, 2, 75, 90),
     )
-    for split in names:
-        of_split = plan.rows[plan.rows["split"] == split]
-        hasher = hashing.Hasher(split)
-        assert list(of_split["key"]) == sorted(of_split["key"], key=hasher.hash_key)
+    for split, start in (("c", 0), ("b", 30), ("a", 60)):
+        of_split = rows.filter(pa.array(arrays.is_text(rows["split"], split)))
+        in_order = sorted(
+            of_split["key"].to_pylist(), key=hashing.Hasher(split).hash_key
+        )
+        assert plan.rows["key"].to_pylist()[start : start + 30] == in_order
 
 
 def test_what_is_planned_is_not_changed():
     """The rows are those of the plan of the whole dataset, which is still used."""
     rows = table(["b", "a"])
-    before = rows.copy()
+    before = walk.frame(rows)
     plan_of(rows)
-    pd.testing.assert_frame_equal(rows, before)
+    assert walk.frame(rows).equals(before)
 
 
 # The sizes
@@ -160,16 +160,15 @@ def test_sizes_are_known_before(drawn):
     ids = {"": -1, "first": 0, "128th": 127, "16384th": 16_384}
     rows = table(
         some_keys,
-        stored_size=sizes,
-        stored_height=heights,
-        stored_width=widths,
-        stored_format=formats,
+        size=sizes,
+        height=heights,
+        width=widths,
+        image_format=formats,
         label=labels,
     )
     plan = plan_of(rows, class_ids=ids)
-    found = dict(zip(plan.rows["key"], plan.rows["record_size"], strict=True))
-    labels_in_order = plan.rows["label"]
-    assert list(plan.rows["feature/label"]) == [ids[name] for name in labels_in_order]
+    columns = ("key", "record_size", "feature/label")
+    rows_of = {key: values for key, *values in arrays.named(plan.rows, columns)}
     for size, height, width, image_format, label, key in drawn:
         record = records.serialize(
             {
@@ -181,12 +180,12 @@ def test_sizes_are_known_before(drawn):
                 "label": ids[label],
             }
         )
-        assert found[key] == len(record)
+        assert rows_of[key] == [len(record), ids[label]]
 
 
 def test_a_record_that_could_not_be_read():
     """Law 5: TensorFlow dies where it reads one of 2 GiB, so none is written."""
-    rows = table(["a", "b.png"], stored_size=[2**31 - 500, 2**31 - 100])
+    rows = table(["a", "b.png"], size=[2**31 - 500, 2**31 - 100])
     with pytest.raises(exceptions.InvalidRowsError) as raised:
         plan_of(rows)
     assert str(raised.value) == (
@@ -209,7 +208,7 @@ def test_shards_are_those_of_tfds(rows, size, num_shards):
     """Their number and their ends are what its own configuration gives."""
     rows = max(rows, num_shards or 1)
     plan = plan_of(
-        table([f"{at}" for at in range(rows)], stored_size=size),
+        table([f"{at}" for at in range(rows)], size=size),
         shards_by=rule(num_shards),
     )
     total = int(plan.rows["record_size"].sum())
@@ -230,7 +229,7 @@ def test_shards_are_those_of_tfds(rows, size, num_shards):
 def test_shards_have_no_more_than_max_shard_size(most):
     """Also where that is less than TFDS's least size, and than one image in ten."""
     sizes = np.random.default_rng(0).integers(0, 2 * MIB // 10, 5000)
-    rows = table([f"{at}" for at in range(5000)], stored_size=sizes)
+    rows = table([f"{at}" for at in range(5000)], size=sizes)
     plan = plan_of(rows, shards_by=rule(most=most))
     of_shards = [
         int(plan.rows["record_size"][shard.start : shard.stop].sum())
@@ -268,6 +267,10 @@ class Elsewhere:
             copy = pickle.loads(pickle.dumps((function, item)))
             yield copy[0](copy[1])
 
+    def share(self, rows):
+        """Returns rows, which are in a file for others."""
+        return shared_rows.SharedRows(rows)
+
 
 @pytest.fixture
 def image_dir(tmp_path):
@@ -290,9 +293,7 @@ def inspected(image_dir, *, are_converted=True):
         for path in image_dir.iterdir()
         if are_converted or path.suffix == ".png"
     )
-    rows = pd.DataFrame(
-        {"row": range(2, 2 + len(some_keys)), "key": some_keys, "label": "cat"}
-    )
+    rows = walk.batch(row=range(2, 2 + len(some_keys)), key=some_keys, label="cat")
     with local.LocalEngine(1) as engine:
         found = image_table.inspect_images(
             epath.Path(image_dir),
@@ -301,8 +302,8 @@ def inspected(image_dir, *, are_converted=True):
             converted_dir=epath.Path(image_dir).parent / "converted",
         )
     assert not found.problems
-    splits = pd.Series(["train", "train", "test"] * len(rows), dtype=object)
-    return found.rows.assign(split=splits[: len(rows)])
+    splits = (["train", "train", "test"] * len(rows))[: len(rows)]
+    return arrays.with_columns(found.rows, {"split": arrays.encoded(splits)})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -368,7 +369,9 @@ def record_of(row, image_dir):
         width, height = image.size
     return records.serialize(
         {
-            "image": converted_image(path) if row.conversion else path.read_bytes(),
+            "image": converted_image(path)
+            if path.suffix == ".webp"
+            else path.read_bytes(),
             "image/filename": row.key.encode(),
             "image/format": b"PNG",
             "image/height": height,
@@ -399,7 +402,8 @@ def written_by_tensorflow(folder, contents):
 
 def tables_of(plan):
     """Returns the rows of each shard."""
-    return [plan.rows[shard.start : shard.stop] for shard in plan.shards]
+    rows = walk.frame(plan.rows)
+    return [rows[shard.start : shard.stop] for shard in plan.shards]
 
 
 LOCAL_WAYS = [
@@ -426,7 +430,7 @@ def test_all_ways_write_the_same_files(
     expected = written_by_tensorflow(tmp_path, contents)
     sizes = [sum(map(len, found)) for found in contents]
     assert [
-        plan.rows["record_size"][shard.start : shard.stop].sum()
+        plan.rows["record_size"].to_numpy()[shard.start : shard.stop].sum()
         for shard in plan.shards
     ] == sizes
     for workers in (1, 2, 0):
@@ -525,7 +529,7 @@ def test_a_converted_image_that_could_not_be_read(image_dir, monkeypatch):
     """Law 5: its size is known before a shard is written."""
     rows = inspected(image_dir)
     plan = plan_of(rows, splits=["train", "test"])
-    sizes = plan.rows["record_size"]
+    sizes = plan.rows["record_size"].to_numpy()
     monkeypatch.setattr(records, "MAX_SIZE", max(sizes) - 1)
     with pytest.raises(exceptions.InvalidRowsError) as raised:
         plan_of(rows, splits=["train", "test"])
@@ -541,9 +545,10 @@ def test_a_piece_of_another_size_is_an_error(tmp_path, image_dir):
     """It would be written over its neighbours."""
     rows = inspected(image_dir, are_converted=False)
     plan = plan_of(rows, splits=["train", "test"])
-    sizes = plan.rows["record_size"].copy()
+    sizes = plan.rows["record_size"].to_numpy().copy()
     sizes[30] += 1
-    plan = dataclasses.replace(plan, rows=plan.rows.assign(record_size=sizes))
+    rows = arrays.with_columns(plan.rows, {"record_size": sizes})
+    plan = dataclasses.replace(plan, rows=rows)
     with pytest.raises(RuntimeError, match=r"^a piece has \d+ bytes, and not \d+$"):
         write_by(tmp_path / "out", plan, image_dir, Way(workers=1))
     assert list((tmp_path / "out").iterdir()) == []
@@ -599,8 +604,12 @@ class Noting:
             self.rows.append(len(columns["key"]))
             yield sum(
                 len(records.serialize(self.example(*values)))
-                for values in zip(columns["key"], columns["stored_size"], strict=True)
+                for values in zip(columns["key"], columns["size"], strict=True)
             )
+
+    def share(self, rows):
+        """Returns rows for this process."""
+        return shared_rows.SharedRows(rows)
 
     def example(self, key, size):
         """Returns the features of an example of `table`."""
@@ -634,7 +643,7 @@ class NotingFiles(local.LocalEngine):
 )
 def test_few_bytes_are_worked_on_at_once(tmp_path, size, most):
     """A piece has 4 MiB, and what the last record is above that."""
-    plan = plan_of(table([f"{at}" for at in range(600)], stored_size=size))
+    plan = plan_of(table([f"{at}" for at in range(600)], size=size))
     engine = Noting(workers=2)
     write_to(
         [epath.Path(tmp_path) / f"{at}" for at in range(len(plan.shards))],

@@ -1,17 +1,19 @@
 """Which row goes into which split: the laws, and the messages."""
 
 import collections
+import dataclasses
 import random
 
 import numpy as np
 import pytest
+import walk
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.model_selection import StratifiedGroupKFold
 from strategies import bound_rows, class_sizes, rows_of, seeds, sizes
 
 from tfds_imagecsv import exceptions
-from tfds_imagecsv.splits import assign, together
+from tfds_imagecsv.splits import assign
 
 # Rounding errors of floats in the tests, which are no errors of the plan.
 SLACK = 1e-6
@@ -19,18 +21,18 @@ SLACK = 1e-6
 
 def plan(rows, *, bound=True, given=None, pinned=None, **options):
     """Plans the splits of rows whose class names are those that occur."""
-    return assign.plan_splits(
+    planned = assign.plan_splits(
         rows.keys,
         rows.labels,
         class_names=sorted(set(rows.labels) - {""}),
         options=assign.SplitOptions(**options),
-        units=together.find_units(rows.groups, rows.digests, rows=len(rows))
-        if bound
-        else None,
+        units=walk.units_of(rows.groups, rows.digests) if bound else None,
         groups=rows.groups,
         given=given,
         pinned=pinned,
     )
+    splits = np.array(planned.splits.to_pylist(), object)
+    return dataclasses.replace(planned, splits=splits)
 
 
 def exact_shares(val_size, test_size):
@@ -171,7 +173,7 @@ def test_one_more_row_moves_at_most_a_few(class_sizes, seed, data):
 @given(bound_rows(), st.lists(st.sampled_from(["", "train", "validation", "test"])))
 def test_pinned_rows_are_still(rows, drawn):
     """Law 4: a pinned row, and its group, stays; the others are divided as well."""
-    unit_of = together.find_units(rows.groups, rows.digests, rows=len(rows)).unit_of
+    unit_of = walk.units_of(rows.groups, rows.digests).unit_of
     split_of = dict(enumerate(drawn))
     pinned = [
         split_of.get(unit, "") if at % 3 else "" for at, unit in enumerate(unit_of)

@@ -4,6 +4,7 @@ import collections
 import dataclasses
 import shutil
 
+import pandas as pd
 import pytest
 import walk
 from etils import epath
@@ -34,7 +35,13 @@ class Planned:
     @property
     def splits(self):
         """The split of each key."""
-        return dict(zip(self.plan.rows["key"], self.plan.rows["split"], strict=True))
+        return dict(
+            zip(
+                self.plan.rows["key"].to_pylist(),
+                self.plan.rows["split"].to_pylist(),
+                strict=True,
+            )
+        )
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +114,8 @@ def many(count, *more, classes=("cat", "dog"), first=0):
 
 def columns(table, *names):
     """Returns the rows of a table as tuples of some columns."""
-    return list(zip(*(table[name] for name in names), strict=True))
+    frame = table if isinstance(table, pd.DataFrame) else walk.frame(table)
+    return list(zip(*(frame[name] for name in names), strict=True))
 
 
 # What a plan has
@@ -117,8 +125,8 @@ def test_a_plan(make):
     """The rows are sorted by key, and have all that a build and a manifest need."""
     planned = make(many(20)[::-1])
     plan = planned.plan
-    assert list(plan.rows["key"]) == [f"{at:03}.png" for at in range(20)]
-    assert {"key", "label", "group", "split", "format", "digest"} <= set(plan.rows)
+    assert plan.rows["key"].to_pylist() == [f"{at:03}.png" for at in range(20)]
+    assert {"key", "label", "group", "split", "digest"} <= set(plan.rows.schema.names)
     assert set(columns(plan.rows, "height", "width", "format")) == {(4, 5, "PNG")}
     assert plan.class_names == ("cat", "dog")
     assert plan.class_counts == {
@@ -158,8 +166,10 @@ def test_the_first_examples_of_each_split(make):
     plan = make(many(20), val_size=0.25, test_size=0.5).plan
     first = plan.first(3)
     for split in ("train", "validation", "test"):
-        of_split = plan.rows[plan.rows["split"] == split]
-        taken = first.rows[first.rows["split"] == split]
+        of_split, taken = (
+            rows[rows["split"] == split]
+            for rows in (walk.frame(plan.rows), walk.frame(first.rows))
+        )
         assert list(taken["key"]) == list(of_split["key"])[:3]
         assert first.class_counts[split] == {
             name: list(taken["label"]).count(name) for name in ("cat", "dog")
@@ -174,7 +184,7 @@ def test_the_first_examples_of_small_splits(make):
     plan = make(many(20)).plan
     assert plan.first(5).class_counts["test"] == {"cat": 1, "dog": 1}
     assert plan.first(100).class_counts == plan.class_counts
-    assert plan.first(0).rows.empty
+    assert not len(plan.first(0).rows)
     assert plan.first(0).class_counts["train"] == {"cat": 0, "dog": 0}
 
 
@@ -222,7 +232,7 @@ def test_groups_stay_together(make):
     assert all(len(splits) == 1 for splits in splits_of.values())
     assert planned.plan.groups == 6
     assert planned.plan.class_counts["train"] == {"cat": 30}
-    assert list(planned.plan.rows["group"]) == [group for *_, group in rows]
+    assert planned.plan.rows["group"].to_pylist() == [group for *_, group in rows]
 
 
 def test_groups_of_a_few_images_fill_the_splits(make):
@@ -317,7 +327,7 @@ def test_identical_images_are_dropped(make):
         duplicates="drop",
         **ONE_SPLIT,
     )
-    assert list(planned.plan.rows["key"]) == ["a.png", "d.png"]
+    assert planned.plan.rows["key"].to_pylist() == ["a.png", "d.png"]
     assert columns(planned.plan.rejected, "row", "key", "label", "reason") == [
         (3, "b.png", "cat", "identical to a.png in row 4"),
         (2, "c.png", "cat", "identical to a.png in row 4"),
@@ -485,7 +495,7 @@ def test_rows_of_the_unlabeled_split(make):
     assert planned.plan.class_names == ("cat", "dog")
     assert planned.splits["u.png"] == planned.splits["v.png"] == "unlabeled"
     assert planned.plan.class_counts["unlabeled"] == {"cat": 0, "dog": 0}
-    assert planned.plan.rows["label"].iloc[-1] == ""
+    assert planned.plan.rows["label"].to_pylist()[-1] == ""
     assert planned.notes == []
 
 

@@ -93,7 +93,9 @@ def rejected_by(found):
 
 def splits_of(found):
     """Returns the split of each key."""
-    return dict(zip(found.rows["key"], found.rows["split"], strict=True))
+    return dict(
+        zip(found.rows["key"].to_pylist(), found.rows["split"].to_pylist(), strict=True)
+    )
 
 
 # Which rows are left out
@@ -192,7 +194,7 @@ def test_a_row_with_a_problem_is_left_out(make, row, fields, key, label, reason)
     dataset = make([*many(20, "", ""), row], header=ALL_COLUMNS, **fields)
     found = dataset.plan()
     assert rejected_by(found) == [(22, key, label, reason)]
-    assert list(found.rows["key"]) == [f"{at:03}.png" for at in range(20)]
+    assert found.rows["key"].to_pylist() == [f"{at:03}.png" for at in range(20)]
     assert found.class_names == ("cat", "dog")
     heading = reason.partition(":")[0]
     assert found.notes[0] == (
@@ -282,7 +284,7 @@ def test_a_repeated_row_with_the_same_label_leaves_the_first(make):
         (22, "000.png", "cat", reason),
         (23, "000.png", "cat", reason),
     ]
-    assert found.rows["row"].iloc[0] == 2
+    assert found.rows["row"][0].as_py() == 2
 
 
 def test_a_repeated_row_of_a_bad_image(make):
@@ -686,7 +688,7 @@ def test_the_order_of_rows_that_name_one_image_does_not_matter(
     for rows in ([first, second], [second, first]):
         both = [("x.png", *cells) for cells in rows]
         found = make([*good, *both], header=header, **fields).plan()
-        assert "x.png" not in set(found.rows["key"])
+        assert "x.png" not in set(found.rows["key"].to_pylist())
         assert sorted(row for row, *_ in rejected_by(found)) == [22, 23]
 
 

@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+import walk
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tfds_imagecsv import arrays
 from tfds_imagecsv.splits import together
 
 names = st.sampled_from(["", "a", "b", "c", "d", "e"])
@@ -15,7 +17,9 @@ drawn_rows = st.lists(st.tuples(names, names), max_size=25)
 def find(rows):
     """Finds the units of rows, each a group and a digest."""
     groups, digests = [row[0] for row in rows], [row[1] for row in rows]
-    return together.find_units(groups, digests, rows=len(rows))
+    return together.find_units(
+        arrays.encoded(groups), walk.digests(digests), rows=len(rows)
+    )
 
 
 def sets_of(found):
@@ -45,8 +49,8 @@ def test_units_are_the_connected_components(rows):
     """Rows are in one unit if and only if a chain of groups and images links them."""
     found = find(rows)
     assert sets_of(found) == components(rows)
-    assert found.unit_of.dtype == np.int64
-    assert found.sizes.dtype == np.int64
+    assert found.unit_of.dtype == np.int32
+    assert found.sizes.dtype == np.int32
 
 
 @given(drawn_rows)
@@ -96,13 +100,15 @@ def test_empty_names_link_nothing():
 )
 def test_groups_and_digests_may_be_left_out(groups, digests, sizes):
     """Then they link no rows."""
-    found = together.find_units(groups, digests, rows=3)
+    found = together.find_units(
+        groups and arrays.encoded(groups), digests and walk.digests(digests), rows=3
+    )
     assert sorted(found.sizes.tolist()) == sizes
 
 
 def test_no_rows():
     """They are in no units."""
-    found = together.find_units([], [], rows=0)
+    found = find([])
     assert len(found.unit_of) == len(found.sizes) == 0
 
 

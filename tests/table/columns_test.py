@@ -23,7 +23,7 @@ def recognised(header, *rows, files=FILES, **options):
     options = TableOptions(**options)
     finder = resolve.Finder(
         epath.Path("/data/images"),
-        Listing(keys=list(files)),
+        Listing.of(files),
         suffix=options.filename_suffix,
     )
     sample = columns.sample_of(table)

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tfds_imagecsv import arrays
 from tfds_imagecsv.table import extra_columns
 
 
@@ -23,18 +24,18 @@ from tfds_imagecsv.table import extra_columns
     ],
 )
 def test_cells_that_a_type_holds(dtype, cells, values):
-    """Values are Python's own."""
-    found = extra_columns.parse(cells, dtype)
-    assert list(found.values) == values
-    assert list(map(type, found.values)) == list(map(type, values))
+    """As Arrow has them."""
+    found = extra_columns.parse(arrays.texts(cells), dtype)
+    assert found.values.to_pylist() == values
+    assert list(map(type, found.values.to_pylist())) == list(map(type, values))
     assert not found.wrong
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_an_empty_cell_is_not_a_number(dtype):
     """The rule for empty cells: NaN, in columns of floats."""
-    found = extra_columns.parse(["", "nan", "1"], dtype)
-    assert list(map(math.isnan, found.values)) == [True, True, False]
+    found = extra_columns.parse(arrays.texts(["", "nan", "1"]), dtype)
+    assert list(map(math.isnan, found.values.to_pylist())) == [True, True, False]
     assert not found.wrong
 
 
@@ -51,7 +52,7 @@ def test_an_empty_cell_is_not_a_number(dtype):
 def test_cells_that_a_type_does_not_hold(dtype, cells):
     """Each is told, and only these."""
     mixed = [cell for wrong in cells for cell in ("1", wrong)]
-    found = extra_columns.parse(mixed, dtype)
+    found = extra_columns.parse(arrays.texts(mixed), dtype)
     assert list(found.wrong) == list(range(1, len(mixed), 2))
 
 
@@ -84,5 +85,5 @@ def test_the_type_that_fits(cells, dtype):
 def test_cells_are_held_by_the_type_that_fits(cells):
     """Whatever they are."""
     cells = [cell.strip() for cell in cells]
-    found = extra_columns.parse(cells, extra_columns.inferred(cells))
+    found = extra_columns.parse(arrays.texts(cells), extra_columns.inferred(cells))
     assert not found.wrong

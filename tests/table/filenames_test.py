@@ -22,7 +22,9 @@ def read(tmp_path):
 
 def keys_of(table):
     """Returns the keys, and the labels."""
-    return list(zip(table.rows["key"], table.rows["label"], strict=True))
+    return list(
+        zip(table.rows["key"].to_pylist(), table.rows["label"].to_pylist(), strict=True)
+    )
 
 
 @pytest.mark.parametrize(
@@ -60,7 +62,7 @@ def test_a_label_in_the_file_name(read):
         group_column="nr",
     )
     assert keys_of(table) == [("cat/1.png", "cat"), ("dog/1.png", "dog")]
-    assert list(table.rows["group"]) == ["1", "1"]
+    assert table.rows["group"].to_pylist() == ["1", "1"]
 
 
 def test_rows_that_cannot_be_used(read):

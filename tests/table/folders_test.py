@@ -14,11 +14,12 @@ ROOT = epath.Path("/data/pets")
 def rows_of(*keys, given=None, links=(), also=(), **options):
     """Returns labels and splits by key, and the notes."""
     parents = {key.rpartition("/")[0] for key in keys} - {""}
-    files = Listing(keys=list(keys), folders=[*parents, *also], links=list(links))
+    files = Listing.of(list(keys), folders=[*parents, *also], links=list(links))
     said = folders.rows_of(ROOT, files, TableOptions(**options), given or {})
-    assert said.keys == sorted(said.keys)
-    labels = said.labels or [None] * len(said.keys)
-    rows = zip(said.keys, zip(labels, said.given, strict=True), strict=True)
+    keys, given = said.keys.to_pylist(), said.given.to_pylist()
+    assert keys == sorted(keys)
+    labels = [None] * len(keys) if said.labels is None else said.labels.to_pylist()
+    rows = zip(keys, zip(labels, given, strict=True), strict=True)
     return dict(rows), list(said.notes)
 
 
@@ -140,4 +141,4 @@ def test_what_cannot_be_used():
 )
 def test_the_top_of_an_archive(keys, top):
     """Folders that have all others are no labels."""
-    assert folders.top_of(Listing(keys=keys)) == top
+    assert folders.top_of(Listing.of(keys)) == top

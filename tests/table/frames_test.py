@@ -167,5 +167,5 @@ def test_rows_of_a_spreadsheet_are_numbered_as_it_shows_them(tmp_path):
     path = epath.Path(tmp_path / "l.xlsx")
     path.write_bytes(spreadsheet(["f", "l"], [], ["a", "x"], ["b", None]))
     table = walk.read_labels(path)
-    assert table.rows["row"].tolist() == [3]
+    assert table.rows["row"].to_pylist() == [3]
     assert [one.row for one in table.problems] == [4]

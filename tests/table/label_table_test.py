@@ -10,7 +10,7 @@ from etils import epath
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfds_imagecsv import exceptions
+from tfds_imagecsv import arrays, exceptions
 from tfds_imagecsv.problems import Kind
 
 
@@ -34,9 +34,8 @@ def read(path):
 
 def rows_of(table):
     """Returns the rows that can be used as (row, key, label)."""
-    assert list(table.rows.columns) == ["row", "key", "label", "group", "given"]
-    columns = table.rows[["row", "key", "label"]]
-    return list(columns.itertuples(index=False, name=None))
+    assert table.rows.schema.names == ["row", "key", "label", "group", "given"]
+    return list(arrays.named(table.rows, ("row", "key", "label")))
 
 
 def problems_of(table):
@@ -200,9 +199,10 @@ def test_the_order_of_the_rows_does_not_matter(read, rows, rng):
     one = read("f,l\n" + "".join(lines))
     rng.shuffle(lines)
     other = read("f,l\n" + "".join(lines))
-    assert one.rows.drop(columns="row").equals(other.rows.drop(columns="row"))
+    one_frame, other_frame = walk.frame(one.rows), walk.frame(other.rows)
+    assert one_frame.drop(columns="row").equals(other_frame.drop(columns="row"))
     assert one.class_names == other.class_names
-    keys = one.rows["key"].tolist()
+    keys = one.rows["key"].to_pylist()
     assert keys == sorted(f"{name}.png" for name, _ in rows)
 
 

@@ -6,7 +6,7 @@ import random
 import re
 
 import numpy as np
-import pandas as pd
+import pyarrow as pa
 import pytest
 import walk
 from etils import epath
@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import preprocessing
 
-from tfds_imagecsv import exceptions
+from tfds_imagecsv import arrays, exceptions
 from tfds_imagecsv.problems import Kind
 from tfds_imagecsv.splits import assign
 from tfds_imagecsv.splits import strata as strata_lib
@@ -38,7 +38,8 @@ INDICATED = {"label_type": "multilabel", "label_column": ["dog", "cat"]}
 
 def columns_of(table):
     """Returns label and target of each row."""
-    return list(zip(table.rows["label"], table.rows["target"], strict=True))
+    labels, targets = (table.rows[name].to_pylist() for name in ("label", "target"))
+    return list(zip(labels, map(tuple, targets), strict=True))
 
 
 def problems_of(table):
@@ -63,7 +64,9 @@ def test_class_names_are_in_the_order_of_scikit_learn(read):
     """That of MultiLabelBinarizer."""
     lines = [f"{at},{name}" for at, name in enumerate(["b", "É|a", "a|Z", "10|9"])]
     table = read("f,l", *lines, **MULTI)
-    binarizer = preprocessing.MultiLabelBinarizer().fit(table.rows["target"])
+    binarizer = preprocessing.MultiLabelBinarizer().fit(
+        table.rows["target"].to_pylist()
+    )
     assert list(table.class_names) == list(binarizer.classes_)
 
 
@@ -146,9 +149,9 @@ ONE_HOT = {"label_column": ["dog", "cat"]}
 def test_columns_of_0_and_1_as_one_class(read):
     """One of them is 1; the classes are the columns, in their order."""
     table = read("f,cat,dog", "1,1,0", "2,0.0,1.0", "3,True,false", **ONE_HOT)
-    assert table.rows["label"].tolist() == ["cat", "dog", "cat"]
+    assert table.rows["label"].to_pylist() == ["cat", "dog", "cat"]
     assert table.class_names == ("dog", "cat")
-    assert "target" not in table.rows
+    assert "target" not in table.rows.schema.names
 
 
 def test_rows_that_are_not_of_one_class(read):
@@ -179,7 +182,7 @@ def test_rows_that_are_not_of_one_class(read):
 def test_other_values_than_0_and_1(read, values, cells, label):
     """Numbers are compared as such; what is given goes before what always counts."""
     table = read("f,dog,cat", f"1,{cells}", **INDICATED, **values)
-    assert table.rows["label"].tolist() == [label]
+    assert table.rows["label"].to_pylist() == [label]
     assert not table.problems
 
 
@@ -236,8 +239,8 @@ def test_cells_that_are_not_numbers(read):
 def test_no_labels(read):
     """Then a column of file names is enough."""
     table = read("f", "b", "a", label_type="none")
-    assert list(table.rows["key"]) == ["a", "b"]
-    assert list(table.rows["label"]) == ["", ""]
+    assert table.rows["key"].to_pylist() == ["a", "b"]
+    assert table.rows["label"].to_pylist() == ["", ""]
     assert table.class_names == ()
     assert not table.problems
 
@@ -248,10 +251,10 @@ def test_extra_columns(read):
     extra = {"w": "float64", "age": "int32", "l": "string"}
     table = read(*lines, extra=extra)
     assert dict(table.extra_columns) == extra
-    assert list(table.rows["extra/age"]) == [-1, 3]
-    assert list(table.rows["extra/l"]) == ["dog", "cat"]
-    assert math.isnan(table.rows["extra/w"][0])
-    assert table.rows["extra/w"][1] == 0.5
+    assert table.rows["extra/age"].to_pylist() == [-1, 3]
+    assert table.rows["extra/l"].to_pylist() == ["dog", "cat"]
+    assert math.isnan(table.rows["extra/w"][0].as_py())
+    assert table.rows["extra/w"][1].as_py() == 0.5
 
 
 def test_all_columns(read):
@@ -260,7 +263,7 @@ def test_all_columns(read):
     kwargs = {"filename_column": "f", "label_column": "l", "group_column": "g"}
     table = read(*lines, extra="all", **kwargs)
     assert table.extra_columns == {"age": "int64", "site": "string", "w": "float64"}
-    assert list(table.rows["extra/site"]) == ["", "X"]
+    assert table.rows["extra/site"].to_pylist() == ["", "X"]
 
 
 def test_cells_that_their_type_cannot_hold(read):
@@ -310,25 +313,24 @@ def test_extra_columns_that_cannot_be(tmp_path, lines, extra, message):
 def table_of(values, label_type):
     """Returns a label table of numbers, or of names of classes."""
     text = repr if label_type == "regression" else lambda names: "|".join(names) or "|"
-    return pd.DataFrame(
-        {
-            "key": [f"{at}.png" for at in range(len(values))],
-            "label": [text(value) for value in values],
-            "target": pd.Series(values, dtype=object),
-        }
-    )
+    labels = arrays.encoded([text(value) for value in values])
+    lists = {text(value): list(value) for value in values}
+    of_codes = pa.array([lists[name] for name in arrays.names_of(labels)])
+    targets = pa.DictionaryArray.from_arrays(labels.indices, of_codes)
+    rows = walk.batch(key=[f"{at}.png" for at in range(len(values))])
+    return arrays.with_columns(rows, {"label": labels, "target": targets})
 
 
 def split_of(rows, strata, **options):
     """Returns the split of each row."""
     plan = assign.plan_splits(
-        list(rows["key"]),
+        rows["key"],
         strata.of_row,
         class_names=strata.names,
         coarse=strata.coarse,
         options=assign.SplitOptions(**options),
     )
-    return plan.splits
+    return np.array(plan.splits.to_pylist(), object)
 
 
 numbers = st.floats(width=32, allow_nan=False, allow_infinity=False).map(
@@ -346,14 +348,15 @@ def test_equal_numbers_are_in_one_quantile(values, rng):
     """And the order of the rows doesn't matter."""
     rows = table_of(values, "regression")
     found = strata_lib.find_strata("regression", rows, ())
-    assert set(found.of_row) == set(found.names)
+    names = found.of_row.to_pylist()
+    assert set(names) == set(found.names)
     of_value = {}
-    for value, name in zip(values, found.of_row, strict=True):
+    for value, name in zip(values, names, strict=True):
         assert of_value.setdefault(value, name) == name
     order = list(range(len(values)))
     rng.shuffle(order)
-    other = strata_lib.find_strata("regression", rows.iloc[order], ())
-    assert other.of_row == [found.of_row[at] for at in order]
+    other = strata_lib.find_strata("regression", rows.take(pa.array(order)), ())
+    assert other.of_row.to_pylist() == [names[at] for at in order]
     assert other.names == found.names
 
 
@@ -363,7 +366,9 @@ def test_numbers_are_stratified_over_quantiles():
     values = [(rng.expovariate(1),) for _ in range(1000)]
     rows = table_of(values, "regression")
     strata = strata_lib.find_strata("regression", rows, ())
-    assert collections.Counter(collections.Counter(strata.of_row).values()) == {100: 10}
+    assert collections.Counter(
+        collections.Counter(strata.of_row.to_pylist()).values()
+    ) == {100: 10}
     of_split = split_of(rows, strata, val_size=0.2, test_size=0.1)
     order = np.argsort([value for (value,) in values])
     for at in range(10):
@@ -379,7 +384,7 @@ def test_few_numbers_have_few_quantiles():
             "regression", table_of(values, "regression"), ()
         )
         assert len(strata.names) == expected
-        sizes = collections.Counter(strata.of_row).values()
+        sizes = collections.Counter(strata.of_row.to_pylist()).values()
         assert max(sizes) - min(sizes) <= 1
 
 
@@ -465,7 +470,7 @@ def test_added_rows_move_almost_none():
     for label_type, drawn in (("multilabel", values), ("regression", numbers)):
         rows = table_of(drawn, label_type)
         sizes = {"val_size": 0.1, "test_size": 0.2}
-        few = rows.iloc[:2000]
+        few = rows[:2000]
         before = split_of(few, strata_lib.find_strata(label_type, few, ()), **sizes)
         after = split_of(rows, strata_lib.find_strata(label_type, rows, ()), **sizes)
         moved = sum(one != other for one, other in zip(before, after, strict=False))

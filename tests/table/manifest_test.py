@@ -1,12 +1,12 @@
 """The split manifest: its bytes, its way back, and what is refused."""
 
-import pandas as pd
+import pyarrow as pa
 import pytest
 from etils import epath
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfds_imagecsv import exceptions, split_names
+from tfds_imagecsv import arrays, exceptions, split_names
 from tfds_imagecsv.table import manifest
 
 HEADER = "key,split,label,group,digest\n"
@@ -14,7 +14,16 @@ HEADER = "key,split,label,group,digest\n"
 
 def table(*rows):
     """Returns a table of rows with the columns of a manifest."""
-    return pd.DataFrame(rows, columns=list(manifest.COLUMNS), dtype=object)
+    cells = zip(*rows, strict=True) if rows else [()] * len(manifest.COLUMNS)
+    columns = dict(zip(manifest.COLUMNS, map(list, cells), strict=True))
+    *texts, digests = columns
+    return pa.record_batch(
+        {
+            **{name: arrays.encoded(columns[name]) for name in texts},
+            "key": arrays.texts(columns["key"]),
+            digests: pa.array(map(bytes.fromhex, columns[digests]), arrays.DIGEST),
+        }
+    )
 
 
 @pytest.fixture(scope="module")
@@ -34,17 +43,17 @@ def error_of(path, content):
 def test_the_bytes(path):
     """A header, a row for each example sorted by key, quotes where they are needed."""
     rows = table(
-        ("b.png", "train", "cat", "", "bb"),
-        ("ä, 1.png", "test", 'a "dog"', "g, 1", "cc"),
-        ("B/a.png", "fold10", "001", "NA", "aa"),
-        ("a.png", "unlabeled", "", "", "dd"),
-    ).assign(more=1)
+        ("b.png", "train", "cat", "", "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"),
+        ("ä, 1.png", "test", 'a "dog"', "g, 1", "cccccccccccccccccccccccccccccccc"),
+        ("B/a.png", "fold10", "001", "NA", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"),
+        ("a.png", "unlabeled", "", "", "dddddddddddddddddddddddddddddddd"),
+    )
     manifest.write_manifest(path, rows)
     assert path.read_bytes().decode() == (
-        HEADER + "B/a.png,fold10,001,NA,aa\n"
-        "a.png,unlabeled,,,dd\n"
-        "b.png,train,cat,,bb\n"
-        '"ä, 1.png",test,"a ""dog""","g, 1",cc\n'
+        HEADER + "B/a.png,fold10,001,NA,aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n"
+        "a.png,unlabeled,,,dddddddddddddddddddddddddddddddd\n"
+        "b.png,train,cat,,bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\n"
+        '"ä, 1.png",test,"a ""dog""","g, 1",cccccccccccccccccccccccccccccccc\n'
     )
 
 
@@ -55,7 +64,7 @@ def test_the_name_of_the_file():
 
 def test_the_order_of_the_rows_does_not_matter(path):
     """The same rows give the same bytes."""
-    rows = [(f"{at:02}.png", "train", "cat", "", "d") for at in range(20)]
+    rows = [(f"{at:02}.png", "train", "cat", "", "dd" * 16) for at in range(20)]
     manifest.write_manifest(path, table(*rows))
     written = path.read_bytes()
     manifest.write_manifest(path, table(*rows[::-1]))
@@ -78,7 +87,7 @@ splits = st.from_regex(r"[A-Za-z0-9_\-]+", fullmatch=True).filter(
 def test_what_is_written_is_read_again(path, rows):
     """Names with commas, quotes and letters of all scripts come back as they were."""
     manifest.write_manifest(
-        path, table(*((key, *row, "d") for key, row in rows.items()))
+        path, table(*((key, *row, "dd" * 16) for key, row in rows.items()))
     )
     assert manifest.read_manifest(path) == {
         key: (split, label) for key, (split, label, _) in rows.items()

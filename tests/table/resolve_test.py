@@ -17,7 +17,7 @@ DIRECTORY = epath.Path("/data/pets/images")
 
 def finder(*keys, directory=DIRECTORY, **kwargs):
     """Returns what finds the files of a directory that isn't there."""
-    return Finder(directory, Listing(keys=list(keys)), **kwargs)
+    return Finder(directory, Listing.of(keys), **kwargs)
 
 
 def found(files, name, **kwargs):
@@ -27,7 +27,7 @@ def found(files, name, **kwargs):
         kind, detail = resolved.problems[0]
         assert kind is Kind.AMBIGUOUS
         return detail
-    return None if resolved.absent else resolved.keys[0]
+    return None if resolved.absent else resolved.keys[0].as_py()
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_exact_reads_names_as_they_are(names):
     """Nothing but the shortest form of a path is looked for."""
     there = ["a.png", "b/a.jpg"]
     resolved = finder(*there, match="exact").resolve(names)
-    assert resolved.keys == names
+    assert resolved.keys.to_pylist() == names
     assert not resolved.problems
     assert not resolved.ways
     assert list(resolved.absent) == [
@@ -138,7 +138,14 @@ def test_each_reading_is_counted_with_an_example():
     """What a note says of them."""
     files = ["a.png", "b.png", "c.png", "d/e.png"]
     resolved = finder(*files).resolve(["a.png", "B.PNG", "c", "C", "e.png", "f.png"])
-    assert resolved.keys == ["a.png", "b.png", "c.png", "c.png", "d/e.png", "f.png"]
+    assert resolved.keys.to_pylist() == [
+        "a.png",
+        "b.png",
+        "c.png",
+        "c.png",
+        "d/e.png",
+        "f.png",
+    ]
     assert [way.note(6) for way in resolved.ways] == [
         (
             "1 of 6 file names differ in letter case or Unicode form from their files,"
@@ -174,7 +181,7 @@ def test_a_name_of_its_own_is_found_however_it_is_written(rng: random.Random):
     ]
     names = [rng.choice(writings)(key) for key in files]
     resolved = finder(*listed).resolve(names)
-    assert resolved.keys == files
+    assert resolved.keys.to_pylist() == files
     assert not resolved.problems
     assert not resolved.absent
 
@@ -183,7 +190,7 @@ def test_what_one_form_of_a_name_finds_another_does_not_change():
     """Though the other names of the table need the other form."""
     files = ["images/A.png", "A.png", "B.png"]
     resolved = finder(*files).resolve(["images/a.png", "images/b.png"])
-    assert resolved.keys == ["images/A.png", "B.png"]
+    assert resolved.keys.to_pylist() == ["images/A.png", "B.png"]
 
 
 def test_hidden_files_and_those_behind_links_are_found_as_they_are(tmp_path):
@@ -195,12 +202,12 @@ def test_hidden_files_and_those_behind_links_are_found_as_they_are(tmp_path):
     (tmp_path / "images" / "link").symlink_to("real")
     directory = epath.Path(tmp_path / "images")
     listing = list_files(directory)
-    assert (listing.keys, listing.folders) == (["real/b.png"], ["real"])
+    assert (listing.keys.to_pylist(), listing.folders) == (["real/b.png"], ["real"])
     assert listing.links == ["link"]
     there = Finder(directory, listing)
     names = [".hidden/a.png", "link/b.png", ".hidden/x.png", "../images/real/b.png"]
     resolved = there.resolve(names)
-    assert resolved.keys == names
+    assert resolved.keys.to_pylist() == names
     assert resolved.absent == [2, 3]
 
 
@@ -218,10 +225,10 @@ def test_hidden_files_and_those_behind_links_are_found_as_they_are(tmp_path):
 )
 def test_the_closest_file(keys, name, closest):
     """Of the folder, if it is there, else of all; extensions make no names alike."""
-    assert Listing(keys=keys).closest(name) == closest
+    assert Listing.of(keys).closest(name) == closest
 
 
 def test_the_closest_of_very_many_files():
     """Only those that are next to it in the order of names are compared."""
     keys = [f"{at:06}.png" for at in range(50_000)]
-    assert Listing(keys=keys).closest("012345_.png") == "012345.png"
+    assert Listing.of(keys).closest("012345_.png") == "012345.png"

@@ -2,13 +2,14 @@
 
 import pytest
 
-from tfds_imagecsv import exceptions, split_names
+from tfds_imagecsv import arrays, exceptions, split_names
 from tfds_imagecsv.table import split_values
 
 
 def splits_of(*cells, column="split", **names):
     """Returns the split of each cell."""
-    return split_values.parse(cells, column, names, place="l.csv").splits
+    found = split_values.parse(arrays.encoded(cells), column, names, place="l.csv")
+    return found.splits.to_pylist()
 
 
 @pytest.mark.parametrize(
@@ -50,8 +51,7 @@ def test_cells_that_are_not_all_yes_or_no():
 )
 def test_names_that_the_user_gives(cells, names, splits):
     """Others stay as they are."""
-    found = split_values.parse(cells, "split", names, place="l.csv").splits
-    assert found == (splits or ["validation", "train"])
+    assert splits_of(*cells, **names) == (splits or ["validation", "train"])
 
 
 def test_a_name_for_what_no_cell_says():

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow_datasets as tfds
+from etils import epy
 
 from tfds_imagecsv.options import ImageOptions
 from tfds_imagecsv.shards.examples import FEATURE_PREFIX
-from tfds_imagecsv.table import extra_columns
+
+# Each load asks for the specification alone.
+with epy.lazy_imports():
+    import pyarrow as pa
+
+    from tfds_imagecsv import arrays
+    from tfds_imagecsv.table import extra_columns
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from tfds_imagecsv.splits.dataset_plan import DatasetPlan
 
 
@@ -78,45 +83,49 @@ def class_label(
     return label if isinstance(label, tfds.features.ClassLabel) else None
 
 
-def with_values(plan: DatasetPlan) -> pd.DataFrame:
+def with_values(plan: DatasetPlan) -> pa.RecordBatch:
     """Returns the rows of a plan with the values of their features.
 
     Each feature that isn't the image's gets a column, whose name begins with
-    `examples.FEATURE_PREFIX`. Its values are int, float, str, bytes for float64, or a
-    tuple of numbers.
+    `examples.FEATURE_PREFIX`. Its values are numbers, texts, bytes for float64, or
+    lists of numbers.
     """
-    import pandas as pd
-
     rows, label_type = plan.rows, plan.label_type
     ids = {name: at for at, name in enumerate(plan.class_names)}
-    values: dict[str, Sequence[Any]] = {}
+    values: dict[str, pa.Array] = {}
     if label_type == "class":
         ids[""] = -1  # TFDS's id for no label
-        values["label"] = [ids[label] for label in rows["label"]]
+        # Names that no row has may be no class.
+        of_names = [ids.get(name, -1) for name in arrays.names_of(rows["label"])]
+        values["label"] = pa.array(
+            arrays.mapped(rows["label"], np.array(of_names, np.int32))
+        )
     elif label_type == "multilabel":
         # Ascending, as scikit-learn's MultiLabelBinarizer has them.
-        of_names = {
-            names: tuple(sorted(ids[name] for name in names))
-            for names in set(rows["target"])
-        }
-        values["label"] = [of_names[names] for names in rows["target"]]
-    elif label_type == "regression":
-        values["label"] = [
-            numbers[0] if len(numbers) == 1 else numbers for numbers in rows["target"]
+        of_rows = rows["target"]
+        lists = [
+            sorted(ids[name] for name in names if name in ids)
+            for names in of_rows.dictionary.to_pylist()
         ]
+        values["label"] = pa.DictionaryArray.from_arrays(
+            of_rows.indices, pa.array(lists, pa.list_(pa.int64()))
+        )
+    elif label_type == "regression":
+        of_rows = rows["target"]
+        values["label"] = of_rows
+        if of_rows.dictionary and len(of_rows.dictionary[0].as_py()) == 1:
+            numbers = of_rows.dictionary.flatten()
+            values["label"] = numbers.take(of_rows.indices)
     for name, dtype in plan.extra_columns.items():
         column = rows[extra_columns.PREFIX + name]
-        values[name] = list(column)
+        values[name] = column
         if dtype == "float64":
-            values[name] = [struct.pack("<d", number) for number in column]
-    # Objects: pandas would convert them.
-    return rows.assign(
-        **{
-            FEATURE_PREFIX + name: pd.Series(
-                np.fromiter(of_rows, object, len(rows)), index=rows.index, dtype=object
+            data = pa.py_buffer(column.to_numpy(zero_copy_only=False).astype("<f8"))
+            values[name] = pa.Array.from_buffers(
+                pa.binary(8), len(column), [None, data]
             )
-            for name, of_rows in values.items()
-        }
+    return arrays.with_columns(
+        rows, {FEATURE_PREFIX + name: of_rows for name, of_rows in values.items()}
     )
 
 

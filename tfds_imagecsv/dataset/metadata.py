@@ -9,10 +9,14 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import tensorflow_datasets as tfds
+from etils import epy
 from PIL import features
 
 from tfds_imagecsv.config import PATH_FIELDS, ImageCsvConfig
-from tfds_imagecsv.images import listing
+
+# Each load imports this module.
+with epy.lazy_imports():
+    from tfds_imagecsv.images import listing
 
 if TYPE_CHECKING:
     from tfds_imagecsv.splits.dataset_plan import DatasetPlan
@@ -36,6 +40,7 @@ _CONVERT = ("pillow", "pillow-heif", "pillow-jxl-plugin", "cykooz-resizer", "tur
 
 def metadata_of(config: ImageCsvConfig, plan: DatasetPlan) -> dict[str, Any]:
     """Returns the metadata of a dataset, as values that JSON can hold."""
+    conversions = listing.count_conversions(plan.rows)
     return {
         "tfds_imagecsv_version": importlib.metadata.version("tfds-imagecsv"),
         CONFIG_KEY: config_fields(config),
@@ -56,8 +61,8 @@ def metadata_of(config: ImageCsvConfig, plan: DatasetPlan) -> dict[str, Any]:
         "duplicate_images": plan.duplicate_images,
         "rejected_rows": len(plan.rejected),
         "images_without_row": len(plan.unlisted),
-        "conversions": listing.count_conversions(plan.rows),
-        "converted_by": _libraries() if (plan.rows["conversion"] != "").any() else {},
+        "conversions": conversions,
+        "converted_by": _libraries() if conversions else {},
         "wrong_extensions": listing.count_other_extensions(plan.rows),
     }
 

@@ -16,10 +16,11 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tfds_imagecsv import exceptions
-from tfds_imagecsv.engines import engine, worker
+from tfds_imagecsv.engines import engine, shared_rows, worker
 from tfds_imagecsv.engines.engine import Chunk
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from etils import epath
 
 _Result = TypeVar("_Result")
@@ -65,6 +66,10 @@ class BeamEngine:
         # finished build; the next build removes what is left.
         with contextlib.suppress(OSError):
             self._folder.rmtree(missing_ok=True)
+
+    def share(self, rows: pa.RecordBatch) -> shared_rows.SharedRows:
+        """Returns rows; `map` writes slices of them for workers."""
+        return shared_rows.SharedRows(rows)
 
     def expect_work(self) -> None:
         """Does nothing: runners have their workers."""
@@ -138,12 +143,15 @@ def _store_chunks(folder: epath.Path, number: int, chunks: Sequence[Chunk]) -> N
     import pyarrow as pa
     from pyarrow import parquet
 
-    columns = {
-        name: list(itertools.chain.from_iterable(one.columns[name] for one in chunks))
-        for name in chunks[0].columns
-    }
-    parts = [(one.about, len(next(iter(one.columns.values())))) for one in chunks]
-    table = pa.table(columns).replace_schema_metadata({"parts": pickle.dumps(parts)})
+    batches = [
+        one.columns.batch
+        if isinstance(one.columns, shared_rows.RowSlice)
+        else pa.record_batch(dict(one.columns))
+        for one in chunks
+    ]
+    parts = [(one.about, one.rows) for one in chunks]
+    table = pa.Table.from_batches(batches)
+    table = table.replace_schema_metadata({"parts": pickle.dumps(parts)})
     file = io.BytesIO()
     parquet.write_table(table, file)
     _chunks_path(folder, number).write_bytes(file.getvalue())

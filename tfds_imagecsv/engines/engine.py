@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
+
+from tfds_imagecsv.engines import shared_rows
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _Result = TypeVar("_Result")
 
@@ -17,11 +22,19 @@ class Chunk(NamedTuple):
 
     Attributes:
       about: what all rows share; it is small.
-      columns: the rows, as lists of equal length by column.
+      columns: the rows, as lists of equal length by column; between processes a
+        `shared_rows.RowSlice`.
     """
 
     about: Any
     columns: Mapping[str, list[Any]]
+
+    @property
+    def rows(self) -> int:
+        """How many rows it has."""
+        if isinstance(self.columns, shared_rows.RowSlice):
+            return self.columns.count
+        return len(next(iter(self.columns.values())))
 
 
 class Engine(Protocol):
@@ -44,6 +57,9 @@ class Engine(Protocol):
         meanwhile: Callable[[], object] = nothing,
     ) -> Iterator[_Result]:
         """Yields a function's results, in the order of the chunks."""
+
+    def share(self, rows: pa.RecordBatch) -> shared_rows.SharedRows:
+        """Returns rows of which slices can be given to `map`, in a `with` block."""
 
     def expect_work(self) -> None:
         """Announces much work."""

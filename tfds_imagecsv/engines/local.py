@@ -19,10 +19,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tfds_imagecsv import exceptions
-from tfds_imagecsv.engines import engine, worker
+from tfds_imagecsv.engines import engine, shared_rows, worker
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _Item = TypeVar("_Item")
 
@@ -72,13 +75,20 @@ class LocalEngine:
       workers: the most processes, including this one; default: the number of cores
         that it may use.
       patience: the seconds of remaining work from which others are started.
+      folder: where files go that processes share; default: the system's place for
+        temporary files.
     """
 
     is_local = True
 
     def __init__(
-        self, workers: int | None = None, *, patience: float = _PATIENCE
+        self,
+        workers: int | None = None,
+        *,
+        patience: float = _PATIENCE,
+        folder: str | None = None,
     ) -> None:
+        self._folder = folder
         self.workers = cores() if workers is None else workers
         self._patience = patience
         self._pool: concurrent.futures.ThreadPoolExecutor | None = None
@@ -133,6 +143,10 @@ class LocalEngine:
             yield from self._map_together(function, items[done:], meanwhile)
         elif not items:
             meanwhile()
+
+    def share(self, rows: pa.RecordBatch) -> shared_rows.SharedRows:
+        """Returns rows; other processes take slices of them from a file."""
+        return shared_rows.SharedRows(rows, self._folder)
 
     def expect_work(self) -> None:
         """Starts the other processes early."""

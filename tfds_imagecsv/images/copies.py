@@ -4,44 +4,79 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import pandas as pd
+import numpy as np
+import pyarrow as pa
 
+from tfds_imagecsv import arrays
 from tfds_imagecsv.problems import Kind, Places, Problem
 
 
-def identical_images(rows: pd.DataFrame) -> pd.DataFrame:
+def identical_images(rows: pa.RecordBatch) -> pa.RecordBatch:
     """Returns the rows of images that have copies, one set of copies after another.
 
     The row that is kept when copies are dropped comes first in its set: a pinned row
     before others, then one with a label, then one with a given split, then the first
     by key.
+
+    Args:
+      rows: sorted by key.
     """
-    copies = rows[rows.duplicated("digest", keep=False)]
-    lacks = {
-        f"lacks_{column}": copies[column] == ""
-        for column in ("pinned", "label", "given")
-    }
-    order = ["digest", *lacks, "key"]
-    return copies.assign(**lacks).sort_values(order, ignore_index=True)
+    at, numbers = with_copies(rows["digest"])
+    copies = rows.take(pa.array(at))
+    lacks = [~arrays.is_filled(copies[name]) for name in ("given", "label", "pinned")]
+    by_digest = numbers[:, 1], numbers[:, 0]
+    order = np.lexsort((np.arange(len(at)), *lacks, *by_digest))
+    return copies.take(pa.array(order))
 
 
-def with_first(copies: pd.DataFrame) -> Iterator[tuple[tuple[int, str, str], ...]]:
+def with_copies(
+    digests: pa.Array,
+) -> tuple[arrays.Ints, np.ndarray[tuple[int, ...], np.dtype[np.uint64]]]:
+    """Returns the positions of digests that occur again, and those as numbers.
+
+    See `arrays.digests_of`.
+    """
+    numbers = arrays.digests_of(digests)
+    # Few are equal by half, which takes less to find.
+    half = np.sort(numbers[:, 0])
+    again = np.unique(half[1:][half[1:] == half[:-1]])
+    del half
+    if not len(again):
+        return np.zeros(0, np.int64), numbers[:0]
+    found = np.searchsorted(again, numbers[:, 0])
+    found[found == len(again)] = 0
+    at = np.flatnonzero(again[found] == numbers[:, 0])
+    _, which, counts = np.unique(
+        numbers[at], axis=0, return_inverse=True, return_counts=True
+    )
+    at = at[counts[which.ravel()] > 1]
+    return at, numbers[at]
+
+
+def keys_of_sets(copies: pa.RecordBatch) -> list[list[str]]:
+    """Returns the keys of each set of copies."""
+    sets: dict[bytes, list[str]] = {}
+    for digest, key in arrays.named(copies, ("digest", "key")):
+        sets.setdefault(digest, []).append(key)
+    return list(sets.values())
+
+
+def with_first(copies: pa.RecordBatch) -> Iterator[tuple[tuple[int, str, str], ...]]:
     """Yields each copy but the first of its set, with the first.
 
     Both are given by row number, key and label.
     """
-    first_of: dict[str, tuple[int, str, str]] = {}
+    first_of: dict[bytes, tuple[int, str, str]] = {}
     columns = ("digest", "row", "key", "label")
-    for digest, *copy in zip(*(copies[name] for name in columns), strict=True):
-        row, key, label = copy
+    for digest, row, key, label in arrays.named(copies, columns):
         first = first_of.setdefault(digest, (row, key, label))
         if first[0] != row:
             yield (row, key, label), first
 
 
-def conflicting_labels(copies: pd.DataFrame, places: Places) -> Iterator[Problem]:
+def conflicting_labels(copies: pa.RecordBatch, places: Places) -> Iterator[Problem]:
     """Yields a problem for each copy whose label differs from the first one's."""
-    labeled = copies[copies["label"] != ""]
+    labeled = arrays.taken(copies, arrays.is_filled(copies["label"]))
     for (row, key, label), (first_row, first_key, first_label) in with_first(labeled):
         if label != first_label:
             detail = (

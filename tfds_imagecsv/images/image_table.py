@@ -5,11 +5,16 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-from collections.abc import Callable, Mapping
-from typing import IO, TYPE_CHECKING, Any, NamedTuple, get_type_hints
+from collections.abc import Callable, Mapping, Sequence
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+import pyarrow as pa
+
+from tfds_imagecsv import arrays
 from tfds_imagecsv.engines.engine import Chunk, Engine
-from tfds_imagecsv.images import convert, formats, stored_form
+from tfds_imagecsv.engines.shared_rows import SharedRows
+from tfds_imagecsv.images import convert, formats, kinds, stored_form
 from tfds_imagecsv.images.facts import Facts
 from tfds_imagecsv.images.stored_form import Stored
 from tfds_imagecsv.options import ImageOptions
@@ -17,7 +22,6 @@ from tfds_imagecsv.problems import Kind, Problem, UnusableImageError
 from tfds_imagecsv.storage import files
 
 if TYPE_CHECKING:
-    import pandas as pd
     from etils import epath
 
 
@@ -25,19 +29,12 @@ if TYPE_CHECKING:
 # all workers busy to the end.
 _CHUNKS = {"decode": 128, "header": 1024}
 
-# The types of the columns about images. Texts are objects, since most of what follows
-# loops over them.
-_TYPES = {
-    name: {int: "int64", bool: "bool", str: "object"}[kind]
-    for described in (Facts, Stored)
-    for name, kind in get_type_hints(described).items()
-}
+# Of very many images, a chunk is this share, so that there aren't too many chunks.
+_LARGEST_SHARE = 1 / 8192
+_MOST_IN_CHUNK = 1024
 
-# The columns that an image's row gets.
-COLUMNS = (
-    *(*_TYPES, "size", "digest", "modified"),
-    *("stored_file", "stored_offset", "stored_size"),
-)
+# The columns of where converted images are.
+_CONVERTED = ("stored_file", "stored_offset", "stored_size")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -46,24 +43,24 @@ class ImageTable:
 
     Attributes:
       rows: the rows of the label table with usable images, in their order, with
-        further columns: those of `facts.Facts` and `stored_form.Stored`, `size`
-        (int64: bytes of the file), `digest` (str: see `files.digest_of`), `modified`
-        (int64: see `files.File`), and where the bytes are that are stored:
-        `stored_file` (str: a file of converted images; empty for the image's own),
-        `stored_offset` (int64: where they begin in that file) and `stored_size` (int64:
-        how many they are; -1 if the image is to be converted, and was not).
+        further columns: `kind` (see `kinds`), `size` (int64: bytes of the file),
+        `digest` (`arrays.DIGEST`: see `files.digest_of`) and `modified` (int64: see
+        `files.File`). If images were converted, also where the bytes are that are
+        stored: `stored_file` (`arrays.CODES`: a file of converted images; empty for the
+        image's own), `stored_offset` (int64: where they begin in that file) and
+        `stored_size` (int64: how many they are).
       problems: the problems of the other rows' images.
       unusable: the files of the other rows that could be read, by key.
     """
 
-    rows: pd.DataFrame
+    rows: pa.RecordBatch
     problems: tuple[Problem, ...]
     unusable: Mapping[str, files.File]
 
 
 def inspect_images(
     image_dir: epath.Path,
-    rows: pd.DataFrame,
+    rows: pa.RecordBatch,
     options: ImageOptions | None = None,
     *,
     engine: Engine,
@@ -87,44 +84,38 @@ def inspect_images(
     Returns:
       The rows with usable images, and the problems of the others.
     """
-    import numpy as np
-
-    keys = rows["key"].tolist()
-    chunks = _chunks(image_dir, keys, options or ImageOptions(), converted_dir)
-    good = _Found()
-    refused: dict[int, _Refused] = {}
-    done = 0
-    for chunk, (found, of_chunk) in zip(
-        chunks, engine.map(_inspect_chunk, chunks, meanwhile), strict=True
-    ):
-        good.extend(found)
-        refused |= {done + at: one for at, one in of_chunk.items()}
-        done += len(chunk.columns["key"])
-        progress(len(chunk.columns["key"]))
-    is_good = np.ones(len(keys), dtype=bool)
-    is_good[list(refused)] = False
-    usable = rows if not refused else rows[is_good].reset_index(drop=True)
-    columns = ("row", "key", "label")
-    of_refused = rows[~is_good]
+    options = options or ImageOptions()
+    found = _Collected(len(rows))
+    with engine.share(rows.select(["key"])) as shared:
+        chunks = _chunks(image_dir, shared, options, converted_dir)
+        answers = engine.map(_inspect_chunk, chunks, meanwhile)
+        for chunk, answer in zip(chunks, answers, strict=True):
+            found.add(answer, chunk.rows)
+            progress(chunk.rows)
+    is_good = np.ones(len(rows), dtype=bool)
+    is_good[list(found.refused)] = False
+    of_refused = rows.filter(pa.array(~is_good))
+    refused = [
+        (one, *about)
+        for one, about in zip(
+            found.refused.values(),
+            arrays.named(of_refused, ("row", "key", "label")),
+            strict=True,
+        )
+    ]
     return ImageTable(
-        rows=usable.assign(**_columns(good)),
+        rows=arrays.with_columns(arrays.taken(rows, is_good), found.columns()),
         problems=tuple(
             Problem(one.kind, row, f"{key!r}{one.detail}", key=key, label=label)
-            for one, row, key, label in zip(
-                refused.values(), *(of_refused[name] for name in columns), strict=True
-            )
+            for one, row, key, label in refused
         ),
-        unusable={
-            key: one.file
-            for one, key in zip(refused.values(), of_refused["key"], strict=True)
-            if one.file is not None
-        },
+        unusable={key: one.file for one, _, key, _ in refused if one.file is not None},
     )
 
 
 def _chunks(
     image_dir: epath.Path,
-    keys: list[str],
+    rows: SharedRows,
     options: ImageOptions,
     converted_dir: epath.Path | None,
 ) -> list[Chunk]:
@@ -132,73 +123,102 @@ def _chunks(
     if converted_dir is not None:
         # Not made by workers: one that outlives its build must not bring it back.
         converted_dir.mkdir(parents=True, exist_ok=True)
+    count = len(rows.batch)
     # Remote images are read ahead within a chunk only.
     least = 2 * files.READ_AHEAD if files.is_remote(image_dir) else 1
-    size = max(least, min(_CHUNKS[options.verify], len(keys) // 32))
+    most = max(_CHUNKS[options.verify], int(count * _LARGEST_SHARE))
+    size = max(least, min(most, _MOST_IN_CHUNK, count // 32))
     chunks = []
-    for number, at in enumerate(range(0, len(keys), size)):
+    for number, at in enumerate(range(0, count, size)):
         converted = "" if converted_dir is None else f"{converted_dir}/{number}"
         about = os.fspath(image_dir), options, converted
-        chunks.append(Chunk(about, {"key": keys[at : at + size]}))
+        chunks.append(Chunk(about, rows.slice(at, min(at + size, count))))
     return chunks
 
 
-def _columns(found: _Found) -> dict[str, pd.Series[Any]]:
-    """Returns the columns `COLUMNS`."""
-    import numpy as np
-    import pandas as pd
-
-    kind_of = np.array(found.kind_of, np.int64)
-    columns = {}
-    for number, (name, dtype) in enumerate(_TYPES.items()):
-        of_kind = [[*facts, *stored][number] for facts, stored in found.kinds]
-        columns[name] = pd.Series(np.array(of_kind, dtype)[kind_of], dtype=dtype)
-    sizes = np.array(found.sizes, np.int64)
-    stored_files = np.full(len(sizes), "", object)
-    stored_offsets = np.zeros(len(sizes), np.int64)
-    stored_sizes = np.where(columns["conversion"] == "", sizes, -1)
-    if found.converted:
-        at = list(found.converted)
-        places = zip(*found.converted.values(), strict=True)
-        stored_files[at], stored_offsets[at], stored_sizes[at] = places
-    return {
-        **columns,
-        "size": pd.Series(sizes),
-        "digest": pd.Series(found.digests, dtype=object),
-        "modified": pd.Series(found.modified, dtype="int64"),
-        "stored_file": pd.Series(stored_files, dtype=object),
-        "stored_offset": pd.Series(stored_offsets),
-        "stored_size": pd.Series(stored_sizes),
-    }
-
-
-@dataclasses.dataclass
-class _Found:
-    """The usable images of a chunk, as lists, which are cheap to pickle.
+class _Found(NamedTuple):
+    """The usable images of a chunk, and the others.
 
     Attributes:
-      kinds: a number for each combination of facts. Most images are alike.
-      kind_of: the number of each image's combination.
-      sizes, digests, modified: see `files.File`.
+      kinds: each combination of facts. Most images are alike.
+      kind_of: the position of each image's combination, int32.
+      sizes: the bytes of the files, int64.
+      digests: those of the files, one behind the other.
+      modified: when they were, int64; see `files.File`.
       converted: the file, the offset and the size of converted images, by position.
+      refused: why images are unusable, by their position in the chunk.
     """
 
-    kinds: dict[tuple[Facts, Stored], int] = dataclasses.field(default_factory=dict)
-    kind_of: list[int] = dataclasses.field(default_factory=list)
-    sizes: list[int] = dataclasses.field(default_factory=list)
-    digests: list[str] = dataclasses.field(default_factory=list)
-    modified: list[int] = dataclasses.field(default_factory=list)
-    converted: dict[int, tuple[str, int, int]] = dataclasses.field(default_factory=dict)
+    kinds: Sequence[tuple[Facts, Stored]]
+    kind_of: arrays.Codes
+    sizes: arrays.Ints
+    digests: bytes
+    modified: arrays.Ints
+    converted: Mapping[int, tuple[str, int, int]]
+    refused: Mapping[int, _Refused]
 
-    def extend(self, other: _Found) -> None:
-        """Appends other images."""
-        done = len(self.sizes)
-        self.converted |= {done + at: one for at, one in other.converted.items()}
-        numbers = [self.kinds.setdefault(kind, len(self.kinds)) for kind in other.kinds]
-        self.kind_of += map(numbers.__getitem__, other.kind_of)
-        self.sizes += other.sizes
-        self.digests += other.digests
-        self.modified += other.modified
+
+class _Collected:
+    """What the chunks have found, one behind the other.
+
+    Args:
+      rows: how many images there are.
+    """
+
+    def __init__(self, rows: int) -> None:
+        #: Why images are unusable, by row.
+        self.refused: dict[int, _Refused] = {}
+        self._rows = 0
+        self._images = 0
+        self._kinds: dict[tuple[Facts, Stored], int] = {}
+        self._kind_of = np.empty(rows, np.int32)
+        self._sizes = np.empty(rows, np.int64)
+        self._modified = np.empty(rows, np.int64)
+        self._digests = np.empty((rows, arrays.DIGEST.byte_width), np.uint8)
+        self._converted: dict[int, tuple[str, int, int]] = {}
+
+    def add(self, found: _Found, rows: int) -> None:
+        """Adds what a chunk of some rows has found."""
+        start, stop = self._images, self._images + len(found.sizes)
+        for at, one in found.refused.items():
+            self.refused[self._rows + at] = one
+        for at, place in found.converted.items():
+            self._converted[start + at] = place
+        numbers = [
+            self._kinds.setdefault(kind, len(self._kinds)) for kind in found.kinds
+        ]
+        if start < stop:
+            self._kind_of[start:stop] = np.array(numbers, np.int32)[found.kind_of]
+        self._sizes[start:stop] = found.sizes
+        self._modified[start:stop] = found.modified
+        digests = np.frombuffer(found.digests, np.uint8)
+        self._digests[start:stop] = digests.reshape(-1, arrays.DIGEST.byte_width)
+        self._images, self._rows = stop, self._rows + rows
+
+    def columns(self) -> dict[str, pa.Array]:
+        """Returns the columns of the usable images."""
+        count = self._images
+        columns = {
+            "kind": kinds.as_column(list(self._kinds), self._kind_of[:count]),
+            "size": pa.array(self._sizes[:count]),
+            "digest": arrays.as_digests(self._digests[:count]),
+            "modified": pa.array(self._modified[:count]),
+        }
+        if self._converted:
+            at = list(self._converted)
+            of_file, offsets, sizes = zip(*self._converted.values(), strict=True)
+            in_file = np.full(count, len(at), np.int32)
+            in_file[at] = np.arange(len(at))
+            stored_offsets = np.zeros(count, np.int64)
+            stored_sizes = self._sizes[:count].copy()
+            stored_offsets[at], stored_sizes[at] = offsets, sizes
+            stored = (
+                arrays.merged(in_file, [*of_file, ""]),
+                stored_offsets,
+                stored_sizes,
+            )
+            columns |= dict(zip(_CONVERTED, map(pa.array, stored), strict=True))
+        return columns
 
 
 class _Refused(NamedTuple):
@@ -237,13 +257,18 @@ class _ConvertedFile:
         return self.path, self._end - len(content), len(content)
 
 
-def _inspect_chunk(chunk: Chunk) -> tuple[_Found, dict[int, _Refused]]:
-    """Returns the usable images of a chunk, and the others by their position."""
+def _inspect_chunk(chunk: Chunk) -> _Found:
+    """Inspects the images of a chunk, and converts those that have to be."""
     image_dir, options, converted_path = chunk.about
     finder = files.FileReader(image_dir)
     decode = options.verify == "decode"
     known: dict[Facts, tuple[int, bool]] = {}
-    found = _Found()
+    found: list[tuple[Facts, Stored]] = []
+    kinds_of: list[int] = []
+    sizes: list[int] = []
+    digests: list[bytes] = []
+    modified: list[int] = []
+    places: dict[int, tuple[str, int, int]] = {}
     refused = {}
 
     def kind_of(facts: Facts) -> tuple[int, bool]:
@@ -254,7 +279,7 @@ def _inspect_chunk(chunk: Chunk) -> tuple[_Found, dict[int, _Refused]]:
             stored = stored_form.stored_as(facts, options)
             kind = len(known), bool(converted_path and stored.conversion)
             known[facts] = kind
-            found.kinds[facts, stored] = kind[0]
+            found.append((facts, stored))
         return kind
 
     with _ConvertedFile(converted_path) as converted_file:
@@ -274,7 +299,7 @@ def _inspect_chunk(chunk: Chunk) -> tuple[_Found, dict[int, _Refused]]:
                         content, facts, options, check_end=decode
                     )
                     place = converted_file.append(converted)
-                    found.converted[len(found.sizes)] = place
+                    places[len(sizes)] = place
             except UnusableImageError as error:
                 file = None
                 if content is not None:
@@ -283,8 +308,16 @@ def _inspect_chunk(chunk: Chunk) -> tuple[_Found, dict[int, _Refused]]:
                     )
                 refused[at] = _Refused(error.kind, error.detail, file)
             else:
-                found.kind_of.append(number)
-                found.sizes.append(len(content))
-                found.digests.append(files.digest_of(content))
-                found.modified.append(finder.modified)
-    return found, refused
+                kinds_of.append(number)
+                sizes.append(len(content))
+                digests.append(files.digest_of(content))
+                modified.append(finder.modified)
+    return _Found(
+        kinds=found,
+        kind_of=np.array(kinds_of, np.int32),
+        sizes=np.array(sizes, np.int64),
+        digests=b"".join(digests),
+        modified=np.array(modified, np.int64),
+        converted=places,
+        refused=refused,
+    )

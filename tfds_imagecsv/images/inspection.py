@@ -6,10 +6,10 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import pandas as pd
+import pyarrow as pa
 from etils import epath
 
-from tfds_imagecsv import image_formats, tfds_private
+from tfds_imagecsv import arrays, image_formats, tfds_private
 from tfds_imagecsv.config import ImageCsvConfig
 from tfds_imagecsv.engines.engine import Engine
 from tfds_imagecsv.images import copies, image_table, listing
@@ -34,8 +34,8 @@ class Inspection:
       sources: its files.
       table: what the table says.
       rows: a row for each usable image, sorted by key, with the columns of the label
-        table and of `image_table.COLUMNS`, and `pinned` (str: the split in an earlier
-        manifest, or empty).
+        table and of `image_table.ImageTable`, and `pinned` (`arrays.CODES`: the split
+        in an earlier manifest, or empty).
       copies: the rows of identical images, see `copies.identical_images`.
       problems: the problems of rows and images, in any order.
       unlisted: the images of the directory that no row names, sorted.
@@ -45,8 +45,8 @@ class Inspection:
 
     sources: Sources
     table: LabelTable
-    rows: pd.DataFrame
-    copies: pd.DataFrame
+    rows: pa.RecordBatch
+    copies: pa.RecordBatch
     problems: tuple[Problem, ...]
     unlisted: tuple[str, ...]
     earlier: Mapping[str, tuple[str, str]]
@@ -96,7 +96,6 @@ def inspect(
       WorkerError: if a process that inspected images died.
     """
     image_dir = table.image_dir
-    named = frozenset([*table.rows["key"], *(one.key for one in table.problems)])
     earlier: Mapping[str, tuple[str, str]] = {}
     if sources.pinned_splits is not None:
         earlier = manifest.read_manifest(sources.pinned_splits)
@@ -104,7 +103,8 @@ def inspect(
 
     def list_directory() -> None:
         nonlocal unlisted
-        unlisted = listing.unlisted_images(table.files, named)
+        of_problems = [one.key for one in table.problems]
+        unlisted = listing.unlisted_images(table.files, table.rows["key"], of_problems)
 
     with tfds_private.progress_bar(len(table.rows), "Inspecting images") as bar:
         inspected = image_table.inspect_images(
@@ -116,11 +116,9 @@ def inspect(
             progress=bar.update,
             meanwhile=list_directory,
         )
-    rows = inspected.rows
-    pinned: str | list[str] = ""
-    if earlier:
-        pinned = [earlier.get(key, ("", ""))[0] for key in rows["key"]]
-    rows["pinned"] = pd.Series(pinned, index=rows.index, dtype=object)
+    rows = arrays.with_columns(
+        inspected.rows, {"pinned": _pinned(inspected.rows["key"], earlier)}
+    )
     identical = copies.identical_images(rows)
     conflicts = copies.conflicting_labels(identical, table.places)
     of_images = _with_closest(inspected.problems, table)
@@ -134,6 +132,15 @@ def inspect(
         earlier=earlier,
         unusable=inspected.unusable,
     )
+
+
+def _pinned(
+    keys: pa.Array, earlier: Mapping[str, tuple[str, str]]
+) -> pa.DictionaryArray:
+    """Returns the split of each image in an earlier manifest; empty for none."""
+    if not earlier:
+        return arrays.constant("", len(keys))
+    return arrays.encoded([earlier.get(key, ("", ""))[0] for key in keys.to_pylist()])
 
 
 def _with_closest(found: Sequence[Problem], table: LabelTable) -> list[Problem]:

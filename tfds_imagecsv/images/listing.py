@@ -3,61 +3,65 @@
 from __future__ import annotations
 
 import collections
-from collections.abc import Collection
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
-from tfds_imagecsv import image_formats
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tfds_imagecsv import arrays, image_formats
+from tfds_imagecsv.images import kinds
 from tfds_imagecsv.sources.listing import Listing
 
-if TYPE_CHECKING:
-    import pandas as pd
 
-
-def unlisted_images(listing: Listing, keys: Collection[str]) -> tuple[str, ...]:
+def unlisted_images(
+    listing: Listing, keys: pa.Array, others: Iterable[str] = ()
+) -> tuple[str, ...]:
     """Returns the images of a directory that aren't among the keys, sorted.
 
     Images are known by their extension.
 
     Args:
       listing: the files of the directory.
-      keys: relative to it, with `/` between folders.
+      keys: relative to it, with `/` between folders, sorted.
+      others: further ones.
     """
+    unknown: list[str] = []
+    if not listing.keys.equals(keys):
+        is_known = pc.is_in(listing.keys, value_set=keys)
+        unknown = listing.keys.filter(pc.invert(is_known)).to_pylist()
     # Only unknown keys need a look at their extension.
-    return tuple(
-        sorted(filter(image_formats.is_image, listing.as_set.difference(keys)))
-    )
+    left = {*unknown, *listing.odd}.difference(others)
+    return tuple(sorted(filter(image_formats.is_image, left)))
 
 
-def count_conversions(rows: pd.DataFrame) -> dict[str, int]:
+def count_conversions(rows: pa.RecordBatch) -> dict[str, int]:
     """Returns the number of converted images of a table by reason."""
     found: collections.Counter[str] = collections.Counter()
-    for reasons, count in rows["conversion"].value_counts().items():
-        for reason in str(reasons).split(", ") if reasons else ():
+    for reasons, count in kinds.counts(rows, "conversion").items():
+        for reason in reasons.split(", ") if reasons else ():
             found[reason] += count
     return dict(sorted(found.items()))
 
 
-def count_other_profiles(rows: pd.DataFrame) -> int:
+def count_other_profiles(rows: pa.RecordBatch) -> int:
     """Returns the number of images with a colour profile that isn't sRGB's."""
-    return int(rows["has_other_profile"].sum())
+    return kinds.counts(rows, "has_other_profile").get(True, 0)
 
 
-def count_other_extensions(rows: pd.DataFrame) -> int:
+def count_other_extensions(rows: pa.RecordBatch) -> int:
     """Returns the number of images whose extension is that of another format."""
-    formats = image_formats.by_extension()
-    usual = {
-        image_format: tuple(name for name in formats if formats[name] == image_format)
-        for image_format in set(formats.values())
-    }
-    # Most extensions fit, which is quickly seen.
-    others = [
-        (key, image_format)
-        for key, image_format in zip(
-            rows["key"].tolist(), rows["format"].tolist(), strict=True
-        )
-        if not key.endswith(usual.get(image_format, ()))
-    ]
-    return sum(
-        formats.get(image_formats.extension_of(key), image_format) != image_format
-        for key, image_format in others
-    )
+    by_extension = image_formats.by_extension()
+    found = 0
+    formats = kinds.column(rows, "format")
+    for image_format in arrays.counts_of(formats):
+        # Most extensions fit, which is quickly seen.
+        is_other = arrays.is_text(formats, image_format)
+        for extension, usual in by_extension.items():
+            if usual == image_format and is_other.any():
+                ends = pc.ends_with(rows["key"], pattern=extension)
+                is_other &= ~ends.to_numpy(zero_copy_only=False)
+        for key in rows["key"].take(pa.array(np.flatnonzero(is_other))).to_pylist():
+            extension = image_formats.extension_of(key)
+            found += by_extension.get(extension, image_format) != image_format
+    return found

@@ -5,17 +5,22 @@ from __future__ import annotations
 import json
 import shutil
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from etils import epath
+from etils import epath, epy
 
 from tfds_imagecsv import exceptions
 from tfds_imagecsv.storage.files import File
 
-if TYPE_CHECKING:
-    import pandas as pd
+with epy.lazy_imports():
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
 
+    from tfds_imagecsv import arrays
+
+if TYPE_CHECKING:
     from tfds_imagecsv.images.inspection import Inspection
     from tfds_imagecsv.table.label_table import LabelTable
 
@@ -28,7 +33,10 @@ ALL = (*AT_EACH_LOAD, "digest", "table", "problems")
 _LISTS = frozenset((*STATUS, "digest"))
 
 # A file that couldn't be read.
-_NO_FILE = File(-1, "", -1)
+_NO_FILE = File(-1, b"", -1)
+
+# Values that are written at once.
+_BATCH = 1 << 16
 
 REMEDY = (
     "build it anew with --overwrite (in Python:"
@@ -56,44 +64,114 @@ def write_sources(
       inspection: what the rows and the images are.
       digests: see `stale.digests_of`.
     """
-    rows, usable = inspection.table.rows, inspection.rows
-    of_files = [usable[name].tolist() for name in File._fields]
-    if len(usable) < len(rows):
-        file_of = dict(zip(usable["key"], zip(*of_files, strict=True), strict=True))
-        file_of |= inspection.unusable
-        found = [file_of.get(key, _NO_FILE) for key in rows["key"]]
-        of_files = list(map(list, zip(*found, strict=True)))
-    sizes, digests_of_images, modified = of_files
+    rows = inspection.table.rows
     members = {
         "digests": digests,
-        "archive": inspection.sources.archive or (),
-        "key": rows["key"].tolist(),
-        "size": sizes,
-        "modified": modified,
-        "digest": digests_of_images,
+        "archive": _archive(inspection),
+        "key": rows["key"],
+        **_of_files(inspection),
         "table": table_columns(rows),
         "problems": bad_rows(inspection.table),
     }
-    path.write_text(as_text(members), encoding="utf-8")
+    with path.open("wb") as file:
+        for at, (name, value) in enumerate(members.items()):
+            file.write((",\n" if at else "{\n").encode() + _json(name) + b": ")
+            for part in _parts(value):
+                file.write(part)
+        file.write(b"\n}\n")
 
 
-def table_columns(rows: pd.DataFrame) -> dict[str, list[str]]:
-    """Returns the columns of a label table that aren't empty, without the keys."""
+def _archive(inspection: Inspection) -> tuple[Any, ...]:
+    archive = inspection.sources.archive
+    return (archive.size, archive.digest.hex(), archive.modified) if archive else ()
+
+
+def _of_files(inspection: Inspection) -> dict[str, pa.Array]:
+    """Returns the columns about the files of the rows of the table."""
+    rows, usable = inspection.table.rows, inspection.rows
+    sizes, modified = usable["size"], usable["modified"]
+    digests = arrays.as_hex(usable["digest"])
+    if len(usable) < len(rows):
+        is_usable = pc.is_in(rows["key"], value_set=usable["key"])
+        positions = np.cumsum(is_usable.to_numpy(zero_copy_only=False)) - 1
+        at = pa.array(positions, mask=~is_usable.to_numpy(zero_copy_only=False))
+        left = rows["key"].filter(pc.invert(is_usable)).to_pylist()
+        others = [inspection.unusable.get(key, _NO_FILE) for key in left]
+        where = pc.invert(is_usable)
+
+        def with_others(column: pa.Array, values: list[Any]) -> pa.Array:
+            return pc.replace_with_mask(
+                column.take(at), where, pa.array(values, column.type)
+            )
+
+        sizes = with_others(sizes, [one.size for one in others])
+        modified = with_others(modified, [one.modified for one in others])
+        digests = with_others(digests, [one.digest.hex() for one in others])
+    return {"size": sizes, "modified": modified, "digest": digests}
+
+
+def _parts(value: Any) -> Iterator[bytes]:
+    """Yields the JSON of a member, as `json.dumps` writes it: long lists in parts."""
+    if isinstance(value, pa.Array):
+        yield b"["
+        for start in range(0, len(value), _BATCH):
+            items = _items(value[start : start + _BATCH])
+            text = arrays.bytes_of(arrays.ended(items, ", ")).tobytes()
+            yield text if start + _BATCH < len(value) else text[:-2]
+        yield b"]"
+    elif isinstance(value, dict):
+        yield b"{"
+        for at, (name, inner) in enumerate(value.items()):
+            yield (b", " if at else b"") + _json(name) + b": "
+            yield from _parts(inner)
+        yield b"}"
+    else:
+        yield _json(value)
+
+
+def _items(column: pa.Array) -> pa.Array:
+    """Returns the JSON of each value of a column of texts or of whole numbers."""
+    if pa.types.is_integer(column.type):
+        return column.cast(arrays.TEXT)
+    if isinstance(column, pa.DictionaryArray):
+        of_codes = [_json(one).decode() for one in arrays.names_of(column)]
+        return arrays.texts(of_codes).take(column.indices)
+    if (
+        arrays.may_have(column, '"', "\\")
+        or pc.any(pc.match_substring_regex(column, "[\\x00-\\x1f]")).as_py()
+    ):
+        return arrays.texts([_json(one).decode() for one in column.to_pylist()])
+    return arrays.between('"', column, '"')
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False).encode()
+
+
+def table_columns(rows: pa.RecordBatch) -> dict[str, pa.Array]:
+    """Returns the columns of a label table that aren't empty, without the keys.
+
+    What isn't a text is as JSON has it.
+    """
     columns = {
-        str(name): rows[name].tolist()
-        for name in rows.columns
+        name: _as_texts(rows[name])
+        for name in rows.schema.names
         if name not in ("row", "key")
     }
+    return {
+        name: column
+        for name, column in columns.items()
+        if arrays.is_filled(column).any()
+    }
 
-    def as_texts(values: list[Any]) -> list[str]:
-        if set(map(type, values)) == {str}:
-            return values
-        return [
-            value if isinstance(value, str) else json.dumps(value, default=str)
-            for value in values
-        ]
 
-    return {name: as_texts(values) for name, values in columns.items() if any(values)}
+def _as_texts(column: pa.Array) -> pa.Array:
+    if column.type in (arrays.TEXT, arrays.CODES):
+        return column
+    if isinstance(column, pa.DictionaryArray):
+        texts = [json.dumps(one) for one in column.dictionary.to_pylist()]
+        return arrays.coded(column.indices, texts)
+    return arrays.texts([json.dumps(one, default=str) for one in column.to_pylist()])
 
 
 def bad_rows(table: LabelTable) -> list[dict[str, str]]:

@@ -16,7 +16,6 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import xxhash
 from etils import epath, epy
 
 from tfds_imagecsv import exceptions
@@ -64,7 +63,7 @@ def digests_of(sources: Mapping[str, Any]) -> dict[str, str]:
             # Each library of remote files has its own errors.
             with contextlib.suppress(Exception):
                 found[field] = (
-                    files.digest_of(source.read_bytes())
+                    files.digest_of_file(source).hex()
                     if isinstance(source, epath.Path)
                     else arrow_tables.digest_of(source)
                 )
@@ -157,7 +156,7 @@ def _changes(
     if image_dir.is_dir():
         yield from _changed_images(image_dir, members, sources)
     elif members["archive"]:
-        yield from _changed_archive(image_dir, files.File(*members["archive"]))
+        yield from _changed_archive(image_dir, *members["archive"])
 
 
 def _paths(config: ImageCsvConfig, manual_dir: epath.Path) -> dict[str, epath.Path]:
@@ -250,8 +249,11 @@ def _changed_rows(
     except exceptions.SourceError as error:
         return [f"{place}: its content has changed, and can't be used: {error}"]
     columns = {
-        "key": table.rows["key"].tolist(),
-        **sources_json.table_columns(table.rows),
+        name: column.to_pylist()
+        for name, column in (
+            ("key", table.rows["key"]),
+            *sources_json.table_columns(table.rows).items(),
+        )
     }
     names = list(dict.fromkeys(("key", "label", *members["table"], *columns)))
     then = _rows(
@@ -289,7 +291,7 @@ def _changed_rows(
 
 def _row_numbers(table: LabelTable) -> list[int]:
     """Returns the row numbers of a label table, rows with a problem last."""
-    return [*table.rows["row"].tolist(), *(one.row for one in table.problems)]
+    return [*table.rows["row"].to_pylist(), *(one.row for one in table.problems)]
 
 
 def _rows(
@@ -368,17 +370,16 @@ def _changed_images(
     )
 
 
-def _changed_archive(image_dir: epath.Path, then: files.File) -> list[str]:
+def _changed_archive(
+    image_dir: epath.Path, size: int, digest: str, modified: int
+) -> list[str]:
     """Returns a line if the archive of the images has changed."""
     found = (
         [image_dir] if image_dir.exists() else locate_lib.archives_instead(image_dir)
     )
-    if len(found) != 1 or files.status_of(found[0]) == (then.size, then.modified):
+    if len(found) != 1 or files.status_of(found[0]) == (size, modified):
         return []
-    digest = xxhash.xxh3_128()
-    for block in files.blocks_of(found[0]):
-        digest.update(block)
-    if digest.hexdigest() == then.digest:
+    if files.digest_of_file(found[0]).hex() == digest:
         return []
     return [f"image_dir {found[0]}: the archive has changed"]
 
@@ -409,7 +410,7 @@ def _changed_content(
     for at in suspected:
         key = members["key"][at]
         try:
-            digest = files.digest_of(reader.read(key))
+            digest = files.digest_of(reader.read(key)).hex()
         except UnusableImageError:
             digest = ""
         if digest == members["digest"][at]:

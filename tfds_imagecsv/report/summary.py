@@ -7,13 +7,16 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
 import rich.box
 import rich.console
 import rich.markup
 import rich.table
 
-from tfds_imagecsv.images import listing
+from tfds_imagecsv.images import kinds, listing
+from tfds_imagecsv.images.copies import keys_of_sets
 from tfds_imagecsv.images.inspection import Inspection
 from tfds_imagecsv.problems import Places, Problem, escaped, shown
 from tfds_imagecsv.splits.dataset_plan import DatasetPlan
@@ -217,18 +220,15 @@ def make_summary(
         problems=tuple(
             sorted(inspection.problems, key=lambda one: (one.kind.name, one.row))
         ),
-        formats=_counts(rows["format"]),
-        modes=_counts(rows["mode"]),
+        formats=kinds.counts(rows, "format"),
+        modes=kinds.counts(rows, "mode"),
         sizes={
-            name: _range(rows[column])
-            for name, column in (
-                ("height", "stored_height"),
-                ("width", "stored_width"),
-                ("size", "size"),
-            )
+            "height": _range(kinds.column(rows, "stored_height")),
+            "width": _range(kinds.column(rows, "stored_width")),
+            "size": _range(rows["size"]),
         },
         conversions=listing.count_conversions(rows),
-        byte_for_byte=int((rows["conversion"] == "").sum()),
+        byte_for_byte=kinds.counts(rows, "conversion").get("", 0),
         wrong_extensions=listing.count_other_extensions(rows),
         other_profiles=listing.count_other_profiles(rows),
         classes=dict(sorted(label_types.class_sizes(label_type, rows).items())),
@@ -237,7 +237,7 @@ def make_summary(
         split_sizes=plan.split_sizes if plan else None,
         largest_class_deviation=plan.largest_class_deviation if plan else None,
         largest_split_deviation=plan.largest_split_deviation if plan else None,
-        duplicates=tuple(tuple(keys) for _, keys in copies.groupby("digest")["key"]),
+        duplicates=tuple(map(tuple, keys_of_sets(copies))),
         images_without_row=inspection.unlisted,
         rejected_rows=_records(plan.rejected) if plan else (),
         notes=notes,
@@ -262,12 +262,6 @@ def _totals(counts: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
     return dict(totals)
 
 
-def _counts(column: pd.Series[Any]) -> dict[str, int]:
-    """Returns the number of each value, sorted by value."""
-    found = collections.Counter(column)
-    return {str(name): found[name] for name in sorted(found)}
-
-
 def _records(table: pd.DataFrame) -> tuple[dict[str, Any], ...]:
     return tuple(
         {str(name): value for name, value in row.items()}
@@ -275,11 +269,12 @@ def _records(table: pd.DataFrame) -> tuple[dict[str, Any], ...]:
     )
 
 
-def _range(column: pd.Series[Any]) -> dict[str, float]:
-    if column.empty:
+def _range(column: pa.Array) -> dict[str, float]:
+    if not len(column):
         return {}
+    numbers = column.to_numpy()
     return {
-        "min": int(column.min()),
-        "median": float(column.median()),
-        "max": int(column.max()),
+        "min": int(numbers.min()),
+        "median": float(np.median(numbers)),
+        "max": int(numbers.max()),
     }

@@ -12,11 +12,15 @@ from tfds_imagecsv.problems import Kind, UnusableImageError
 from tfds_imagecsv.shards import records
 from tfds_imagecsv.storage import files
 
-# The columns that say where the bytes are that are stored.
-_OF_BYTES = ("key", "digest", "stored_file", "stored_offset", "stored_size")
+#: The columns that a row needs in order to be written, besides those of features and of
+#: converted images.
+COLUMNS = (
+    *("row", "key", "size", "digest"),
+    *("stored_format", "stored_height", "stored_width"),
+)
 
-#: The columns that a row needs in order to be written, besides those of features.
-COLUMNS = (*_OF_BYTES, "row", "stored_format", "stored_height", "stored_width")
+#: The columns of where converted images are; see `image_table.ImageTable`.
+OF_CONVERTED = ("stored_file", "stored_offset", "stored_size")
 
 #: The columns that hold the values of features, besides those of the image, begin with
 #: it; what they hold is what `records.serialize` takes, or str.
@@ -80,12 +84,13 @@ def examples(chunk: Chunk) -> Iterator[dict[str, Any]]:
 
     Args:
       chunk: about `Place`, or another tuple that begins with the image directory; the
-        columns are `COLUMNS` and those of features.
+        columns are `COLUMNS`, those of features, and if images were converted,
+        `OF_CONVERTED`.
 
     Raises:
       InvalidRowsError: if an image isn't any more what was inspected.
     """
-    columns = chunk.columns
+    columns = dict(chunk.columns)
     known = {
         "image/filename": columns["key"],
         "image/format": columns["stored_format"],
@@ -113,14 +118,18 @@ def _readers(
 ) -> Iterator[Callable[[], bytes]]:
     """Yields functions that return the bytes that are stored for images."""
     reader = files.FileReader(image_dir)
+    of_images = [columns[name] for name in ("key", "digest", "size")]
+    if OF_CONVERTED[0] not in columns:
+        return reader.readers(*of_images)
+    converted = [columns[name] for name in OF_CONVERTED]
     reads = (
-        functools.partial(files.read_part, file, offset, size)
+        functools.partial(files.read_part, file, *place)
         if file
-        else functools.partial(reader.read, key, digest, size)
-        for key, digest, file, offset, size in zip(
-            *(columns[name] for name in _OF_BYTES), strict=True
+        else functools.partial(reader.read, *of_image)
+        for of_image, (file, *place) in zip(
+            zip(*of_images, strict=True), zip(*converted, strict=True), strict=True
         )
     )
-    if any(map(files.is_remote, (image_dir, *columns["stored_file"]))):
+    if any(map(files.is_remote, (image_dir, *converted[0]))):
         return files.read_ahead(reads)
     return reads

@@ -11,16 +11,18 @@ import dataclasses
 import hashlib
 import itertools
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tfds_imagecsv import arrays
+from tfds_imagecsv.images import kinds
 from tfds_imagecsv.shards import examples, records
 
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-    import pandas as pd
-
-    _Ints = npt.NDArray[np.int64]
+# Keys that are Python's objects at once.
+_HASHED_AT_ONCE = 1 << 16
 
 
 class ShardRule(Protocol):
@@ -67,17 +69,17 @@ class ShardPlan:
 
     Attributes:
       rows: a row for each record, in the order in which they are written, split by
-        split, with the columns of the rows that the plan was made of, and
-        `record_size` (int64: bytes of the record).
+        split, with the columns that `examples.examples` takes, and `record_size`
+        (int64: bytes of the record).
       shards: the files, in the order of the rows.
     """
 
-    rows: pd.DataFrame
+    rows: pa.RecordBatch
     shards: tuple[Shard, ...]
 
 
 def plan_shards(
-    rows: pd.DataFrame,
+    rows: pa.RecordBatch,
     splits: Iterable[str],
     *,
     rule: ShardRule,
@@ -97,21 +99,19 @@ def plan_shards(
       ConfigError: if a split has fewer examples than `num_shards`.
       InvalidRowsError: if an image is too large for a record.
     """
-    import numpy as np
-
     names = list(splits)
-    keys = rows["key"].to_numpy()
-    of_split = [np.flatnonzero(rows["split"] == name) for name in names]
+    of_split = [np.flatnonzero(arrays.is_text(rows["split"], name)) for name in names]
     if shuffle:
         of_split = [
-            at[_hashed_order(name, keys[at].tolist())]
+            at[_hashed_order(name, rows["key"].take(pa.array(at)))]
             for name, at in zip(names, of_split, strict=True)
         ]
-    ordered = rows.take(np.concatenate(of_split)).reset_index(drop=True)
+    ordered = as_examples(rows, np.concatenate(of_split))
     sizes = _record_sizes(ordered)
-    for at in np.flatnonzero(sizes > records.MAX_SIZE):
-        examples.check_size(ordered["row"][at], ordered["key"][at], sizes[at])
-    ordered["record_size"] = sizes
+    for at in np.flatnonzero(sizes > records.MAX_SIZE).tolist():
+        row, key = ordered["row"][at].as_py(), ordered["key"][at].as_py()
+        examples.check_size(row, key, int(sizes[at]))
+    ordered = arrays.with_columns(ordered, {"record_size": sizes})
     shards = []
     start = 0
     for name, count in zip(names, map(len, of_split), strict=True):
@@ -125,44 +125,86 @@ def plan_shards(
     return ShardPlan(rows=ordered, shards=tuple(shards))
 
 
-def _hashed_order(split: str, keys: Sequence[str]) -> _Ints:
+def as_examples(rows: pa.RecordBatch, at: arrays.Ints) -> pa.RecordBatch:
+    """Returns some rows with the columns that `examples.examples` takes.
+
+    Args:
+      rows: those of the dataset, with the columns of features.
+      at: the positions of the rows, in their new order.
+    """
+    positions = pa.array(at)
+    of_kinds = {"stored_format", "stored_height", "stored_width"}
+    names = [
+        *(name for name in examples.COLUMNS if name not in of_kinds),
+        *(name for name in examples.OF_CONVERTED if name in rows.schema.names),
+        *examples.feature_columns(rows.schema.names).values(),
+    ]
+    columns = {name: rows[name].take(positions) for name in names}
+    kind = pa.record_batch({"kind": rows["kind"].take(positions)})
+    columns["stored_format"] = kinds.column(kind, "stored_format")
+    for name in ("stored_height", "stored_width"):
+        columns[name] = kinds.column(kind, name).cast(pa.int32())
+    return pa.record_batch(list(columns.values()), names=list(columns))
+
+
+def _hashed_order(split: str, keys: pa.Array) -> arrays.Ints:
     """Returns the positions of keys in the order in which TFDS writes them.
 
     TFDS sorts by MD5, as a number of 128 bits, salted with the name of the split
     (`tensorflow_datasets/core/hashing.py`, which is slower).
     """
-    import numpy as np
-
+    if arrays.may_have(keys, "\\"):
+        keys = pc.replace_substring(keys, "\\", "/")
     salted = hashlib.md5(split.encode())
-    digests = []
-    for key in keys:
-        of_key = salted.copy()
-        of_key.update(key.replace("\\", "/").encode())
-        digests.append(of_key.digest())
-    numbers = np.frombuffer(b"".join(digests), dtype=">u8").reshape(-1, 2)
-    return np.lexsort((numbers[:, 1], numbers[:, 0]))
+    numbers = np.empty((len(keys), 2), ">u8")
+    for start in range(0, len(keys), _HASHED_AT_ONCE):
+        digests = []
+        for key in arrays.as_bytes(keys[start : start + _HASHED_AT_ONCE]):
+            of_key = salted.copy()
+            of_key.update(key)
+            digests.append(of_key.digest())
+        found = np.frombuffer(b"".join(digests), ">u8").reshape(-1, 2)
+        numbers[start : start + len(found)] = found
+    # Hardly any two are equal by half, which takes less to sort.
+    half = numbers[:, 0].astype(np.uint64)
+    order = np.argsort(half)
+    half = half[order]
+    if (half[1:] == half[:-1]).any():
+        order = np.lexsort((numbers[:, 1], numbers[:, 0]))
+    return order
 
 
-def _record_sizes(rows: pd.DataFrame) -> _Ints:
+def _record_sizes(rows: pa.RecordBatch) -> arrays.Ints:
     """Returns the bytes of records."""
-    import numpy as np
-
-    def text_sizes(texts: list[str]) -> _Ints:
-        return np.fromiter(map(len, map(str.encode, texts)), np.int64, len(texts))
-
-    def number_sizes(name: str) -> _Ints:
-        return records.varint_sizes(rows[name].to_numpy())
-
+    of_image = "stored_size" if "stored_size" in rows.schema.names else "size"
     return records.serialized_sizes(
         {
-            "image": rows["stored_size"].to_numpy(),
-            "image/filename": text_sizes(rows["key"].tolist()),
-            "image/format": text_sizes(rows["stored_format"].tolist()),
-            "image/height": number_sizes("stored_height"),
-            "image/width": number_sizes("stored_width"),
+            "image": rows[of_image].to_numpy(),
             **{
-                name: records.value_sizes(rows[column].tolist())
-                for name, column in examples.feature_columns(map(str, rows)).items()
+                name: _value_sizes(rows[column])
+                for name, column in (
+                    ("image/filename", "key"),
+                    ("image/format", "stored_format"),
+                    ("image/height", "stored_height"),
+                    ("image/width", "stored_width"),
+                    *examples.feature_columns(rows.schema.names).items(),
+                )
             },
         }
     )
+
+
+def _value_sizes(column: pa.Array) -> arrays.Ints:
+    """Returns what `records.value_sizes` does, of a column."""
+    if isinstance(column, pa.DictionaryArray):
+        found: arrays.Ints = arrays.mapped(
+            column, records.value_sizes(column.dictionary.to_pylist())
+        )
+        return found
+    if column.type == arrays.TEXT:
+        return arrays.lengths_of(column)
+    if pa.types.is_integer(column.type) or pa.types.is_boolean(column.type):
+        numbers = column.cast(pa.int64()).to_numpy(zero_copy_only=False)
+        return records.varint_sizes(numbers)
+    # All others have one size.
+    return np.repeat(records.value_sizes(column[:1].to_pylist()), len(column))

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import bisect
 import contextlib
 import itertools
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import IO, TYPE_CHECKING, NamedTuple, TypeVar
 
+import numpy as np
+
+from tfds_imagecsv import arrays
 from tfds_imagecsv.engines.engine import Chunk, Engine
+from tfds_imagecsv.engines.shared_rows import SharedRows
 from tfds_imagecsv.shards import examples, records, shard_plan
 from tfds_imagecsv.storage import files
 
@@ -65,17 +68,16 @@ def write_shards(
         _Job(shard, place._replace(path=os.fspath(path)))
         for shard, path in zip(plan.shards, paths, strict=True)
     ]
-    features = examples.feature_columns(map(str, plan.rows))
-    names = [*examples.COLUMNS, *features.values()]
-    columns = {name: plan.rows[name].tolist() for name in names}
-    if (
+    is_placed = (
         file_format == "tfrecord"
         and engine.is_local
         and not any(files.is_remote(job.place.path) for job in jobs)
-    ):
-        sizes = plan.rows["record_size"].tolist()
-        return _write_placed(jobs, columns, sizes, engine, progress, meanwhile)
-    return _write_whole(jobs, columns, engine, progress, meanwhile)
+    )
+    with engine.share(plan.rows.drop_columns(["record_size"])) as rows:
+        if is_placed:
+            sizes = plan.rows["record_size"].to_numpy()
+            return _write_placed(jobs, rows, sizes, engine, progress, meanwhile)
+        return _write_whole(jobs, rows, engine, progress, meanwhile)
 
 
 class _Job(NamedTuple):
@@ -85,23 +87,16 @@ class _Job(NamedTuple):
     place: examples.Place
 
 
-def _rows_of(
-    columns: Mapping[str, list[Any]], start: int, stop: int
-) -> dict[str, list[Any]]:
-    return {name: values[start:stop] for name, values in columns.items()}
-
-
 def _write_whole(
     jobs: Sequence[_Job],
-    columns: Mapping[str, list[Any]],
+    rows: SharedRows,
     engine: Engine,
     progress: Callable[[int, int], object],
     meanwhile: Callable[[], object],
 ) -> list[int]:
     """Writes each shard as a whole, wherever the engine likes."""
     chunks = [
-        Chunk(place, _rows_of(columns, shard.start, shard.stop))
-        for shard, place in jobs
+        Chunk(place, rows.slice(shard.start, shard.stop)) for shard, place in jobs
     ]
     sizes = []
     for (shard, _), size in zip(
@@ -174,21 +169,28 @@ def _write_frames(file: IO[bytes], found: Iterable[bytes]) -> int:
     return size
 
 
-def _pieces(shard: shard_plan.Shard, sizes: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Yields the first row of each piece of a shard, and the one behind its last."""
-    written = list(itertools.accumulate(sizes[shard.start : shard.stop], initial=0))
-    first, last = 0, shard.stop - shard.start
-    while first < last:
+def _pieces(
+    shard: shard_plan.Shard, sizes: arrays.Ints
+) -> Iterator[tuple[int, int, int]]:
+    """Yields the first row of each piece of a shard, the one behind it, and its bytes.
+
+    The bytes are those of the records.
+    """
+    written = np.cumsum(sizes[shard.start : shard.stop])
+    first, done = 0, 0
+    while first < len(written):
         # Behind the image that fills the piece.
-        end = bisect.bisect_left(written, written[first] + _PIECE, first, last)
-        yield shard.start + first, shard.start + end
-        first = end
+        end = int(np.searchsorted(written, done + _PIECE)) + 1
+        end = min(end, len(written))
+        size = int(written[end - 1]) - done
+        yield shard.start + first, shard.start + end, size
+        first, done = end, done + size
 
 
 def _write_placed(
     jobs: Sequence[_Job],
-    columns: Mapping[str, list[Any]],
-    sizes: Sequence[int],
+    rows: SharedRows,
+    sizes: arrays.Ints,
     engine: Engine,
     progress: Callable[[int, int], object],
     meanwhile: Callable[[], object],
@@ -204,10 +206,9 @@ def _write_placed(
             path = stack.enter_context(files.renamed_when_complete(job.place.path))
             of_job = []
             offset = 0
-            for start, stop in _pieces(job.shard, sizes):
+            for start, stop, size in _pieces(job.shard, sizes):
                 place = job.place._replace(path=path, offset=offset)
-                size = sum(sizes[start:stop])
-                of_job.append((Chunk(place, _rows_of(columns, start, stop)), size))
+                of_job.append((Chunk(place, rows.slice(start, stop)), size))
                 offset += size + records.FRAME_SIZE * (stop - start)
             pieces.append(of_job)
             with open(path, "wb") as file:  # noqa: PTH123 - local, so half the time
@@ -218,8 +219,8 @@ def _write_placed(
         for (chunk, planned), size in zip(in_turn, written, strict=True):
             if size != planned:  # it is in the place of its neighbours
                 raise RuntimeError(f"a piece has {size} bytes, and not {planned}")
-            progress(len(chunk.columns["key"]), size)
-    return [sum(sizes[shard.start : shard.stop]) for shard, _ in jobs]
+            progress(chunk.rows, size)
+    return [int(sizes[shard.start : shard.stop].sum()) for shard, _ in jobs]
 
 
 def _in_turn(pieces: Sequence[Sequence[_Item]], files: int) -> Iterator[_Item]:

@@ -6,50 +6,96 @@ import bisect
 import dataclasses
 import difflib
 import functools
+import itertools
 import os
+from collections.abc import Iterable, Sequence
 
+import pyarrow as pa
+import pyarrow.compute as pc
 from etils import epath
 
+from tfds_imagecsv import arrays
 from tfds_imagecsv.storage import files
 
 # The most names that are compared with one that isn't there.
 _MOST_COMPARED = 2000
 
+# Names that are Python's objects at once.
+_BATCH = 1 << 14
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Listing:
-    """The files and folders of a directory, in any order.
+    """The files and folders of a directory.
 
     Names that begin with `.` are hidden, and so is what is in such folders.
 
     Attributes:
-      keys: the files, relative to the directory, with `/` between folders.
-      folders: the folders, likewise.
-      links: the links to folders, which aren't followed, likewise.
+      keys: the files, relative to the directory, with `/` between folders, sorted.
+      odd: those whose names aren't Unicode, as Linux has such; no row can name them.
+      folders: the folders, in any order.
+      links: the links to folders, which aren't followed.
     """
 
-    keys: list[str]
-    folders: list[str] = dataclasses.field(default_factory=list)
-    links: list[str] = dataclasses.field(default_factory=list)
+    keys: pa.Array
+    odd: Sequence[str] = ()
+    folders: Sequence[str] = ()
+    links: Sequence[str] = ()
+
+    @classmethod
+    def of(
+        cls,
+        keys: Iterable[str],
+        folders: Sequence[str] = (),
+        links: Sequence[str] = (),
+    ) -> Listing:
+        """Returns a listing of some files, in any order."""
+        found = _Found()
+        found.add(keys)
+        return found.listing(folders, links)
+
+    def has(self, key: str) -> bool:
+        """Returns whether a file is there."""
+        at = self._position(key)
+        return at < len(self.keys) and self.keys[at].as_py() == key
+
+    def _position(self, key: str) -> int:
+        """Returns how many files come before a name."""
+
+        def key_at(position: int) -> bytes:
+            return self._as_bytes[position].as_py()  # type: ignore[no-any-return]
+
+        # Of code points and of bytes, the order is the same.
+        wanted = key.encode("utf-8", "surrogateescape")
+        return bisect.bisect_left(range(len(self.keys)), wanted, key=key_at)
 
     @functools.cached_property
-    def as_set(self) -> frozenset[str]:
-        """The files."""
-        return frozenset(self.keys)
+    def _as_bytes(self) -> pa.Array:
+        return self.keys.cast(pa.large_binary())
 
-    @functools.cached_property
-    def _sorted(self) -> list[str]:
-        return sorted(self.keys)
+    def tops(self) -> set[str]:
+        """Returns the first parts of the files' paths."""
+        found = pc.replace_substring_regex(self.keys, "(?s)/.*", "").unique()
+        return {*found.to_pylist(), *(one.partition("/")[0] for one in self.odd)}
+
+    def _within(self, folder: str) -> pa.Array:
+        """Returns the files in a folder, by their whole paths."""
+        start = self._position(folder + "/")
+        end = self._position(folder + "0")  # "0" comes after "/"
+        return self.keys[start:end]
 
     def below(self, folder: str) -> Listing:
         """Returns what is below a folder, relative to it."""
         prefix = folder + "/"
 
-        def of(names: list[str]) -> list[str]:
+        def of(names: Sequence[str]) -> list[str]:
             return [one[len(prefix) :] for one in names if one.startswith(prefix)]
 
         return Listing(
-            keys=of(self.keys), folders=of(self.folders), links=of(self.links)
+            keys=pc.utf8_slice_codeunits(self._within(folder), len(prefix)),
+            odd=of(self.odd),
+            folders=of(self.folders),
+            links=of(self.links),
         )
 
     def closest(self, key: str) -> str | None:
@@ -59,16 +105,64 @@ class Listing:
         those next to it in the order of names.
         """
         folder, _, name = key.rpartition("/")
-        prefix = folder + "/" if folder else ""
-        start = bisect.bisect_left(self._sorted, prefix)
-        end = bisect.bisect_left(self._sorted, folder + "0") if folder else None
-        candidates = self._sorted[start:end] or self._sorted  # "0" comes after "/"
-        at = bisect.bisect_left(candidates, key)
-        near = candidates[max(0, at - _MOST_COMPARED // 2) :][:_MOST_COMPARED]
+        candidates = self._within(folder) if folder else self.keys
+        if not len(candidates):
+            candidates = self.keys
+        at = Listing(keys=candidates)._position(key)
+        first = max(0, at - _MOST_COMPARED // 2)
+        near = candidates[first : first + _MOST_COMPARED].to_pylist()
         # An extension that is the same makes no names alike.
         by_stem = {_stem(one.rpartition("/")[2]): one for one in reversed(near)}
         found = difflib.get_close_matches(_stem(name), by_stem, n=1, cutoff=0.7)
         return by_stem[found[0]] if found else None
+
+
+class _Found:
+    """Files that are found one after another, and soon kept as Arrow keeps them."""
+
+    def __init__(self) -> None:
+        self._parts: list[pa.Array] = []
+        self._waiting: list[str] = []
+        self._odd: list[str] = []
+
+    def add(self, keys: Iterable[str]) -> None:
+        """Adds some files."""
+        self._waiting += keys
+        if len(self._waiting) >= _BATCH:
+            self._flush()
+
+    def _flush(self) -> None:
+        try:
+            self._parts.append(arrays.texts(self._waiting))
+        except UnicodeEncodeError:
+            odd = [one for one in self._waiting if not _is_unicode(one)]
+            self._odd += odd
+            left = [one for one in self._waiting if _is_unicode(one)]
+            self._parts.append(arrays.texts(left))
+        self._waiting = []
+
+    def listing(
+        self, folders: Sequence[str] = (), links: Sequence[str] = ()
+    ) -> Listing:
+        """Returns all of them."""
+        self._flush()
+        keys = arrays.joined(self._parts)
+        self._parts = []
+        order = arrays.order_of(keys)
+        return Listing(
+            keys=keys if order is None else keys.take(pa.array(order)),
+            odd=tuple(self._odd),
+            folders=folders,
+            links=links,
+        )
+
+
+def _is_unicode(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _stem(name: str) -> str:
@@ -81,16 +175,14 @@ def list_files(directory: epath.Path) -> Listing:
     Args:
       directory: the directory, local or remote; if it is missing, it has no files.
     """
-    found = Listing(keys=[])
     if files.is_remote(directory):
-        _walk_remote(directory, found)
-    else:
-        _walk_local(os.fspath(directory), found)
-    return found
+        return _walk_remote(directory)
+    return _walk_local(os.fspath(directory))
 
 
-def _walk_local(directory: str, found: Listing) -> None:
-    """Adds what is in a local directory, without a path object for each file."""
+def _walk_local(directory: str) -> Listing:
+    """Lists a local directory, without a path object for each file."""
+    found, folders, links = _Found(), [], []
     waiting = [""]
     while waiting:
         prefix = waiting.pop()
@@ -99,30 +191,35 @@ def _walk_local(directory: str, found: Listing) -> None:
         except OSError:
             continue  # what can't be listed has no files; rows that name them say so
         with entries:
-            there = list(entries)
-        names = [one.name for one in there]
-        if "/." in "/" + "/".join(names):
-            there = [one for one in there if not one.name.startswith(".")]
-            names = [one.name for one in there]
-        # Most are files, and asked once.
-        others = [one for one in there if not one.is_file(follow_symlinks=False)]
-        if not others:
-            found.keys.extend([prefix + name for name in names])
-            continue
-        for one in there:
-            if one.is_dir(follow_symlinks=False):
-                found.folders.append(prefix + one.name)
-                waiting.append(f"{prefix}{one.name}/")
-            elif one.is_symlink() and one.is_dir():
-                found.links.append(prefix + one.name)
-            else:
-                found.keys.append(prefix + one.name)
+            while there := list(itertools.islice(entries, _BATCH)):
+                names = [one.name for one in there]
+                if "/." in "/" + "/".join(names):
+                    there = [one for one in there if not one.name.startswith(".")]
+                    names = [one.name for one in there]
+                # Most are files, and asked once.
+                others = [
+                    one for one in there if not one.is_file(follow_symlinks=False)
+                ]
+                if not others:
+                    found.add([prefix + name for name in names])
+                    continue
+                for one in there:
+                    if one.is_dir(follow_symlinks=False):
+                        folders.append(prefix + one.name)
+                        waiting.append(f"{prefix}{one.name}/")
+                    elif one.is_symlink() and one.is_dir():
+                        links.append(prefix + one.name)
+                    else:
+                        found.add([prefix + one.name])
+    return found.listing(folders, links)
 
 
-def _walk_remote(directory: epath.Path, found: Listing) -> None:
+def _walk_remote(directory: epath.Path) -> Listing:
+    found, inner = _Found(), []
     for folder, folders, names in directory.walk():
         folders[:] = [name for name in folders if not name.startswith(".")]
         inside = os.fspath(folder).removeprefix(os.fspath(directory))
         prefix = f"{inside}/".replace(os.sep, "/").lstrip("/")
-        found.folders.extend(prefix + name for name in folders)
-        found.keys.extend(prefix + name for name in names if not name.startswith("."))
+        inner += [prefix + name for name in folders]
+        found.add([prefix + name for name in names if not name.startswith(".")])
+    return found.listing(inner)

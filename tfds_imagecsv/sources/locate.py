@@ -212,7 +212,7 @@ def locate(
         value = values[field] if is_url(values[field]) else path
         size, modified = files.status_of(path)
         found[field], digest = downloads.directory_of(path, where=f"{field} {value}")
-        archive = files.File(size, digest, modified)
+        archive = files.File(size, bytes.fromhex(digest), modified)
     return sources_of(config, found, archive)
 
 

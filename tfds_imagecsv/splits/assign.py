@@ -6,7 +6,6 @@ import dataclasses
 import hashlib
 import itertools
 import numbers
-import operator
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
@@ -14,15 +13,18 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
+import pyarrow as pa
 from scipy import sparse
 
-from tfds_imagecsv import config, exceptions, garbage_collection
+from tfds_imagecsv import arrays, config, exceptions, garbage_collection
 from tfds_imagecsv.splits import apportion, balance
 from tfds_imagecsv.splits.together import Units
 
 _Ints = npt.NDArray[np.int64]
-_Names = npt.NDArray[np.object_]
+_Points = npt.NDArray[np.uint64]
+
+# Rows, of which few things have more.
+_Codes = npt.NDArray[np.int32]
 
 # The order in which splits get a row of a class that is too small to have a whole row
 # in each; folds are equal.
@@ -33,6 +35,9 @@ _PRIORITY = {"train": 0, "test": 1, "validation": 2}
 # it, and moves no other row.
 _LINE_BITS = 64
 _FIRST_ON_LINE, _LAST_ON_LINE = "test", "validation"
+
+# Texts that are Python's objects at once.
+_HASHED_AT_ONCE = 1 << 16
 
 # Up to this number, lumpy units are balanced one by one. Of more units, only the groups
 # are evened out, and single rows make up for them as far as they can.
@@ -98,7 +103,7 @@ class SplitPlan:
     """Which row goes into which split.
 
     Attributes:
-      splits: the name of each row's split, in the order of the rows, str.
+      splits: the name of each row's split, in the order of the rows, `arrays.CODES`.
       class_counts: the number of rows for each split (train or folds, validation,
         test, then others by name) and class (in the order of the class names).
       stratified: the names of the splits that the options ask for.
@@ -107,7 +112,7 @@ class SplitPlan:
       largest_split_deviation: the same for the totals of splits.
     """
 
-    splits: _Names
+    splits: pa.DictionaryArray
     class_counts: Mapping[str, Mapping[str, int]]
     stratified: tuple[str, ...]
     largest_class_deviation: float
@@ -116,16 +121,16 @@ class SplitPlan:
 
 @garbage_collection.paused()
 def plan_splits(
-    keys: Sequence[str],
-    labels: Sequence[str],
+    keys: Sequence[str] | pa.Array,
+    labels: Sequence[str] | pa.Array,
     *,
     class_names: Sequence[str],
     options: SplitOptions,
     units: Units | None = None,
-    groups: Sequence[str] | None = None,
-    given: Sequence[str] | None = None,
-    pinned: Sequence[str] | None = None,
-    coarse: Sequence[str] | None = None,
+    groups: Sequence[str] | pa.Array | None = None,
+    given: Sequence[str] | pa.Array | None = None,
+    pinned: Sequence[str] | pa.Array | None = None,
+    coarse: Sequence[str] | pa.Array | None = None,
 ) -> SplitPlan:
     """Divides rows into stratified splits.
 
@@ -133,6 +138,8 @@ def plan_splits(
     key and seed chooses them: the smallest hashes go to test, the largest to
     validation. So the order of the rows doesn't matter, and added rows move only the
     few next to a cut.
+
+    Texts are given as lists, or as `arrays.TEXT` or `arrays.CODES`.
 
     Units of several rows come first. If single rows can make up for them
     (`balance.even_out`), the bounds hold. If not, `balance.balance` assigns all units,
@@ -161,32 +168,41 @@ def plan_splits(
       SplitError: if the sizes ask for more rows than there are, a split would be
         empty, or a unit has rows that are given or pinned to different splits.
     """
-    rows = len(keys)
-    if units is None:
-        units = Units(unit_of=np.arange(rows), sizes=np.ones(rows, np.int64))
-    ids = {"": -1} | {name: c for c, name in enumerate(class_names)}
-    classes = np.array(list(map(ids.__getitem__, labels)), np.int64)
+    keys, rows = arrays.texts(keys), len(keys)
+    units = units or Units.single(rows)
+    labels = arrays.encoded(labels)
+    groups, given, pinned, coarse = (
+        None if column is None else arrays.encoded(column)
+        for column in (groups, given, pinned, coarse)
+    )
     is_given = _any_in_unit(units, _filled(given, rows))
     is_pinned = _any_in_unit(units, _filled(pinned, rows)) & ~is_given
-    splits = _fixed_splits(units, keys, given, pinned)
+    fixed = _fixed_splits(units, keys, given, pinned)
 
     counted = ~is_given
     shares = options.shares(int(counted.sum())) if counted.any() else {}
-    names = sorted({*shares, *splits[is_pinned]}, key=_place_on_line)
+    of_pinned = arrays.counts_of(fixed.filter(pa.array(is_pinned)))
+    names = sorted({*shares, *of_pinned}, key=_place_on_line)
+    ids = {"": -1} | {name: c for c, name in enumerate(class_names)}
+    classes = arrays.mapped(
+        labels,
+        np.array([ids.get(one, -1) for one in arrays.names_of(labels)], np.int32),
+    )
     task = _Task(
-        classes=np.where(counted, classes, -1),
+        classes=np.where(counted, classes, np.int32(-1)),
         class_count=len(class_names),
         shares=[shares.get(name, Fraction(0)) for name in names],
         priorities=[_PRIORITY.get(name, 0) for name in names],
-        points=units.least(_points(keys, groups, options.seed))[units.unit_of],
-        coarse=None if coarse is None else pd.factorize(np.asarray(coarse, object))[0],
+        points=_points_of_units(keys, groups, units, options.seed),
+        coarse=None if coarse is None else _by_first_row(coarse),
     )
     index = {name: s for s, name in enumerate(names)}
-    task.fix(is_pinned, np.array([index[name] for name in splits[is_pinned]], int))
+    of_names = [index.get(name, -1) for name in arrays.names_of(fixed)]
+    task.fix(is_pinned, arrays.mapped(fixed, np.array(of_names, np.int16)))
     free = counted & ~is_pinned
     task.assign_whole(free, units)
-    task.assign_single(free & (task.splits < 0), _ranks(keys))
-    splits[counted] = np.array(names, dtype=object)[task.splits[counted]]
+    task.assign_single(free & (task.splits < 0), keys)
+    splits = _named_splits(task.splits, names, fixed, counted)
 
     counts = _class_counts(splits, classes, class_names, shares)
     _check_filled(counts, shares, splits)
@@ -198,6 +214,18 @@ def plan_splits(
         largest_class_deviation=class_deviation,
         largest_split_deviation=split_deviation,
     )
+
+
+def _named_splits(
+    splits: npt.NDArray[np.int16],
+    names: Sequence[str],
+    fixed: pa.DictionaryArray,
+    counted: arrays.Bits,
+) -> pa.DictionaryArray:
+    """Returns the names of the splits of counted rows, and those given to others."""
+    codes = arrays.codes_of(fixed) + np.int32(len(names))
+    codes[counted] = splits[counted]
+    return arrays.merged(codes, [*names, *arrays.names_of(fixed)])
 
 
 class _UnitTable(NamedTuple):
@@ -220,12 +248,12 @@ class _Task:
     def __init__(
         self,
         *,
-        classes: _Ints,
+        classes: _Codes,
         class_count: int,
         shares: Sequence[Fraction],
         priorities: Sequence[int],
-        points: npt.NDArray[np.uint64],
-        coarse: _Ints | None = None,
+        points: _Points,
+        coarse: _Codes | None = None,
     ) -> None:
         self._classes = classes
         self._coarse = coarse
@@ -234,12 +262,14 @@ class _Task:
         self._priorities = priorities
         self._points = points
         #: The number of each row's split, -1 where it isn't known yet.
-        self.splits = np.full(len(classes), -1)
+        self.splits = np.full(len(classes), -1, np.int16)
         self._class_sizes = self._class_sizes_of(classes >= 0)
         cuts = [int(cut * 2**_LINE_BITS) for cut in itertools.accumulate(shares[:-1])]
         in_reach = [min(cut, 2**_LINE_BITS - 1) for cut in cuts]
         #: The split of each row's point.
-        self._drawn = np.searchsorted(np.array(in_reach, np.uint64), points, "right")
+        self._drawn = np.zeros(len(points), np.int16)
+        for cut in in_reach:
+            self._drawn += points >= np.uint64(cut)
 
     def _class_sizes_of(self, which: npt.NDArray[np.bool_]) -> list[int]:
         """Returns the number of rows of each class among some rows."""
@@ -248,9 +278,9 @@ class _Task:
         ).tolist()
         return sizes
 
-    def fix(self, which: npt.NDArray[np.bool_], splits: _Ints) -> None:
+    def fix(self, which: arrays.Bits, splits: npt.NDArray[np.int16]) -> None:
         """Puts rows into splits that they are pinned to."""
-        self.splits[which] = splits
+        self.splits[which] = splits[which]
 
     def assign_whole(self, which: npt.NDArray[np.bool_], units: Units) -> None:
         """Assigns units of several rows, and if they are lumpy, single rows with them.
@@ -265,7 +295,7 @@ class _Task:
         wanted = self._wanted()
         counts, start, unit_of = self._table_of(is_whole, units)
         single = self._class_sizes_of(which & ~is_whole)
-        filled = set(self.splits[self.splits >= 0].tolist())
+        filled = set(np.unique(self.splits[self.splits >= 0]).tolist())
         splits, is_even = balance.even_out(
             counts, wanted=wanted, single=single, start=start, filled=filled
         )
@@ -277,17 +307,20 @@ class _Task:
                 splits = balance.balance(
                     lumps.counts, wanted=wanted, start=lumps.start, filled=filled
                 )
-        self.splits[is_whole] = splits[unit_of]
+        self.splits[is_whole] = splits[unit_of].astype(np.int16)
 
     def _table_of(self, which: npt.NDArray[np.bool_], units: Units) -> _UnitTable:
         # In the order of their points, which doesn't depend on that of the rows.
-        points = units.least(self._points)
-        order = np.argsort(points, kind="stable")
-        ranks = np.empty_like(order)
-        ranks[order] = np.arange(len(order))
-        numbers_of_units, unit_of = np.unique(
-            ranks[units.unit_of[which]], return_inverse=True
-        )
+        of_rows = units.unit_of[which]
+        is_in = np.zeros(len(units.sizes), bool)
+        is_in[of_rows] = True
+        numbers_of_units = np.flatnonzero(is_in)
+        points = np.zeros(len(units.sizes), np.uint64)
+        points[of_rows] = self._points[which]
+        order = np.argsort(points[numbers_of_units], kind="stable")
+        ranks = np.zeros(len(units.sizes), np.int64)
+        ranks[numbers_of_units[order]] = np.arange(len(order))
+        unit_of = ranks[of_rows]
         counts = sparse.csr_array(
             sparse.coo_array(
                 (np.ones(len(unit_of), np.int64), (unit_of, self._classes[which])),
@@ -312,17 +345,17 @@ class _Task:
             wanted.append([rows * scale for rows in lacking])
         return wanted
 
-    def assign_single(self, which: npt.NDArray[np.bool_], ranks: _Ints) -> None:
+    def assign_single(self, which: arrays.Bits, keys: pa.Array) -> None:
         """Assigns rows that are units of their own.
 
         Args:
           which: the rows.
-          ranks: the rank of each row's key, which decides between equal points.
+          keys: the key of each row, which decides between equal points.
         """
         fixed = self._counts()
         drawn = self._drawn
         if self._coarse is not None:
-            drawn = self._drawn_of_coarse(which, ranks)
+            drawn = self._drawn_of_coarse(which, keys)
         counts = apportion.apportion(
             self._class_sizes,
             self._shares,
@@ -332,12 +365,38 @@ class _Task:
             spread=self._coarse is None,
         )
         at = np.flatnonzero(which)
-        in_order = at[np.lexsort((ranks[at], self._points[at], self._classes[at]))]
+        in_order = at[self._in_order(at, keys)]
         more = np.array(counts, np.int64) - np.array(fixed, np.int64)
-        splits = np.tile(np.arange(len(self._shares)), self._class_count)
+        splits = np.tile(
+            np.arange(len(self._shares), dtype=np.int16), self._class_count
+        )
         self.splits[in_order] = np.repeat(splits, more.ravel())
 
-    def _drawn_of_coarse(self, which: npt.NDArray[np.bool_], ranks: _Ints) -> _Ints:
+    def _in_order(self, at: _Ints, keys: pa.Array) -> _Ints:
+        """Returns positions within `at`: by class, by point, and by key."""
+        classes, points = self._classes[at], self._points[at]
+        # At first by the class and as much of the point as 64 bits hold: one sort of
+        # numbers takes a tenth of the time.
+        bits = max(self._class_count - 1, 1).bit_length()
+        both = classes.astype(np.uint64) << np.uint64(64 - bits)
+        both |= points >> np.uint64(bits)
+        order = np.argsort(both)
+        both = both[order]
+        is_tie = np.zeros(len(at), bool)
+        is_tie[1:] = both[1:] == both[:-1]
+        is_tie[:-1] |= is_tie[1:]
+        if is_tie.any():
+            tied = order[is_tie]
+            texts = keys.take(pa.array(at[tied])).to_pylist()
+            ranks = np.empty(len(tied), np.int64)
+            ranks[sorted(range(len(tied)), key=texts.__getitem__)] = range(len(tied))
+            by = np.lexsort((ranks, points[tied], classes[tied]))
+            order[is_tie] = tied[by]
+        return order
+
+    def _drawn_of_coarse(
+        self, which: arrays.Bits, keys: pa.Array
+    ) -> npt.NDArray[np.int16]:
         """Returns the split of each row if only the coarse classes counted."""
         assert self._coarse is not None
         task = _Task(
@@ -348,14 +407,15 @@ class _Task:
             points=self._points,
         )
         task.splits = self.splits.copy()
-        task.assign_single(which, ranks)
+        task.assign_single(which, keys)
         return task.splits
 
-    def _counts(self, splits: _Ints | None = None) -> list[list[int]]:
+    def _counts(self, splits: npt.NDArray[np.int16] | None = None) -> list[list[int]]:
         """Returns the number of rows for each class and split."""
         splits = self.splits if splits is None else splits
         known = (splits >= 0) & (self._classes >= 0)
-        cells = self._classes[known] * len(self._shares) + splits[known]
+        cells = self._classes[known].astype(np.int64) * len(self._shares)
+        cells += splits[known]
         table = np.bincount(cells, minlength=self._class_count * len(self._shares))
         counts: list[list[int]] = table.reshape(
             self._class_count, len(self._shares)
@@ -383,6 +443,17 @@ class _Task:
         )
 
 
+def _by_first_row(column: pa.DictionaryArray) -> _Codes:
+    """Returns numbers for texts, in the order of their first rows."""
+    _, first, number_of = np.unique(
+        arrays.codes_of(column), return_index=True, return_inverse=True
+    )
+    place = np.empty(len(first), np.int32)
+    place[np.argsort(first)] = np.arange(len(first))
+    found: _Codes = place[number_of]
+    return found
+
+
 def _place_on_line(name: str) -> tuple[int, int, str]:
     place = {_FIRST_ON_LINE: 0, _LAST_ON_LINE: 2}.get(name, 1)
     return place, *_natural(name)
@@ -393,14 +464,14 @@ def _natural(name: str) -> tuple[int, str]:
     return len(name) if name.startswith("fold") else 0, name
 
 
-def _filled(splits: Sequence[str] | None, rows: int) -> npt.NDArray[np.bool_]:
-    if splits is None:
-        return np.zeros(rows, dtype=bool)
-    return np.array([split != "" for split in splits], dtype=bool)
+def _filled(column: pa.DictionaryArray | None, rows: int) -> arrays.Bits:
+    return np.zeros(rows, bool) if column is None else arrays.is_filled(column)
 
 
-def _any_in_unit(units: Units, which: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+def _any_in_unit(units: Units, which: arrays.Bits) -> arrays.Bits:
     """Returns for each row whether `which` holds for any row of its unit."""
+    if not which.any():
+        return which
     found = np.zeros(len(units.sizes), dtype=bool)
     found[units.unit_of[which]] = True
     return found[units.unit_of]
@@ -408,48 +479,57 @@ def _any_in_unit(units: Units, which: npt.NDArray[np.bool_]) -> npt.NDArray[np.b
 
 def _fixed_splits(
     units: Units,
-    keys: Sequence[str],
-    given: Sequence[str] | None,
-    pinned: Sequence[str] | None,
-) -> _Names:
+    keys: pa.Array,
+    given: pa.DictionaryArray | None,
+    pinned: pa.DictionaryArray | None,
+) -> pa.DictionaryArray:
     """Returns the split to which each row's unit is given or pinned, or "".
 
     Raises:
       SplitError: if a unit has several.
     """
-    of_unit = np.full(len(units.sizes), "", dtype=object)
-    for splits in (given, pinned):
-        if splits is None:
+    names, of_unit = [""], np.zeros(len(units.sizes), np.int32)
+    for column in (given, pinned):
+        which = _filled(column, len(keys))
+        if column is None or not which.any():
             continue
-        which = _filled(splits, len(keys))
-        names = np.asarray(splits, dtype=object)[which]
+        codes = arrays.codes_of(column)[which] + np.int32(len(names))
+        names += arrays.names_of(column)
+        index = {name: at for at, name in reversed([*enumerate(names)])}
+        codes = np.array([index[name] for name in names], np.int32)[codes]
         unit_of = units.unit_of[which]
-        fresh = np.flatnonzero(of_unit[unit_of] == "")[::-1]  # the first stays
-        of_unit[unit_of[fresh]] = names[fresh]
-        torn = np.flatnonzero(of_unit[unit_of] != names)
+        fresh = np.flatnonzero(of_unit[unit_of] == 0)[::-1]  # the first stays
+        of_unit[unit_of[fresh]] = codes[fresh]
+        torn = np.flatnonzero(of_unit[unit_of] != codes)
         if len(torn):
             at = torn[0]
-            key = np.asarray(keys, dtype=object)[which][at]
+            key = keys[int(np.flatnonzero(which)[at])].as_py()
             raise exceptions.SplitError(
-                f"{key!r} is to be in {names[at]}, and another row of its group, or"
-                f" another copy of its image, in {of_unit[unit_of[at]]}."
+                f"{key!r} is to be in {names[codes[at]]}, and another row of its group,"
+                f" or another copy of its image, in {names[of_unit[unit_of[at]]]}."
             )
-    fixed: _Names = of_unit[units.unit_of]
-    return fixed
+    return arrays.merged(of_unit[units.unit_of], names)
 
 
 def _class_counts(
-    splits: _Names,
-    classes: _Ints,
+    splits: pa.DictionaryArray,
+    classes: _Codes,
     class_names: Sequence[str],
     shares: Mapping[str, Fraction],
 ) -> dict[str, dict[str, int]]:
-    found = set(splits)
+    columns = {name: at for at, name in enumerate(arrays.names_of(splits))}
+    codes = arrays.codes_of(splits)
+    size = len(class_names) * len(columns)
+    is_labeled = classes >= 0
+    cells = classes[is_labeled].astype(np.int64) * len(columns) + codes[is_labeled]
+    table = np.bincount(cells, minlength=size).reshape(len(class_names), len(columns))
     counts = {}
-    for split in sorted(found | set(shares), key=_place_in_counts):
-        of_split = classes[(splits == split) & (classes >= 0)]
-        numbers_of_rows = np.bincount(of_split, minlength=len(class_names)).tolist()
-        counts[split] = dict(zip(class_names, numbers_of_rows, strict=True))
+    found = {*arrays.counts_of(splits), *shares}
+    for split in sorted(found, key=_place_in_counts):
+        of_split = [0] * len(class_names)
+        if split in columns:
+            of_split = table[:, columns[split]].tolist()
+        counts[split] = dict(zip(class_names, of_split, strict=True))
     return counts
 
 
@@ -462,10 +542,11 @@ def _place_in_counts(name: str) -> tuple[int, tuple[int, str]]:
 def _check_filled(
     class_counts: Mapping[str, Mapping[str, int]],
     shares: Mapping[str, Fraction],
-    splits: _Names,
+    splits: pa.DictionaryArray,
 ) -> None:
     """Raises a `SplitError` if a split has no row: TFDS can't write such a split."""
-    empty = [name for name in class_counts if name in shares and name not in splits]
+    filled = arrays.counts_of(splits)
+    empty = [name for name in class_counts if name in shares and name not in filled]
     if empty:
         raise exceptions.SplitError(
             f"{len(splits)} images are too few for the splits"
@@ -475,28 +556,35 @@ def _check_filled(
         )
 
 
-def _points(
-    keys: Sequence[str], groups: Sequence[str] | None, seed: int
-) -> npt.NDArray[np.uint64]:
-    """Returns the point of each row on the line, from 0 to 2**64 - 1.
+def _points_of_units(
+    keys: pa.Array, groups: pa.DictionaryArray | None, units: Units, seed: int
+) -> _Points:
+    """Returns for each row the least point of the rows of its unit.
 
-    It is the hash of the row's group, or of its key without a group. BLAKE2b is fast,
-    in Python's standard library, and the same everywhere. Another hash, or another
-    encoding of its input, would move nearly all rows of all datasets.
+    The points are on the line, from 0 to 2**64 - 1. That of a row is the hash of its
+    group, or of its key without a group. BLAKE2b is fast, in Python's standard library,
+    and the same everywhere. Another hash, or another encoding of its input, would move
+    nearly all rows of all datasets.
     """
     points = np.empty(len(keys), np.uint64)
-    names = np.asarray(keys, dtype=object)
     has_group = _filled(groups, len(keys))
-    points[~has_group] = _hashes(names[~has_group], seed, person=b"key")
-    if groups is not None:
-        codes, found = pd.factorize(np.asarray(groups, dtype=object)[has_group])
-        points[has_group] = _hashes(found, seed, person=b"group")[codes]
+    if groups is not None and has_group.any():
+        of_group = np.zeros(len(groups.dictionary), np.uint64)
+        is_used = np.zeros(len(groups.dictionary), bool)
+        is_used[arrays.codes_of(groups)[has_group]] = True
+        names = groups.dictionary.filter(pa.array(is_used))
+        of_group[is_used] = _hashes(names, seed, person=b"group")
+        points[has_group] = of_group[arrays.codes_of(groups)[has_group]]
+    if not has_group.all():
+        points[~has_group] = _hashes(
+            arrays.filtered(keys, ~has_group), seed, person=b"key"
+        )
+    if len(units.sizes) < len(keys):
+        points = units.least(points)[units.unit_of]
     return points
 
 
-def _hashes(
-    texts: Iterable[str], seed: int, *, person: bytes
-) -> npt.NDArray[np.uint64]:
+def _hashes(texts: pa.Array, seed: int, *, person: bytes) -> _Points:
     """Returns the BLAKE2b hashes of texts, salted with the seed, as whole numbers.
 
     Args:
@@ -506,18 +594,13 @@ def _hashes(
     """
     salt = seed.to_bytes(8, "little")
     salted = hashlib.blake2b(digest_size=8, salt=salt, person=person)
-    digests = []
-    for text in texts:
-        of_text = salted.copy()
-        of_text.update(text.encode())
-        digests.append(of_text.digest())
-    return np.frombuffer(b"".join(digests), dtype=">u8").astype(np.uint64)
-
-
-def _ranks(keys: Sequence[str]) -> _Ints:
-    if all(map(operator.lt, keys, itertools.islice(keys, 1, None))):
-        return np.arange(len(keys))
-    ranks = np.empty(len(keys), np.int64)
-    order = np.argsort(np.asarray(keys, dtype=object), kind="stable")
-    ranks[order] = np.arange(len(keys))
-    return ranks
+    hashes = np.empty(len(texts), ">u8")
+    for start in range(0, len(texts), _HASHED_AT_ONCE):
+        digests = []
+        for text in arrays.as_bytes(texts[start : start + _HASHED_AT_ONCE]):
+            of_text = salted.copy()
+            of_text.update(text)
+            digests.append(of_text.digest())
+        found = np.frombuffer(b"".join(digests), ">u8")
+        hashes[start : start + len(found)] = found
+    return hashes.astype(np.uint64)

@@ -6,10 +6,12 @@ import collections
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
 from etils import epath
 
-from tfds_imagecsv import exceptions, options, problems
+from tfds_imagecsv import arrays, exceptions, options, problems
 from tfds_imagecsv.config import ImageCsvConfig
 from tfds_imagecsv.images.inspection import Inspection
 from tfds_imagecsv.splits import assign
@@ -24,10 +26,10 @@ class DatasetPlan:
 
     Attributes:
       image_dir: the directory that the keys are relative to.
-      rows: a row for each example, sorted by key, with the columns `key`, `label`
-        (empty for none), `group` (empty for none), `split` (all str), those of
-        `image_table.COLUMNS` and those of `label_table.LabelTable`; for labels that are
-        numbers also `stratum` (str), the quantiles that they are in.
+      rows: a row for each example, sorted by key, with the columns of
+        `label_table.LabelTable` and of `image_table.ImageTable`, and `split`
+        (`arrays.CODES`); for labels that are numbers also `stratum` (likewise), the
+        quantiles that they are in.
       rejected: see `select.Selection`.
       unlisted: the images of the directory that no row names, sorted.
       class_names: the names of the classes in the order of their ids.
@@ -47,7 +49,7 @@ class DatasetPlan:
     """
 
     image_dir: epath.Path
-    rows: pd.DataFrame
+    rows: pa.RecordBatch
     rejected: pd.DataFrame
     unlisted: tuple[str, ...]
     class_names: tuple[str, ...]
@@ -70,30 +72,40 @@ class DatasetPlan:
         Args:
           max_examples_per_split: how many of each split, 0 or more.
         """
-        rows = self.rows.groupby("split").head(max_examples_per_split)
-        sizes = collections.Counter(rows["split"])
+        of_splits = [
+            np.flatnonzero(arrays.is_text(self.rows["split"], split))
+            for split in self.split_sizes
+        ]
+        first = [at[:max_examples_per_split] for at in of_splits]
+        rows = self.rows.take(pa.array(np.sort(np.concatenate(first))))
+        sizes = arrays.counts_of(rows["split"])
         return dataclasses.replace(
             self,
             rows=rows,
             class_counts={
                 split: _counts_of_classes(
-                    self.label_type, rows[rows["split"] == split], counts
+                    self.label_type, _of_split(rows, split), counts
                 )
                 for split, counts in self.class_counts.items()
             },
-            split_sizes={split: sizes[split] for split in self.split_sizes},
+            split_sizes={split: sizes.get(split, 0) for split in self.split_sizes},
         )
 
 
+def _of_split(rows: pa.RecordBatch, split: str) -> pa.RecordBatch:
+    return rows.filter(pa.array(arrays.is_text(rows["split"], split)))
+
+
 def _counts_of_classes(
-    label_type: str, rows: pd.DataFrame, names: Iterable[str]
+    label_type: str, rows: pa.RecordBatch, names: Iterable[str]
 ) -> dict[str, int]:
     """Returns the number of rows of each class, or of each quantile of numbers."""
+    found: Mapping[str, int]
     if label_type == "regression":
-        found = collections.Counter(rows["stratum"])
+        found = arrays.counts_of(rows["stratum"])
     else:
         found = label_types.class_sizes(label_type, rows)
-    return {name: found[name] for name in names}
+    return {name: found.get(name, 0) for name in names}
 
 
 def make_plan(
@@ -116,22 +128,22 @@ def make_plan(
     problems.raise_if_any(selection.problems, **inspection.about)
     image_dir = inspection.table.image_dir
     rows = selection.rows
-    if rows.empty:
+    if not len(rows):
         raise exceptions.SplitError(
             f"No image is left in {inspection.about['label_csv'] or image_dir} without"
             " the dropped rows."
         )
     strata = find_strata(config.label_type, rows, selection.class_names)
     split_plan = _divide(config, selection, strata)
-    rows = rows.assign(split=pd.Series(split_plan.splits, dtype=object))
-    sizes = collections.Counter(split_plan.splits)
+    rows = arrays.with_columns(rows, {"split": split_plan.splits})
+    sizes = arrays.counts_of(split_plan.splits)
     class_counts = split_plan.class_counts
     if config.label_type == "regression":
-        rows["stratum"] = pd.Series(strata.of_row, dtype=object)
+        rows = arrays.with_columns(rows, {"stratum": strata.of_row})
     elif config.label_type != "class":
         class_counts = {
             split: _counts_of_classes(
-                config.label_type, rows[rows["split"] == split], selection.class_names
+                config.label_type, _of_split(rows, split), selection.class_names
             )
             for split in class_counts
         }
@@ -145,11 +157,11 @@ def make_plan(
         about_classes=inspection.table.about_classes,
         extra_columns=inspection.table.extra_columns,
         class_counts=class_counts,
-        split_sizes={split: sizes[split] for split in class_counts},
+        split_sizes={split: sizes.get(split, 0) for split in class_counts},
         largest_class_deviation=split_plan.largest_class_deviation,
         largest_split_deviation=split_plan.largest_split_deviation,
-        groups=len(set(rows["group"]) - {""}),
-        duplicate_sets=selection.copies["digest"].nunique(),
+        groups=len({*arrays.counts_of(rows["group"])} - {""}),
+        duplicate_sets=len(selection.copies["digest"].unique()),
         duplicate_images=len(selection.copies),
         notes=(
             *selection.notes,
@@ -198,7 +210,7 @@ def _divide(
 ) -> assign.SplitPlan:
     rows = selection.rows
     return assign.plan_splits(
-        list(rows["key"]),
+        rows["key"],
         strata.of_row,
         class_names=strata.names,
         options=assign.SplitOptions(
@@ -208,9 +220,9 @@ def _divide(
             seed=config.seed,
         ),
         units=selection.units,
-        groups=list(rows["group"]),
-        given=list(rows["given"]),
-        pinned=list(rows["pinned"]),
+        groups=rows["group"],
+        given=rows["given"],
+        pinned=rows["pinned"],
         coarse=strata.coarse,
     )
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import itertools
 from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from tfds_imagecsv import exceptions, problems
+from tfds_imagecsv import arrays, exceptions, problems
 from tfds_imagecsv.config import ImageCsvConfig, exact_fraction
-from tfds_imagecsv.images.copies import identical_images, with_first
+from tfds_imagecsv.images.copies import identical_images, keys_of_sets, with_first
 from tfds_imagecsv.images.inspection import Inspection
 from tfds_imagecsv.problems import Kind, Places, Problem
 from tfds_imagecsv.splits.together import Units, find_units
@@ -40,10 +43,10 @@ class Selection:
       notes: what doesn't stop a build, but matters.
     """
 
-    rows: pd.DataFrame
+    rows: pa.RecordBatch
     rejected: pd.DataFrame
     class_names: tuple[str, ...]
-    copies: pd.DataFrame
+    copies: pa.RecordBatch
     units: Units
     problems: tuple[Problem, ...]
     notes: tuple[str, ...]
@@ -93,7 +96,7 @@ def select_rows(config: ImageCsvConfig, inspection: Inspection) -> Selection:
         class_names = label_types.class_names(
             config.label_type, rows, inspection.table.class_columns
         )
-    units = find_units(list(rows["group"]), list(rows["digest"]), rows=len(rows))
+    units = find_units(rows["group"], rows["digest"], rows=len(rows))
     found += _torn(rows, units, inspection.table.places)
     notes += _about_pinned_rows(rows, inspection)
     return Selection(
@@ -108,8 +111,8 @@ def select_rows(config: ImageCsvConfig, inspection: Inspection) -> Selection:
 
 
 def _without_problems(
-    rows: pd.DataFrame, inspection: Inspection, rejected: list[pd.DataFrame]
-) -> pd.DataFrame:
+    rows: pa.RecordBatch, inspection: Inspection, rejected: list[pd.DataFrame]
+) -> pa.RecordBatch:
     """Returns the rows without a problem, and adds all others to the rejected.
 
     Of rows that contradict each other none is kept, so that their order doesn't matter:
@@ -117,14 +120,15 @@ def _without_problems(
     two labels.
     """
     found, places = inspection.problems, inspection.table.places
+    if not found:
+        return rows
     reasons = {
         problem.row: f"{problem.kind.heading}: {problem.detail}" for problem in found
     }
     columns = ("key", "label", "group", "given")
-    said = {
-        key: values
-        for key, *values in zip(*(rows[name] for name in columns), strict=True)
-    }
+    of_problems = pa.array(sorted({one.key for one in found}), arrays.TEXT)
+    with_problem = rows.filter(pc.is_in(rows["key"], value_set=of_problems))
+    said = {key: values for key, *values in arrays.named(with_problem, columns)}
     contradicted = {
         problem.key: problem
         for problem in found
@@ -134,13 +138,15 @@ def _without_problems(
             or said[problem.key] != [problem.label, problem.group, problem.given]
         )
     }
-    disputed = {
-        digest
-        for digest, labels in rows[rows["label"] != ""].groupby("digest")["label"]
-        if labels.nunique() > 1
-    }
+    labels_of: dict[bytes, set[str]] = {}
+    copies = identical_images(rows)
+    for digest, label in arrays.named(copies, ("digest", "label")):
+        labels_of.setdefault(digest, set()).update({label} - {""})
+    disputed = {digest for digest, labels in labels_of.items() if len(labels) > 1}
     columns = ("row", "key", "label", "digest")
-    for row, key, label, digest in zip(*(rows[name] for name in columns), strict=True):
+    for row, key, label, digest in itertools.chain(
+        arrays.named(with_problem, columns), arrays.named(copies, columns)
+    ):
         if key in contradicted:
             reasons.setdefault(
                 row,
@@ -149,14 +155,15 @@ def _without_problems(
             )
         elif label and digest in disputed:
             reasons.setdefault(row, f"{Kind.CONFLICT.heading}: {key!r} is {label!r}")
-    usable = frozenset(rows["row"])
+    is_bad = np.isin(rows["row"].to_numpy(), list(reasons))
+    usable = frozenset(rows["row"].filter(pa.array(is_bad)).to_pylist())
     others = {
         problem.row: (problem.row, problem.key, problem.label, reasons[problem.row])
         for problem in found
         if problem.row not in usable
     }
     rejected.append(pd.DataFrame(others.values(), columns=list(_REJECTED_COLUMNS)))
-    return _without(rows, rows["row"].map(reasons.get), rejected)
+    return _without(rows, reasons, rejected)
 
 
 def _difference(label: str, other: Problem) -> str:
@@ -193,49 +200,62 @@ def _about_contradictions(rejected: int, with_problem: int) -> str:
     )
 
 
-def _duplicates(copies: pd.DataFrame, places: Places) -> Iterator[Problem]:
+def _duplicates(copies: pa.RecordBatch, places: Places) -> Iterator[Problem]:
     for (row, key, _), (first_row, first_key, _) in with_first(copies):
         detail = f"{key!r} is the same as {first_key!r}{places.inside(first_row)}"
         yield Problem(Kind.DUPLICATE, row, detail)
 
 
 def _without_copies(
-    rows: pd.DataFrame,
-    copies: pd.DataFrame,
+    rows: pa.RecordBatch,
+    copies: pa.RecordBatch,
     places: Places,
     rejected: list[pd.DataFrame],
-) -> pd.DataFrame:
+) -> pa.RecordBatch:
     """Returns the rows without copies, and adds these to the rejected rows."""
     reasons = {
         row: f"identical to {first_key}{places.inside(first_row)}"
         for (row, _, _), (first_row, first_key, _) in with_first(copies)
     }
-    return _without(rows, rows["row"].map(reasons.get), rejected)
+    return _without(rows, reasons, rejected)
 
 
 def _without_classes(
     config: ImageCsvConfig,
-    rows: pd.DataFrame,
+    rows: pa.RecordBatch,
     rare: Mapping[str, int],
     rejected: list[pd.DataFrame],
-) -> pd.DataFrame:
+) -> pa.RecordBatch:
     """Returns the rows without rare classes, and adds the others to the rejected."""
     reasons = {
         name: f"class with fewer images than min_class_size: {count}"
         for name, count in rare.items()
     }
     of_row = label_types.of_classes(config.label_type, rows, rare)
-    found = [reasons.get(of_row.get(at, "")) for at in range(len(rows))]
-    return _without(rows, pd.Series(found, index=rows.index, dtype=object), rejected)
+    numbers = rows["row"].to_numpy()
+    found = {int(numbers[at]): reasons[name] for at, name in of_row.items()}
+    return _without(rows, found, rejected)
 
 
 def _without(
-    rows: pd.DataFrame, reasons: pd.Series[str], rejected: list[pd.DataFrame]
-) -> pd.DataFrame:
-    """Returns the rows without a reason, and adds the others to the rejected."""
-    has_reason = reasons.notna()
-    rejected.append(rows[has_reason].assign(reason=reasons[has_reason]))
-    return rows[~has_reason].reset_index(drop=True)
+    rows: pa.RecordBatch, reasons: Mapping[int, str], rejected: list[pd.DataFrame]
+) -> pa.RecordBatch:
+    """Returns the rows without a reason, and adds the others to the rejected.
+
+    Args:
+      rows: the rows.
+      reasons: why rows are left out, by their numbers; there may be others.
+      rejected: the rows that are left out.
+    """
+    is_out = np.isin(rows["row"].to_numpy(), list(reasons))
+    if not is_out.any():
+        return rows
+    out = rows.filter(pa.array(is_out)).select(["row", "key", "label"])
+    found = [
+        (*about, reasons[about[0]]) for about in arrays.named(out, out.schema.names)
+    ]
+    rejected.append(pd.DataFrame(found, columns=list(_REJECTED_COLUMNS)))
+    return rows.filter(pa.array(~is_out))
 
 
 def _joined(rejected: list[pd.DataFrame]) -> pd.DataFrame:
@@ -248,7 +268,7 @@ def _joined(rejected: list[pd.DataFrame]) -> pd.DataFrame:
     return table.astype({"row": np.int64})
 
 
-def _rare_classes(config: ImageCsvConfig, rows: pd.DataFrame) -> dict[str, int]:
+def _rare_classes(config: ImageCsvConfig, rows: pa.RecordBatch) -> dict[str, int]:
     """Returns the classes with too few rows, sorted, and their sizes."""
     counts = label_types.class_sizes(config.label_type, rows)
     return {
@@ -259,29 +279,41 @@ def _rare_classes(config: ImageCsvConfig, rows: pd.DataFrame) -> dict[str, int]:
 
 
 def _too_rare(
-    config: ImageCsvConfig, rows: pd.DataFrame, rare: Mapping[str, int]
+    config: ImageCsvConfig, rows: pa.RecordBatch, rare: Mapping[str, int]
 ) -> Iterator[Problem]:
     for name, count in rare.items():
         at = list(label_types.of_classes(config.label_type, rows, [name]))
-        row = int(rows["row"].iloc[at].min())
+        row = int(rows["row"].to_numpy()[at].min())
         yield Problem(Kind.RARE_CLASS, row, f"{name!r} has {count}")
 
 
-def _torn(rows: pd.DataFrame, units: Units, places: Places) -> Iterator[Problem]:
+def _torn(rows: pa.RecordBatch, units: Units, places: Places) -> Iterator[Problem]:
     """Yields the problems of rows whose unit is in another split."""
-    if not (rows["given"] != "").any() and not (rows["pinned"] != "").any():
+    given, pinned = arrays.is_filled(rows["given"]), arrays.is_filled(rows["pinned"])
+    has_split = given | pinned
+    if not has_split.any():
         return
+    # Rows of one split in each unit need no closer look.
+    names = {name: at for at, name in enumerate(_splits_of(rows))}
+    codes = np.where(given, _codes_in(rows["given"], names), 0)
+    codes = np.where(given, codes, _codes_in(rows["pinned"], names))
+    least = np.full(len(units.sizes), len(names))
+    most = np.full(len(units.sizes), -1)
+    np.minimum.at(least, units.unit_of[has_split], codes[has_split])
+    np.maximum.at(most, units.unit_of[has_split], codes[has_split])
+    is_torn = has_split & (least < most)[units.unit_of]
+    is_torn |= given & pinned & (codes != _codes_in(rows["pinned"], names))
     first_of: dict[int, tuple[int, str, str]] = {}
     columns = ("row", "key", "given", "pinned")
-    for unit, row, key, given, pinned in zip(
-        units.unit_of.tolist(), *(rows[name] for name in columns), strict=True
+    for unit, (row, key, by_table, by_pin) in zip(
+        units.unit_of[is_torn].tolist(),
+        arrays.named(rows.filter(pa.array(is_torn)), columns),
+        strict=True,
     ):
-        if given and pinned and given != pinned:
-            detail = f"{key!r} is pinned to {pinned!r}, and the CSV says {given!r}"
+        if by_table and by_pin and by_table != by_pin:
+            detail = f"{key!r} is pinned to {by_pin!r}, and the CSV says {by_table!r}"
             yield Problem(Kind.PINNED, row, detail)
-        split = given or pinned
-        if not split:
-            continue
+        split = by_table or by_pin
         first_row, first_key, first_split = first_of.setdefault(unit, (row, key, split))
         if split != first_split:
             detail = (
@@ -289,6 +321,19 @@ def _torn(rows: pd.DataFrame, units: Units, places: Places) -> Iterator[Problem]
                 f" {first_key!r}{places.inside(first_row)}, which is in {first_split!r}"
             )
             yield Problem(Kind.LEAK, row, detail)
+
+
+def _splits_of(rows: pa.RecordBatch) -> dict[str, None]:
+    """Returns the names of the splits that rows are given or pinned to."""
+    names = (*arrays.names_of(rows["given"]), *arrays.names_of(rows["pinned"]))
+    return dict.fromkeys(names)
+
+
+def _codes_in(column: pa.DictionaryArray, names: Mapping[str, int]) -> arrays.Codes:
+    """Returns the number that each text of a column has."""
+    numbers = [names[name] for name in arrays.names_of(column)]
+    found: arrays.Codes = arrays.mapped(column, np.array(numbers, np.int32))
+    return found
 
 
 def _about_rejected_rows(rejected: pd.DataFrame, total: int) -> Iterator[str]:
@@ -312,9 +357,9 @@ def about_unlisted_images(unlisted: tuple[str, ...]) -> Iterator[str]:
         yield f"{have} no row in the CSV (left out): {_named(unlisted)}"
 
 
-def about_copies(copies: pd.DataFrame, policy: str = "together") -> Iterator[str]:
+def about_copies(copies: pa.RecordBatch, policy: str = "together") -> Iterator[str]:
     """Yields a note on identical images, if there are any."""
-    sets = [list(keys) for _, keys in copies.groupby("digest")["key"]]
+    sets = keys_of_sets(copies)
     if sets:
         shown = _named(" = ".join(keys) for keys in sorted(sets))
         kept = (
@@ -342,14 +387,14 @@ def _about_rare_classes(
         )
 
 
-def _about_pinned_rows(rows: pd.DataFrame, inspection: Inspection) -> Iterator[str]:
+def _about_pinned_rows(rows: pa.RecordBatch, inspection: Inspection) -> Iterator[str]:
     """Yields notes on changed images of an earlier build."""
     earlier = inspection.earlier
     if not earlier:
         return
-    label_of = dict(zip(rows["key"], rows["label"], strict=True))
+    label_of = dict(arrays.named(rows, ("key", "label")))
     in_csv = {
-        *inspection.rows["key"],
+        *inspection.rows["key"].to_pylist(),
         *(problem.key for problem in inspection.problems),
     }
     absent = [key for key in sorted(earlier) if key not in label_of]

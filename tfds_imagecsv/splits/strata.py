@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import collections
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+import pyarrow as pa
 
-if TYPE_CHECKING:
-    import pandas as pd
-
+from tfds_imagecsv import arrays
 
 # Numbers are stratified over at most this many quantiles, each with at least as many
 # rows.
@@ -23,18 +20,21 @@ class Strata(NamedTuple):
     """The strata of rows.
 
     Attributes:
-      of_row: the name of each row's stratum; empty for a row without a label.
+      of_row: the name of each row's stratum, `arrays.CODES`; empty for a row without a
+        label.
       names: the names of the strata.
-      coarse: the name of a coarser stratum of each row, see `assign.plan_splits`; None
-        if there are none.
+      coarse: the name of a coarser stratum of each row, likewise, see
+        `assign.plan_splits`; None if there are none.
     """
 
-    of_row: Sequence[str]
+    of_row: pa.DictionaryArray
     names: tuple[str, ...]
-    coarse: Sequence[str] | None = None
+    coarse: pa.DictionaryArray | None = None
 
 
-def find_strata(label_type: str, rows: pd.DataFrame, names: tuple[str, ...]) -> Strata:
+def find_strata(
+    label_type: str, rows: pa.RecordBatch, names: tuple[str, ...]
+) -> Strata:
     """Returns the strata of rows: classes, combinations of classes, or quantiles.
 
     Args:
@@ -43,57 +43,78 @@ def find_strata(label_type: str, rows: pd.DataFrame, names: tuple[str, ...]) -> 
       names: the names of the classes.
     """
     if label_type == "class":
-        return Strata(list(rows["label"]), names)
+        return Strata(rows["label"], names)
     if label_type == "multilabel":
-        return _combinations(list(rows["label"]), list(rows["target"]))
+        return _combinations(rows["label"], rows["target"])
     if label_type == "regression":
-        return _quantiles(list(rows["label"]), list(rows["target"]))
-    return Strata([""] * len(rows), ("",))
+        return _quantiles(rows["label"], rows["target"])
+    return Strata(arrays.constant("", len(rows)), ("",))
 
 
-def _combinations(labels: Sequence[str], values: Sequence[tuple[str, ...]]) -> Strata:
+def _combinations(labels: pa.DictionaryArray, values: pa.DictionaryArray) -> Strata:
     """Returns the combinations of classes that rows have.
 
     A combination of one row can't be divided. With many of them, chance would divide
     the classes. So such a row counts for the rarest of its classes, which has the
     fewest rows to make up for it.
     """
-    sizes = collections.Counter(labels)
-    of_class = collections.Counter(name for names in values for name in names)
+    # Labels and values share their codes.
+    sizes = np.bincount(arrays.codes_of(labels), minlength=len(labels.dictionary))
+    classes_of = values.dictionary.to_pylist()
+    of_class: dict[str, int] = {}
+    for names, size in zip(classes_of, sizes.tolist(), strict=True):
+        for name in names:
+            of_class[name] = of_class.get(name, 0) + size
     coarse = [
         min(names, key=lambda name: (of_class[name], name))
-        if names and sizes[label] == 1
+        if names and size == 1
         else f"= {label}"
-        for label, names in zip(labels, values, strict=True)
+        for label, names, size in zip(
+            arrays.names_of(labels), classes_of, sizes.tolist(), strict=True
+        )
     ]
-    return Strata(labels, tuple(sorted(set(labels) - {""})), coarse)
+    strata = tuple(sorted(set(arrays.counts_of(labels)) - {""}))
+    return Strata(labels, strata, arrays.recoded(labels, coarse))
 
 
-def _quantiles(labels: Sequence[str], values: Sequence[tuple[float, ...]]) -> Strata:
+def _quantiles(labels: pa.DictionaryArray, values: pa.DictionaryArray) -> Strata:
     """Returns the quantiles of rows, over all columns at once.
 
     Equal numbers share a quantile, so that the order of the rows doesn't matter.
     """
-    is_labeled = np.array([label != "" for label in labels], dtype=bool)
+    is_labeled = arrays.is_filled(labels)
     if not is_labeled.any():
-        return Strata(list(labels), ())
-    table = np.array(list(values), np.float64)[is_labeled]
+        return Strata(labels, ())
+    lists = values.dictionary
+    of_code = lists.flatten().to_numpy().reshape(len(lists), -1)
+    table = of_code[arrays.codes_of(values)[is_labeled]]
     rows, columns = table.shape
     number = int((rows / _ROWS_PER_QUANTILE) ** (1 / columns) + 1e-9)
     number = max(1, min(_MOST_QUANTILES, number))
-    shown = []
+    shown, codes = [], []
     for column in table.T:
         cuts = np.quantile(column, np.arange(1, number) / number, method="inverted_cdf")
         bins = np.searchsorted(np.unique(cuts), column, "left")
-        bounds = {
-            at: f"{column[bins == at].min()!s} to {column[bins == at].max()!s}"
-            for at in np.unique(bins).tolist()
-        }
-        shown.append([bounds[at] for at in bins.tolist()])
-    in_order = np.lexsort(table.T[::-1])
-    names = [", ".join(parts) for parts in zip(*shown, strict=True)]
-    of_row = np.full(len(labels), "", dtype=object)
-    of_row[is_labeled] = names
+        shown.append(
+            {
+                at: f"{column[bins == at].min()!s} to {column[bins == at].max()!s}"
+                for at in np.unique(bins).tolist()
+            }
+        )
+        codes.append(bins)
+    cells, of_row = np.unique(np.stack(codes, axis=1), axis=0, return_inverse=True)
+    names = [
+        ", ".join(bounds[at] for bounds, at in zip(shown, cell, strict=True))
+        for cell in cells.tolist()
+    ]
+    # In the order of their least numbers.
+    place = np.empty(rows, np.int64)
+    place[np.lexsort(table.T[::-1])] = np.arange(rows)
+    least = np.full(len(cells), rows)
+    np.minimum.at(least, of_row.ravel(), place)
+    codes_of_rows = np.full(len(labels), len(names), np.int32)
+    codes_of_rows[is_labeled] = of_row.ravel()
     return Strata(
-        of_row.tolist(), tuple(dict.fromkeys(names[at] for at in in_order.tolist()))
+        arrays.merged(codes_of_rows, [*names, ""]),
+        tuple(dict.fromkeys(names[at] for at in np.argsort(least).tolist())),
     )

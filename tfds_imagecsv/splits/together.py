@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
+import pyarrow as pa
 from scipy import sparse
 from scipy.sparse import csgraph
 
-_Ints = npt.NDArray[np.int64]
+from tfds_imagecsv import arrays
+from tfds_imagecsv.images import copies
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -19,12 +19,19 @@ class Units:
     """Rows divided into units, each of which goes to one split.
 
     Attributes:
-      unit_of: the unit of each row, from 0, int64, shape [rows].
-      sizes: the number of rows of each unit, int64, shape [units].
+      unit_of: the unit of each row, from 0, int32, shape [rows].
+      sizes: the number of rows of each unit, int32, shape [units].
     """
 
-    unit_of: _Ints
-    sizes: _Ints
+    unit_of: arrays.Codes
+    sizes: arrays.Codes
+
+    @classmethod
+    def single(cls, rows: int) -> Units:
+        """Returns units of one row each."""
+        return cls(
+            unit_of=np.arange(rows, dtype=np.int32), sizes=np.ones(rows, np.int32)
+        )
 
     def least(self, values: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
         """Returns the least of the values of each unit's rows, shape [units]."""
@@ -34,7 +41,7 @@ class Units:
 
 
 def find_units(
-    groups: Sequence[str] | None, digests: Sequence[str] | None, *, rows: int
+    groups: pa.DictionaryArray | None, digests: pa.Array | None, *, rows: int
 ) -> Units:
     """Finds the rows that must stay together.
 
@@ -42,30 +49,42 @@ def find_units(
     such rows links them: an image in two groups joins both.
 
     Args:
-      groups: the group of each row, empty for none. Default: no groups.
-      digests: the digest of each row's image. Default: all images differ.
+      groups: the group of each row, `arrays.CODES`, empty for none. Default: no groups.
+      digests: the digest of each row's image, `arrays.DIGEST`. Default: all images
+        differ.
       rows: the number of rows.
 
     Returns:
       The units.
     """
-    # A graph in which each row is linked to its group and to its image.
-    links = [np.empty((0, 2), dtype=np.int64)]
-    nodes = rows
-    at = np.arange(rows)
-    for values in (groups, digests):
-        if values is None:
-            continue
-        codes, names = pd.factorize(np.asarray(values, dtype=object))
-        named = np.asarray(names, dtype=object) != ""
-        of_named = named[codes] if len(codes) else np.empty(0, dtype=bool)
-        links.append(np.stack([at[of_named], nodes + codes[of_named]], axis=1))
-        nodes += len(names)
-    pairs = np.concatenate(links)
-    graph = sparse.coo_array(
-        (np.ones(len(pairs), dtype=np.int8), (pairs[:, 0], pairs[:, 1])),
-        shape=(nodes, nodes),
-    )
-    _, component = csgraph.connected_components(graph, directed=False)
-    _, unit_of = np.unique(component[:rows], return_inverse=True)
-    return Units(unit_of=unit_of.astype(np.int64), sizes=np.bincount(unit_of))
+    # First one for each group, and for each row without one.
+    if groups is None:
+        unit_of, units = np.arange(rows, dtype=np.int32), rows
+    else:
+        in_group = arrays.is_filled(groups)
+        names = len(groups.dictionary)
+        unit_of = arrays.codes_of(groups).copy()
+        unit_of[~in_group] = np.arange(names, names + rows - int(in_group.sum()))
+        unit_of, units = _numbered(unit_of)
+    if digests is not None:
+        at, numbers = copies.with_copies(digests)
+        if len(at):
+            # Each image is linked to the units of its copies.
+            _, image_of = np.unique(numbers, axis=0, return_inverse=True)
+            images = int(image_of.max()) + 1
+            graph = sparse.coo_array(
+                (np.ones(len(at), np.int8), (unit_of[at], units + image_of.ravel())),
+                shape=(units + images, units + images),
+            )
+            _, component = csgraph.connected_components(graph, directed=False)
+            unit_of, units = _numbered(component.astype(np.int32)[unit_of])
+    sizes = np.bincount(unit_of, minlength=units).astype(np.int32)
+    return Units(unit_of=unit_of, sizes=sizes)
+
+
+def _numbered(numbers: arrays.Codes) -> tuple[arrays.Codes, int]:
+    """Returns numbers from 0 without gaps in the place of others, and how many."""
+    is_used = np.zeros(int(numbers.max(initial=-1)) + 1, bool)
+    is_used[numbers] = True
+    new = np.cumsum(is_used, dtype=np.int32) - 1
+    return new[numbers].astype(np.int32), int(is_used.sum())

@@ -120,7 +120,7 @@ def local_path(data_path: epath.Path) -> epath.Path:
         return data_path
     # Other users can't use the directory of this one.
     user = os.getuid() if hasattr(os, "getuid") else ""
-    digest = files.digest_of(f"{user}{data_path}".encode())
+    digest = files.digest_of(f"{user}{data_path}".encode()).hex()
     parent = epath.Path(tempfile.gettempdir()) / f"tfds_imagecsv.{digest}"
     return parent / data_path.name
 

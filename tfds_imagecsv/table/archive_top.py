@@ -83,10 +83,10 @@ def top_of_archive(files_in: Listing, names: Iterable[str]) -> str | None:
     named = {name.partition("/")[0] for name in names}
     folder = ""
     while True:
-        there = {key.partition("/")[0] for key in files_in.keys}
+        there = files_in.tops()
         if not named.isdisjoint(there):
             return folder
-        if len(there) != 1 or min(there) in files_in.as_set:
+        if len(there) != 1 or files_in.has(min(there)):
             return None
         name = min(there)
         folder = f"{folder}/{name}" if folder else name

@@ -4,21 +4,35 @@ from __future__ import annotations
 
 import io
 import itertools
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
-from tfds_imagecsv import exceptions
+import pyarrow as pa
+from pyarrow import parquet
+
+from tfds_imagecsv import arrays, exceptions
 from tfds_imagecsv.storage import files
 from tfds_imagecsv.table import cells
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-# A header, and a function that goes through the rows.
-_Rows = tuple[list[str], Callable[[], Iterator[list[str]]]]
+# How many rows are Python's objects at once.
+_BATCH = 4096
 
 
-def read_parquet(content: bytes, place: str, list_delimiter: str | None) -> _Rows:
+class ArrowRows(NamedTuple):
+    """The rows of a table.
+
+    Attributes:
+      header: the names of the columns.
+      records: returns the cells of each row.
+      column: returns the cells of a column, by its position.
+    """
+
+    header: list[str]
+    records: Callable[[], Iterator[list[str]]]
+    column: Callable[[int], pa.Array]
+
+
+def read_parquet(content: bytes, place: str, list_delimiter: str | None) -> ArrowRows:
     """Reads a Parquet file.
 
     Args:
@@ -28,14 +42,11 @@ def read_parquet(content: bytes, place: str, list_delimiter: str | None) -> _Row
         must be none.
 
     Returns:
-      The header, and a function that returns the rows; the first is row 1.
+      The rows; the first is row 1.
 
     Raises:
       SourceError: if it can't be read, or a column can't be text.
     """
-    import pyarrow as pa
-    from pyarrow import parquet
-
     try:
         table = parquet.read_table(io.BytesIO(content))
     except (pa.ArrowException, OSError) as error:
@@ -46,7 +57,7 @@ def read_parquet(content: bytes, place: str, list_delimiter: str | None) -> _Row
     return _rows(table, place, list_delimiter)
 
 
-def read_frame(frame: Any, place: str, list_delimiter: str | None) -> _Rows:
+def read_frame(frame: Any, place: str, list_delimiter: str | None) -> ArrowRows:
     """Reads a table in memory; arguments and result are those of `read_parquet`.
 
     An index of pandas is the first column, unless it only numbers the rows. NaN and
@@ -65,8 +76,6 @@ def as_arrow(frame: Any, place: str) -> pa.Table:
     Raises:
       SourceError: if that can't be.
     """
-    import pyarrow as pa
-
     if not hasattr(frame, "iloc"):
         return pa.table(frame)
     import pandas as pd
@@ -85,20 +94,16 @@ def as_arrow(frame: Any, place: str) -> pa.Table:
 
 def digest_of(frame: Any) -> str:
     """Returns the digest of a table in memory, equal for equal content and types."""
-    import pyarrow as pa
-
     table = as_arrow(frame, "label_csv").combine_chunks()
     # Polars and pandas note things of their own there.
     table = table.replace_schema_metadata(None)
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as stream:
         stream.write_table(table)
-    return files.digest_of(sink.getvalue())
+    return files.digest_of(sink.getvalue()).hex()
 
 
 def _of_pandas(column: Any) -> pa.Array:
-    import pyarrow as pa
-
     try:
         return pa.array(column, from_pandas=True)
     except (pa.ArrowException, TypeError, ValueError):
@@ -110,25 +115,29 @@ def _of_pandas(column: Any) -> pa.Array:
         return pa.array(texts, pa.string())
 
 
-def _rows(table: pa.Table, place: str, list_delimiter: str | None) -> _Rows:
+def _rows(table: pa.Table, place: str, list_delimiter: str | None) -> ArrowRows:
     columns = [
         _texts_of(name, column, place, list_delimiter)
         for name, column in zip(table.column_names, table.columns, strict=True)
     ]
     header = [name.strip() for name in table.column_names]
-    return header, lambda: map(list, zip(*columns, strict=True))
+
+    def records() -> Iterator[list[str]]:
+        for at in range(0, table.num_rows, _BATCH):
+            of_batch = [column[at : at + _BATCH].to_pylist() for column in columns]
+            yield from map(list, zip(*of_batch, strict=True))
+
+    return ArrowRows(header, records, columns.__getitem__)
 
 
 def _texts_of(
     name: str, column: pa.ChunkedArray, place: str, list_delimiter: str | None
-) -> Sequence[str]:
-    """Returns the cells of a column.
+) -> pa.Array:
+    """Returns the cells of a column, `arrays.TEXT`.
 
     Raises:
       SourceError: if they can't be texts.
     """
-    import pyarrow as pa
-
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
@@ -136,22 +145,26 @@ def _texts_of(
         inner = pa.chunked_array(
             [chunk.flatten() for chunk in column.chunks], column.type.value_type
         )
-        items = iter(_texts_of(name, inner, place, None))
-        return [
-            ""
-            if length is None
-            else cells.joined(
-                list(itertools.islice(items, length)),
-                f"{place}: row {number}: {name!r}",
-                list_delimiter,
-            )
-            for number, length in enumerate(lengths, 1)
-        ]
+        items = iter(_texts_of(name, inner, place, None).to_pylist())
+        return arrays.texts(
+            [
+                ""
+                if length is None
+                else cells.joined(
+                    list(itertools.islice(items, length)),
+                    f"{place}: row {number}: {name!r}",
+                    list_delimiter,
+                )
+                for number, length in enumerate(lengths, 1)
+            ]
+        )
     try:
-        texts = column.cast(pa.string()).to_pylist()
+        # Of some types, Arrow has no texts of the large kind.
+        found = arrays.whole(column.cast(pa.string()).cast(arrays.TEXT))
+        found.validate(full=True)
+        return found.fill_null("")
     except (pa.ArrowException, UnicodeDecodeError) as error:
         raise exceptions.SourceError(
             f"{place}: the column {name!r} has the type {column.type}, which can't be"
             " text. Cells must be texts, numbers, booleans, dates, or lists of them."
         ) from error
-    return ["" if text is None else text for text in texts]

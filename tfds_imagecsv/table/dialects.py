@@ -11,14 +11,19 @@ import dataclasses
 import io
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
-from tfds_imagecsv import exceptions
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import csv as pa_csv
+
+from tfds_imagecsv import arrays, exceptions
 
 if TYPE_CHECKING:
     import _csv
 
-    import pyarrow as pa
+#: A function that reads the rows, and how many rows have how many cells.
+CsvRows = tuple[Callable[[], Iterator[list[str]]], collections.Counter[int]]
 
 #: Runs of blanks and tabs.
 BLANKS = " "
@@ -28,12 +33,13 @@ _NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe", BLANKS: "bla
 #: Those that are found by evidence.
 CANDIDATES = (",", ";", "\t", "|")
 
-# The characters of a long text in which its first row is looked for.
-_BEGINNING = 1 << 14
+#: The characters of a long text in which its first row is looked for.
+BEGINNING = 1 << 14
 
-# How many characters a text must have at least, and columns at most, for Arrow to be
-# the faster one, and how many rows of its are looked at together.
-_LEAST_PLAIN = 1 << 16
+#: How many characters a text must have at least for Arrow to be the faster one.
+LEAST_PLAIN = 1 << 16
+
+# How many columns it may have, and how many rows are looked at together.
 _MOST_PLAIN = 1000
 _BATCH = 4096
 
@@ -68,7 +74,7 @@ def find_delimiter(
     Raises:
       SourceError: if two are equally good.
     """
-    widths = {one: len(_first_row(text, one)) for one in CANDIDATES}
+    widths = {one: len(first_row(text, one)) for one in CANDIDATES}
     found = [one for one in CANDIDATES if widths[one] > 1]
     if len(found) > 1:
         found = _confirmed(text, found, usual)
@@ -114,9 +120,9 @@ def _names_files(text: str, delimiter: str, names_file: Callable[[str], bool]) -
         return False
 
 
-def _first_row(text: str, delimiter: str) -> list[str]:
+def first_row(text: str, delimiter: str) -> list[str]:
     """Returns the first filled row; of a long text, its beginning mostly has it."""
-    beginning = text[:_BEGINNING].strip()
+    beginning = text[:BEGINNING].strip()
     if "\n" in beginning and '"' not in beginning:
         text = beginning
     try:
@@ -143,10 +149,8 @@ def fits(text: str, delimiter: str) -> bool:
     return len(header) > 1 and widths in ({len(header)}, {len(header) + 1})
 
 
-def rows_of(
-    text: str, delimiter: str, place: str
-) -> tuple[Callable[[], Iterator[list[str]]], collections.Counter[int]]:
-    """Returns a function that reads the rows, and how many rows have how many cells.
+def rows_of(text: str, delimiter: str, place: str) -> CsvRows:
+    """Returns the rows of a text.
 
     Args:
       text: the table.
@@ -196,33 +200,47 @@ class PlainRows:
           text: the table.
           delimiter: what is between its cells.
         """
-        if delimiter == BLANKS or '"' in text or text.count("\r") != text.count("\r\n"):
-            return None
-        width = len(_first_row(text, delimiter))
+        width = len(first_row(text, delimiter))
         # Fewer are taken apart faster by `csv`.
-        if not 0 < width <= _MOST_PLAIN or len(text) < _LEAST_PLAIN:
+        if len(text) < LEAST_PLAIN:
             return None
-        import pyarrow as pa
-        import pyarrow.compute as pc
-        from pyarrow import csv as pa_csv
+        try:
+            content = text.encode()
+        except UnicodeEncodeError:
+            return None
+        return cls.of_file(io.BytesIO(content), delimiter, width)
 
+    @classmethod
+    def of_file(cls, file: IO[bytes], delimiter: str, width: int) -> PlainRows | None:
+        """Returns the rows of a file, which is never in memory as a whole.
+
+        Args:
+          file: it; open at its beginning.
+          delimiter: what is between its cells.
+          width: how many cells its first row has.
+        """
+        if delimiter == BLANKS or not 0 < width <= _MOST_PLAIN:
+            return None
         names = [str(at) for at in range(width)]
+        checked = _Checked(file)
         try:
             table = pa_csv.read_csv(
-                pa.py_buffer(text.encode()),
+                pa.PythonFile(checked, "r"),
                 read_options=pa_csv.ReadOptions(column_names=names),
                 parse_options=pa_csv.ParseOptions(
                     delimiter=delimiter, quote_char=False, ignore_empty_lines=False
                 ),
                 convert_options=pa_csv.ConvertOptions(
-                    column_types=dict.fromkeys(names, pa.string()),
+                    column_types=dict.fromkeys(names, arrays.TEXT),
                     strings_can_be_null=False,
                 ),
             )
-        except (pa.ArrowException, UnicodeError):
-            return None  # a row has more or less cells
+        except (pa.ArrowException, _NotPlainError):
+            return None  # a row has more or less cells, or it isn't UTF-8
+        if not checked.is_plain():
+            return None
         longest = max(
-            pc.max(pc.utf8_length(column)).as_py() for column in table.columns
+            pc.max(pc.binary_length(column)).as_py() for column in table.columns
         )
         # What `csv` refuses, it refuses.
         return cls(table) if longest <= csv.field_size_limit() else None
@@ -242,10 +260,46 @@ class PlainRows:
         for batch in self.table.to_batches(max_chunksize=_BATCH):
             yield from map(list, zip(*batch.to_pydict().values(), strict=True))
 
-    def column(self, at: int) -> list[str]:
+    def column(self, at: int) -> pa.ChunkedArray:
         """Returns the cells of a column, without that of the first row."""
-        cells: list[str] = self.table.column(at).to_pylist()
-        return cells[1:]
+        return self.table.column(at).slice(1)
+
+
+class _NotPlainError(Exception):
+    """A file has what Arrow reads otherwise than `csv`."""
+
+
+class _Checked(io.RawIOBase):
+    """A file, while Arrow reads it; a byte that it isn't to see ends that.
+
+    Args:
+      file: the file.
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._returns = 0
+        self._line_ends = 0
+        self._last = b""
+
+    def readable(self) -> bool:
+        """Returns that it is."""
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        """Returns the next bytes."""
+        block = self._file.read(size)
+        if b'"' in block or b"\0" in block:
+            raise _NotPlainError
+        self._returns += block.count(b"\r")
+        self._line_ends += block.count(b"\r\n")
+        self._line_ends += self._last == b"\r" and block[:1] == b"\n"
+        self._last = block[-1:] or self._last
+        return block
+
+    def is_plain(self) -> bool:
+        """Returns whether all that was read is: no line ends with a return alone."""
+        return self._returns == self._line_ends
 
 
 def _parse(text: str, delimiter: str, *, strict: bool) -> _csv.Reader:

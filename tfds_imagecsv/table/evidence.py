@@ -58,7 +58,7 @@ class Evidence:
           SourceError: if two columns are equally good.
         """
         usual = next((at for at in self._cells if at not in taken), 0)
-        if self._finder is None or not self._rows or not self._finder.listing.keys:
+        if self._finder is None or not self._rows or not len(self._finder.listing.keys):
             return usual, ""
         columns = [at for at in self._cells if at not in taken]
         exact = {at: self._exact(at) for at in columns}
@@ -106,7 +106,7 @@ class Evidence:
         Raises:
           SourceError: if those of another column do.
         """
-        if self._finder is None or not self._rows or not self._finder.listing.keys:
+        if self._finder is None or not self._rows or not len(self._finder.listing.keys):
             return ""
         if at not in self._cells or self._exact(at) or self._loose(at):
             return ""
@@ -127,16 +127,16 @@ class Evidence:
         """Returns the files that a column's cells name as they stand."""
         finder = self._finder
         assert finder is not None
-        return {finder.key_if_exact(one) for one in self._cells[at]} & (
-            finder.listing.as_set
-        )
+        keys = {finder.key_if_exact(one) for one in self._cells[at]}
+        return {key for key in keys if finder.listing.has(key)}
 
     def _loose(self, at: int) -> set[str]:
         """Returns the files that a column's cells name by any reading."""
         assert self._finder is not None
         found = self._finder.resolve(self._cells[at])
         without = {*found.absent, *found.problems}
-        fits = {key for row, key in enumerate(found.keys) if row not in without}
+        keys = enumerate(found.keys.to_pylist())
+        fits = {key for row, key in keys if row not in without}
         # A name that fits several files names one of them.
         return fits | {self._cells[at][row] for row in found.problems}
 

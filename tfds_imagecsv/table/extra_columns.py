@@ -8,6 +8,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
+
+from tfds_imagecsv import arrays
 
 #: The columns of a label table that hold extra columns begin with it.
 PREFIX = "extra/"
@@ -33,22 +36,23 @@ class Parsed(NamedTuple):
     """The values of a column.
 
     Attributes:
-      values: Python's own bool, int, float or str, for each cell.
-      wrong: the positions of cells that the type can't hold.
+      values: a column of the type; null for each cell that it can't hold. Floats
+        are float64.
+      wrong: the positions of those cells.
     """
 
-    values: Sequence[Any]
+    values: pa.Array
     wrong: Sequence[int]
 
 
-def parse(cells: Sequence[str], dtype: str) -> Parsed:
+def parse(cells: pa.Array, dtype: str) -> Parsed:
     """Reads the cells of a column.
 
     An empty cell is NaN in a column of floats, an empty text in one of strings, and
     wrong in others, which have no value for it.
 
     Args:
-      cells: the texts, without white space around them.
+      cells: the texts, without white space around them, `arrays.TEXT`.
       dtype: one of `options.COLUMN_DTYPES`.
     """
     if dtype == "string":
@@ -60,9 +64,18 @@ def parse(cells: Sequence[str], dtype: str) -> Parsed:
         "float32": _float32,
         "float64": as_float,
     }[dtype]
-    values = list(map(of_text, cells))
-    wrong = [at for at, value in enumerate(values) if value is None]
-    return Parsed(values, wrong)
+    # Each different cell is read once.
+    different = arrays.encoded(cells)
+    of_different = pa.array(
+        list(map(of_text, arrays.names_of(different))),
+        {"bool": pa.bool_(), "int32": pa.int32(), "int64": pa.int64()}.get(
+            dtype, pa.float64()
+        ),
+        from_pandas=False,
+    )
+    values = of_different.take(different.indices)
+    is_wrong = values.is_null().to_numpy(zero_copy_only=False)
+    return Parsed(values, np.flatnonzero(is_wrong).tolist())
 
 
 def inferred(cells: Iterable[str]) -> str:

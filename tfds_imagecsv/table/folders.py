@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+import pyarrow as pa
 from etils import epath
 
-from tfds_imagecsv import exceptions, image_formats, problems, split_names
+from tfds_imagecsv import arrays, exceptions, image_formats, problems, split_names
 from tfds_imagecsv.options import TableOptions
 from tfds_imagecsv.problems import shown
 from tfds_imagecsv.sources.listing import Listing
@@ -20,17 +21,17 @@ class FolderRows(NamedTuple):
     """The images of a directory, sorted.
 
     Attributes:
-      keys: their paths.
-      labels: the name of the folder that is the label of each; empty if there is none.
-        None if there are no labels.
-      given: the split that a folder gives; empty for none.
+      keys: their paths, `arrays.TEXT`.
+      labels: the name of the folder that is the label of each, `arrays.CODES`; empty
+        if there is none. None if there are no labels.
+      given: the split that a folder gives, likewise; empty for none.
       understood: what was concluded, by what it is about.
       notes: the same in sentences, where there was a choice.
     """
 
-    keys: list[str]
-    labels: list[str] | None
-    given: list[str]
+    keys: pa.Array
+    labels: pa.DictionaryArray | None
+    given: pa.DictionaryArray
     understood: Mapping[str, str]
     notes: Sequence[str]
 
@@ -85,7 +86,13 @@ def rows_of(
     understood = {"labels": "folders"} if has_labels else {}
     if any(splits):
         understood["splits"] = "folders"
-    return FolderRows(keys, labels, splits, understood, notes)
+    return FolderRows(
+        arrays.texts(keys),
+        None if labels is None else arrays.encoded(labels),
+        arrays.encoded(splits),
+        understood,
+        notes,
+    )
 
 
 def images_of(files: Listing, given: Mapping[str, str]) -> list[str]:
@@ -98,7 +105,7 @@ def images_of(files: Listing, given: Mapping[str, str]) -> list[str]:
     inside = tuple(f"{folder}/" for folder in given.values() if folder)
     return [
         key
-        for key in files.keys
+        for key in files.keys.to_pylist()
         if image_formats.is_image(key) and key.startswith(inside or ("",))
     ]
 
@@ -107,12 +114,12 @@ def top_of(files: Listing) -> str:
     """Returns the folder within an archive that has the folders of the classes."""
     folder = ""
     while True:
-        tops = {key.partition("/")[0] for key in files.keys}
+        tops = files.tops()
         if len(tops) != 1 or split_names.is_usual(name := min(tops)):
             return folder
         below = files.below(name)
         # The images of one class are no folders.
-        if not below.keys or any("/" not in key for key in below.keys):
+        if not len(below.keys) or any("/" not in key for key in below.keys.to_pylist()):
             return folder
         folder, files = f"{folder}/{name}" if folder else name, below
 
@@ -204,7 +211,8 @@ def _about_folders(
 
 def _about_others(files: Listing) -> Iterable[str]:
     """Yields a note on files that aren't images by their names."""
-    others = sorted(key for key in files.keys if not image_formats.is_image(key))
+    names = (*files.keys.to_pylist(), *files.odd)
+    others = sorted(key for key in names if not image_formats.is_image(key))
     if others:
         yield (
             f"{_counted(len(others), 'file')} without an extension of images (left"

@@ -6,17 +6,15 @@ Read, recognise, resolve, parse, check: each step takes and gives columns.
 from __future__ import annotations
 
 import dataclasses
-import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 from etils import epath
 
-from tfds_imagecsv import exceptions, garbage_collection
+from tfds_imagecsv import arrays, exceptions, garbage_collection
 from tfds_imagecsv.config import ImageCsvConfig
 from tfds_imagecsv.options import TableOptions
 from tfds_imagecsv.problems import Kind, Places, Problem
@@ -45,13 +43,13 @@ class LabelTable:
 
     Attributes:
       rows: a row for each usable row of the table, sorted by key, with the columns
-        `row` (int64: its number, see `places`), `key` (str: the image's path relative
-        to the image directory, with `/` between folders, unique), `label` (str: the
-        class name as written, without the white space around it, or the text of
-        `label_types.Parsed`; empty for none), `group` (str: empty for none) and
-        `given` (str: the split that the table gives it, empty for none). Labels that
-        aren't classes are also in `target` (see `label_types.Parsed`). Each extra
-        column is in one whose name begins with `extra_columns.PREFIX`.
+        `row` (int64: its number, see `places`), `key` (`arrays.TEXT`: the image's path
+        relative to the image directory, with `/` between folders, unique), and, as
+        `arrays.CODES`, `label` (the class name as written, without the white space
+        around it, or the text of `label_types.Parsed`; empty for none), `group` (empty
+        for none) and `given` (the split that the table gives it, empty for none).
+        Labels that aren't classes are also in `target` (see `label_types.Parsed`). Each
+        extra column is in one whose name begins with `extra_columns.PREFIX`.
       image_dir: the directory that the keys are relative to.
       files: the files of that directory.
       class_names: the names of the classes in the order of their ids.
@@ -66,7 +64,7 @@ class LabelTable:
       about_classes: further columns of the class CSV, by class name and by header.
     """
 
-    rows: pd.DataFrame
+    rows: pa.RecordBatch
     image_dir: epath.Path
     files: Listing
     class_names: tuple[str, ...]
@@ -143,8 +141,8 @@ def read_labels(
     """
     options = options or TableOptions()
     image_dir, files = sources.image_dir, list_files(sources.image_dir)
-    if known - files.as_set:
-        files = dataclasses.replace(files, keys=[*(files.as_set | known)])
+    if known:
+        files = _with_known(files, known)
     if sources.archive is not None:
         image_dir, files = archive_top.below_top(sources, files, options)
     if not sources.tables:
@@ -179,6 +177,16 @@ def _finder(
     )
 
 
+def _with_known(files: Listing, known: frozenset[str]) -> Listing:
+    """Returns a listing with further files, which may be there already."""
+    keys = arrays.texts(sorted(known))
+    more = keys.filter(pc.invert(pc.is_in(keys, value_set=files.keys)))
+    if not len(more):
+        return files
+    both = pa.concat_arrays([files.keys, more])
+    return dataclasses.replace(files, keys=both.take(pc.sort_indices(both)))
+
+
 def _joined(
     parts: Sequence[TableRows],
     options: TableOptions,
@@ -189,33 +197,16 @@ def _joined(
 ) -> LabelTable:
     """Returns what the tables say together: parsed, and checked across rows."""
     starts = _starts(parts)
-    places = Places(
-        first_of=tuple(
-            (start, part.name) for start, part in zip(starts, parts, strict=True)
-        )
-        if len(parts) > 1
-        else (),
-        are_rows=bool(parts[0].name),
-    )
+    places = _places(parts, starts)
     headers = next((one.label_headers for one in parts if one.label_headers), [])
     _check_same_columns(parts, headers, options)
-    is_indicated = options.is_indicated
-    if is_indicated:
+    if options.is_indicated:
         _check_indicators(classes, list(headers))
     rows = _as_rows(parts, starts)
-    labels = label_types.Parsed([""] * len(rows["row"]), None, {})
-    if headers:
-        labels = label_types.parse(
-            options.label_type,
-            _labels_of(parts, len(headers)),
-            headers,
-            delimiter=options.label_delimiter,
-            known=None if classes is None or is_indicated else tuple(classes),
-            true_values=options.true_values,
-            false_values=options.false_values,
-        )
+    labels = _parse_labels(parts, headers, options, classes)
     rows["label"] = labels.texts
     of_extra = _parse_extra(_joined_extra(parts), options.extra_columns or {})
+    order = arrays.order_of(rows["key"])
     bad = row_problems.problems_of_rows(
         rows,
         options.label_type,
@@ -223,10 +214,11 @@ def _joined(
         labels.problems,
         of_extra.problems,
         is_loose=_loose(parts),
+        order=order,
         places=places,
     )
-    usable = _usable_rows(rows, bad, labels.values, of_extra.columns)
-    class_columns = tuple(headers) if is_indicated else None
+    usable = _usable_rows(rows, order, bad, labels.values, of_extra.columns)
+    class_columns = tuple(headers) if options.is_indicated else None
     names = classes or label_types.class_names(
         options.label_type, usable, class_columns
     )
@@ -250,12 +242,22 @@ def _joined(
     )
 
 
+def _places(parts: Sequence[TableRows], starts: Sequence[int]) -> Places:
+    """Returns what the rows of several tables are called."""
+    first_of = [(start, one.name) for start, one in zip(starts, parts, strict=True)]
+    return Places(
+        first_of=tuple(first_of) if len(parts) > 1 else (),
+        are_rows=bool(parts[0].name),
+    )
+
+
 def _starts(parts: Sequence[TableRows]) -> list[int]:
     """Returns what is added to the row numbers of each table."""
     starts = [0]
     for part in parts[:-1]:
         ragged = (one.row for one in part.ragged)
-        starts.append(starts[-1] + max((*part.numbers[-1:], *ragged), default=0))
+        last = part.numbers[-1:].tolist()
+        starts.append(starts[-1] + max((*last, *ragged), default=0))
     return starts
 
 
@@ -290,46 +292,57 @@ def _check_indicators(classes: Sequence[str] | None, headers: list[str]) -> None
         )
 
 
-def _as_rows(
-    parts: Sequence[TableRows], starts: Sequence[int]
-) -> dict[str, Sequence[Any]]:
+def _as_rows(parts: Sequence[TableRows], starts: Sequence[int]) -> dict[str, Any]:
     """Returns what each row says: the columns of `LabelTable.rows`, and `filename`."""
-    if len(parts) == 1:
-        numbers: Sequence[int] = parts[0].numbers
-    else:
-        numbers = [
-            number + start
-            for start, part in zip(starts, parts, strict=True)
-            for number in part.numbers
-        ]
+    numbers = [part.numbers + start for start, part in zip(starts, parts, strict=True)]
+
+    def column(of: Callable[[TableRows], pa.Array]) -> pa.Array:
+        return arrays.joined(list(map(of, parts)))
+
     return {
-        "row": numbers,
-        "filename": _chained(part.names for part in parts),
-        "key": _chained(part.keys for part in parts),
-        "label": (),
-        "group": _chained(part.groups for part in parts),
-        "given": _chained(part.given for part in parts),
+        "row": np.concatenate(numbers),
+        "filename": column(lambda part: part.names),
+        "key": column(lambda part: part.keys),
+        "group": column(lambda part: part.groups),
+        "given": column(lambda part: part.given),
     }
 
 
-def _chained(columns_of_parts: Iterable[Sequence[str]]) -> Sequence[str]:
-    several = list(columns_of_parts)
-    return several[0] if len(several) == 1 else [*itertools.chain(*several)]
-
-
-def _labels_of(parts: Sequence[TableRows], count: int) -> list[Sequence[str]]:
-    """Returns the cells of each column with labels; empty in a table without one."""
-    return [
-        _chained(
-            part.labels[at] if part.labels else [""] * len(part.names) for part in parts
+def _parse_labels(
+    parts: Sequence[TableRows],
+    headers: Sequence[str],
+    options: TableOptions,
+    classes: Sequence[str] | None,
+) -> label_types.Parsed:
+    """Returns the labels of all rows; those of a table without any are empty."""
+    if not headers:
+        rows = sum(len(part.names) for part in parts)
+        return label_types.Parsed(arrays.constant("", rows), None, {})
+    cells = [
+        arrays.joined(
+            [
+                part.labels[at] if part.labels else arrays.constant("", len(part.names))
+                for part in parts
+            ]
         )
-        for at in range(count)
+        for at in range(len(headers))
     ]
+    known = None if classes is None or options.is_indicated else tuple(classes)
+    return label_types.parse(
+        options.label_type,
+        cells,
+        headers,
+        delimiter=options.label_delimiter,
+        known=known,
+        true_values=options.true_values,
+        false_values=options.false_values,
+    )
 
 
-def _joined_extra(parts: Sequence[TableRows]) -> dict[str, Sequence[str]]:
+def _joined_extra(parts: Sequence[TableRows]) -> dict[str, pa.Array]:
     return {
-        name: _chained(part.extra[name] for part in parts) for name in parts[0].extra
+        name: arrays.joined([part.extra[name] for part in parts])
+        for name in parts[0].extra
     }
 
 
@@ -343,80 +356,60 @@ def _by_position(parts: Sequence[TableRows]) -> dict[int, tuple[Kind, str]]:
     return found
 
 
-def _loose(
-    parts: Sequence[TableRows],
-) -> np.ndarray[Any, np.dtype[np.bool_]]:
+def _loose(parts: Sequence[TableRows]) -> arrays.Bits:
     """Returns which of all rows have a name that was read loosely."""
     columns_of_parts = []
     for part in parts:
         is_loose = np.zeros(len(part.names), bool)
-        is_loose[np.asarray(part.loose, np.int64)] = True
+        is_loose[part.loose] = True
         columns_of_parts.append(is_loose)
     return np.concatenate(columns_of_parts)
 
 
 def _usable_rows(
-    rows: Mapping[str, Sequence[Any]],
+    rows: Mapping[str, Any],
+    order: arrays.Ints | None,
     bad: Mapping[int, Problem],
-    targets: Sequence[Any] | None,
-    of_extra: Mapping[str, Sequence[Any]],
-) -> pd.DataFrame:
+    targets: pa.DictionaryArray | None,
+    of_extra: Mapping[str, pa.Array],
+) -> pa.RecordBatch:
     """Returns `LabelTable.rows`: those without problems, sorted by key."""
-    by_key = _order(rows["key"])
-    if bad:
-        by_key = by_key[~np.isin(by_key, list(bad))]
-    kept = {**{name: rows[name] for name in _ROWS[1:]}, **of_extra}
+    kept = {name: rows[name] for name in _ROWS}
+    kept["row"] = pa.array(rows["row"])
     if targets is not None:
         kept["target"] = targets
-    numbers = np.asarray(rows["row"], np.int64)[by_key]
-    # Objects, since most of what follows goes through them one by one.
-    return pd.DataFrame(
-        {
-            "row": pd.Series(numbers),
-            **{name: _taken(values, by_key) for name, values in kept.items()},
-        }
-    )
-
-
-def _taken(values: Sequence[Any], at: np.ndarray[Any, Any]) -> pd.Series[Any]:
-    """Returns the values at some positions, as objects."""
-    if isinstance(values[0] if len(values) else None, str) and not any(values):
-        return pd.Series(np.full(len(at), "", object), dtype=object)
-    column = np.fromiter(values, object, len(values))
-    return pd.Series(column[at], dtype=object)
-
-
-def _order(keys: Sequence[str]) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Returns the positions of keys, sorted by code point."""
-    try:
-        texts = pa.array(keys, pa.large_string())
-    except UnicodeEncodeError:  # a name that isn't UTF-8
-        return np.array(sorted(range(len(keys)), key=keys.__getitem__), np.int64)
-    # UTF-8 has the order of code points.
-    found: np.ndarray[Any, Any] = pc.sort_indices(texts).to_numpy()
-    return found.astype(np.int64)
+    kept |= of_extra
+    if bad:
+        order = np.arange(len(rows["row"])) if order is None else order
+        order = order[~np.isin(order, list(bad))]
+    if order is not None:
+        # One after another, so that the old ones needn't all be kept.
+        at = pa.array(order)
+        for name in list(kept):
+            kept[name] = kept[name].take(at)
+    return pa.record_batch(list(kept.values()), names=list(kept))
 
 
 class _Extra(NamedTuple):
     """The extra columns: see `LabelTable`; and what is wrong, by position."""
 
-    columns: dict[str, Sequence[Any]]
+    columns: dict[str, pa.Array]
     dtypes: dict[str, str]
     problems: dict[int, tuple[Kind, str]]
 
 
 def _parse_extra(
-    cells_of: Mapping[str, Sequence[str]], extra: Mapping[str, str] | str
+    cells_of: Mapping[str, pa.Array], extra: Mapping[str, str] | str
 ) -> _Extra:
     found = _Extra({}, {}, {})
     for prefixed, cells in cells_of.items():
         name = prefixed.removeprefix(extra_columns.PREFIX)
-        dtype = extra_columns.inferred(cells) if isinstance(extra, str) else extra[name]
+        dtype = extra[name] if not isinstance(extra, str) else ""
+        dtype = dtype or extra_columns.inferred(cells.unique().to_pylist())
         found.dtypes[name] = dtype
         found.columns[prefixed], wrong = extra_columns.parse(cells, dtype)
         for at in wrong:
-            detail = (
-                f"{row_problems.shortened(cells[at])!r} in {name!r}, which is {dtype},"
-            )
+            cell = row_problems.shortened(cells[at].as_py())
+            detail = f"{cell!r} in {name!r}, which is {dtype},"
             found.problems.setdefault(at, (Kind.EXTRA_CELL, detail))
     return found

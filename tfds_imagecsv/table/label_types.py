@@ -11,17 +11,14 @@ import collections
 import difflib
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 
-from tfds_imagecsv import options
+from tfds_imagecsv import arrays, options
 from tfds_imagecsv.problems import Kind
 from tfds_imagecsv.table import extra_columns
-
-if TYPE_CHECKING:
-    import pandas as pd
-
 
 #: What joins the names of several classes that columns of 0 and 1 give.
 INDICATOR_DELIMITER = "|"
@@ -34,21 +31,22 @@ class Parsed(NamedTuple):
     """The labels of some rows.
 
     Attributes:
-      texts: the label of each row in one form; empty where the cells are.
-      values: for each row the names of its classes, sorted, or its numbers (NaN where
-        a cell is empty); None if the texts are the labels.
+      texts: the label of each row in one form, `arrays.CODES`; empty where the cells
+        are.
+      values: the names of each row's classes, sorted, or its numbers (NaN where a cell
+        is empty), as codes of lists; None if the texts are the labels.
       problems: by the position of a row what is wrong with its cells, and with which,
         in words that fit before " for 'image.png'".
     """
 
-    texts: Sequence[str]
-    values: Sequence[tuple[Any, ...]] | None
+    texts: pa.DictionaryArray
+    values: pa.DictionaryArray | None
     problems: Mapping[int, tuple[Kind, str]]
 
 
 def parse(
     label_type: str,
-    columns: Sequence[Sequence[str]],
+    columns: Sequence[pa.DictionaryArray],
     names: Sequence[str],
     *,
     delimiter: str | None = None,
@@ -60,7 +58,8 @@ def parse(
 
     Args:
       label_type: one of `options.LABEL_TYPES`.
-      columns: the cells of each column of labels, without white space around them.
+      columns: the cells of each column of labels, without white space around them,
+        `arrays.CODES`.
       names: the names of these columns.
       delimiter: what is between the class names of a cell; None if each column is a
         class, and has 0 and 1.
@@ -78,13 +77,32 @@ def parse(
     (texts,) = columns
     problems = {}
     if known is not None:
-        unknown = _unknown(set(texts) - {""}, known)
-        problems = {
-            at: (Kind.UNKNOWN_CLASS, unknown[text])
-            for at, text in enumerate(texts)
-            if text in unknown
-        }
+        unknown = _unknown(set(arrays.counts_of(texts)) - {""}, known)
+        problems = _by_position(texts, unknown, Kind.UNKNOWN_CLASS)
     return Parsed(texts, None, problems)
+
+
+def _by_position(
+    cells: pa.DictionaryArray, details: Mapping[str, str], kind: Kind
+) -> dict[int, tuple[Kind, str]]:
+    """Returns what is wrong with each row, given what is with different cells."""
+    names = arrays.names_of(cells)
+    positions = np.flatnonzero(arrays.is_text(cells, *details))
+    codes = arrays.codes_of(cells)[positions]
+    return {
+        at: (kind, details[names[code]])
+        for at, code in zip(positions.tolist(), codes.tolist(), strict=True)
+    }
+
+
+def _with_values(
+    texts: pa.DictionaryArray, value_of: Mapping[str, tuple[Any, ...]], dtype: Any
+) -> pa.DictionaryArray:
+    """Returns a column of lists, given the list of each text."""
+    lists = [list(value_of[text]) for text in arrays.names_of(texts)]
+    return pa.DictionaryArray.from_arrays(
+        texts.indices, pa.array(lists, pa.list_(dtype))
+    )
 
 
 def _unknown(names: Iterable[str], known: Sequence[str]) -> dict[str, str]:
@@ -105,69 +123,72 @@ def _unknown(names: Iterable[str], known: Sequence[str]) -> dict[str, str]:
 
 
 def _parse_delimited(
-    cells: Sequence[str], delimiter: str, known: Sequence[str] | None
+    cells: pa.DictionaryArray, delimiter: str, known: Sequence[str] | None
 ) -> Parsed:
     # Rows share few combinations; each is taken apart once.
-    parsed: dict[str, tuple[str, tuple[str, ...]]] = {}
+    names_of: dict[str, tuple[str, ...]] = {}
     unknown: dict[str, str] = {}
     known_names = frozenset(known or ())
-    for cell in dict.fromkeys(cells):
+    texts = []
+    for cell in arrays.names_of(cells):
         found = {part.strip() for part in cell.split(delimiter)} - {""}
         names = tuple(sorted(found))
         # A cell that is only a delimiter says that there is no label.
-        parsed[cell] = (delimiter.join(names) or (delimiter if cell else "")), names
+        texts.append(delimiter.join(names) or (delimiter if cell else ""))
+        names_of[texts[-1]] = names
         if known is not None and not found <= known_names:
             first = next(name for name in names if name not in known_names)
             unknown[cell] = _unknown([first], known)[first]
+    labels = arrays.recoded(cells, texts)
     return Parsed(
-        [parsed[cell][0] for cell in cells],
-        [parsed[cell][1] for cell in cells],
-        {
-            at: (Kind.UNKNOWN_CLASS, unknown[cell])
-            for at, cell in enumerate(cells)
-            if cell in unknown
-        },
+        labels,
+        _with_values(labels, names_of, pa.string()),
+        _by_position(cells, unknown, Kind.UNKNOWN_CLASS),
     )
 
 
 def _parse_indicators(
-    columns: Sequence[Sequence[str]],
+    columns: Sequence[pa.DictionaryArray],
     names: Sequence[str],
     true_values: Collection[str],
     false_values: Collection[str],
 ) -> Parsed:
     as_bit = _reader_of_bits(true_values, false_values)
     count = len(columns[0])
-    bits = np.zeros((count, len(names)), bool)
-    is_blank = np.ones(count, bool)
+    # Eight classes in a byte.
+    packed = np.zeros((count, (len(names) + 7) // 8), np.uint8)
+    is_blank = np.full(count, as_bit("") is None)
     problems: dict[int, tuple[Kind, str]] = {}
-    empty = as_bit("") is None
-    for column, (cells, name) in enumerate(zip(columns, names, strict=True)):
+    for at, (cells, name) in enumerate(zip(columns, names, strict=True)):
         # Columns have few different cells; each is read once.
-        bit_of = {cell: as_bit(cell) for cell in set(cells)}
-        bits[:, column] = [bool(bit_of[cell]) for cell in cells]
-        is_blank &= np.fromiter((empty and not cell for cell in cells), bool, count)
-        if None in bit_of.values():
-            for at, cell in enumerate(cells):
-                if bit_of[cell] is None:
-                    problems.setdefault(
-                        at, (Kind.NO_INDICATOR, f"{cell!r} in {name!r}")
-                    )
-    for at in np.flatnonzero(is_blank).tolist():
-        del problems[at]  # the row has no label
+        bits = [as_bit(cell) for cell in arrays.names_of(cells)]
+        is_set = np.array([bool(bit) for bit in bits], np.uint8)
+        packed[:, at // 8] |= arrays.mapped(cells, is_set) << (7 - at % 8)
+        is_blank &= ~arrays.is_filled(cells)
+        details = {
+            cell: f"{cell!r} in {name!r}"
+            for cell, bit in zip(arrays.names_of(cells), bits, strict=True)
+            if bit is None
+        }
+        for row, problem in _by_position(cells, details, Kind.NO_INDICATOR).items():
+            problems.setdefault(row, problem)
+    for row in np.flatnonzero(is_blank).tolist():
+        del problems[row]  # the row has no label
     # Rows share few combinations; each is named once.
-    combinations, of_row = np.unique(bits, axis=0, return_inverse=True)
-    found = [
-        tuple(sorted(names[at] for at in np.flatnonzero(one).tolist()))
-        for one in combinations
-    ]
-    texts = [INDICATOR_DELIMITER.join(one) or INDICATOR_DELIMITER for one in found]
-    rows = of_row.ravel().tolist()
-    return Parsed(
-        ["" if blank else texts[at] for at, blank in zip(rows, is_blank, strict=True)],
-        [found[at] for at in rows],
-        problems,
-    )
+    combinations = pa.Array.from_buffers(
+        pa.binary(packed.shape[1]), count, [None, pa.py_buffer(packed)]
+    ).dictionary_encode()
+    names_of: dict[str, tuple[str, ...]] = {"": ()}
+    texts = []
+    for one in combinations.dictionary.to_pylist():
+        set_bits = np.flatnonzero(np.unpackbits(np.frombuffer(one, np.uint8))).tolist()
+        found = tuple(sorted(names[at] for at in set_bits))
+        texts.append(INDICATOR_DELIMITER.join(found) or INDICATOR_DELIMITER)
+        names_of[texts[-1]] = found
+    codes = combinations.indices.to_numpy().copy()
+    codes[is_blank] = len(texts)
+    labels = arrays.merged(codes, [*texts, ""])
+    return Parsed(labels, _with_values(labels, names_of, pa.string()), problems)
 
 
 def _reader_of_bits(
@@ -199,30 +220,55 @@ def _of_one_class(indicated: Parsed) -> Parsed:
     """Returns labels of one class, from those of any number."""
     assert indicated.values is not None
     texts: list[str] = []
-    problems = dict(indicated.problems)
-    for at, (text, names) in enumerate(
-        zip(indicated.texts, indicated.values, strict=True)
+    details: dict[str, str] = {}
+    for text, names in zip(
+        arrays.names_of(indicated.texts),
+        indicated.values.dictionary.to_pylist(),
+        strict=True,
     ):
         texts.append(names[0] if len(names) == 1 else "")
-        if text and len(names) != 1 and at not in problems:
+        if text and len(names) != 1:
             found = " and ".join(map(repr, names)) or "none of the columns"
-            problems[at] = Kind.NOT_ONE_CLASS, f"1 in {found}"
-    return Parsed(texts, None, problems)
+            details[text] = f"1 in {found}"
+    problems = _by_position(indicated.texts, details, Kind.NOT_ONE_CLASS)
+    return Parsed(
+        arrays.recoded(indicated.texts, texts),
+        None,
+        {**problems, **indicated.problems},
+    )
 
 
-def _parse_numbers(columns: Sequence[Sequence[str]], names: Sequence[str]) -> Parsed:
-    texts: list[str] = []
-    values: list[tuple[float, ...]] = []
+def _parse_numbers(
+    columns: Sequence[pa.DictionaryArray], names: Sequence[str]
+) -> Parsed:
     problems: dict[int, tuple[Kind, str]] = {}
-    for at, cells in enumerate(zip(*columns, strict=True)):
-        numbers = tuple(map(_as_number, cells))
-        if any(cells):
-            for name, cell, number in zip(names, cells, numbers, strict=True):
-                if not math.isfinite(number) and at not in problems:
-                    problems[at] = Kind.NO_NUMBER, f"{cell!r} in {name!r}"
-        texts.append(", ".join(map(repr, numbers)) if any(cells) else "")
-        values.append(numbers)
-    return Parsed(texts, values, problems)
+    is_labeled = np.zeros(len(columns[0]), bool)
+    for cells in columns:
+        is_labeled |= arrays.is_filled(cells)
+    for cells, name in zip(columns, names, strict=True):
+        details = {
+            cell: f"{cell!r} in {name!r}"
+            for cell in arrays.names_of(cells)
+            if not math.isfinite(_as_number(cell))
+        }
+        for at, problem in _by_position(cells, details, Kind.NO_NUMBER).items():
+            if is_labeled[at]:
+                problems.setdefault(at, problem)
+    # Each different combination is read once.
+    codes = arrays.codes_of(columns[0]).astype(np.int64)
+    for cells in columns[1:]:
+        _, codes = np.unique(codes, return_inverse=True)
+        codes = codes * len(cells.dictionary) + arrays.codes_of(cells)
+    _, first, codes = np.unique(codes, return_index=True, return_inverse=True)
+    cells_of = [cells.take(pa.array(first)).to_pylist() for cells in columns]
+    texts = []
+    numbers_of: dict[str, tuple[float, ...]] = {}
+    for of_row in zip(*cells_of, strict=True):
+        numbers = tuple(map(_as_number, of_row))
+        texts.append(", ".join(map(repr, numbers)) if any(of_row) else "")
+        numbers_of[texts[-1]] = numbers
+    labels = arrays.merged(codes, texts)
+    return Parsed(labels, _with_values(labels, numbers_of, pa.float64()), problems)
 
 
 def _as_number(cell: str) -> float:
@@ -234,7 +280,7 @@ def _as_number(cell: str) -> float:
 
 
 def class_names(
-    label_type: str, rows: pd.DataFrame, columns: Sequence[str] | None
+    label_type: str, rows: pa.RecordBatch, columns: Sequence[str] | None
 ) -> tuple[str, ...]:
     """Returns the names of the classes of rows, in the order of their ids.
 
@@ -248,37 +294,48 @@ def class_names(
         return ()
     if columns is not None:
         return tuple(columns)
-    return tuple(sorted(set(_names(label_type, rows)) - {""}))
+    return tuple(sorted(class_sizes(label_type, rows)))
 
 
-def class_sizes(label_type: str, rows: pd.DataFrame) -> collections.Counter[str]:
+def class_sizes(label_type: str, rows: pa.RecordBatch) -> collections.Counter[str]:
     """Returns how many rows each class has; rows may have several."""
-    sizes = collections.Counter(_names(label_type, rows))
-    del sizes[""]
+    sizes: collections.Counter[str] = collections.Counter()
+    if label_type == "class":
+        sizes.update(arrays.counts_of(rows["label"]))
+        del sizes[""]
+    elif label_type == "multilabel":
+        for names, count in _combinations(rows):
+            for name in names if count else ():
+                sizes[name] += count
     return sizes
 
 
-def _names(label_type: str, rows: pd.DataFrame) -> Iterable[str]:
-    """Returns the class of each row, empty if it has none, or all classes of all."""
-    if label_type == "class":
-        return rows["label"].tolist()
-    if label_type == "multilabel":
-        return (name for names in rows["target"] for name in names)
-    return ()
+def _combinations(rows: pa.RecordBatch) -> Iterable[tuple[list[str], int]]:
+    """Yields the combinations of classes, and how many rows have each."""
+    target = rows["target"]
+    counts = np.bincount(arrays.codes_of(target), minlength=len(target.dictionary))
+    return zip(target.dictionary.to_pylist(), counts.tolist(), strict=True)
 
 
 def of_classes(
-    label_type: str, rows: pd.DataFrame, names: Iterable[str]
+    label_type: str, rows: pa.RecordBatch, names: Iterable[str]
 ) -> Mapping[int, str]:
     """Returns by the position of a row the first of some classes that it has."""
     wanted = frozenset(names)
     if not wanted or label_type not in options.WITH_CLASSES:
         return {}
+    column = rows["label"] if label_type == "class" else rows["target"]
+    of_code = column.dictionary.to_pylist()
     if label_type == "class":
-        return {at: label for at, label in enumerate(rows["label"]) if label in wanted}
+        of_code = [[name] for name in of_code]
+    first = [next((one for one in of if one in wanted), None) for of in of_code]
+    has_one = arrays.mapped(column, np.array([one is not None for one in first], bool))
+    positions = np.flatnonzero(has_one)
     found = {}
-    for at, of_row in enumerate(rows["target"]):
-        first = next((name for name in of_row if name in wanted), None)
-        if first is not None:
-            found[at] = first
+    for at, code in zip(
+        positions.tolist(), arrays.codes_of(column)[positions].tolist(), strict=True
+    ):
+        name = first[code]
+        assert name is not None
+        found[at] = name
     return found

@@ -6,10 +6,11 @@ import csv
 import io
 from collections.abc import Mapping
 
-import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 from etils import epath
 
-from tfds_imagecsv import exceptions, split_names
+from tfds_imagecsv import arrays, exceptions, split_names
 
 FILENAME = "split_manifest.csv"
 
@@ -17,7 +18,11 @@ FILENAME = "split_manifest.csv"
 COLUMNS = ("key", "split", "label", "group", "digest")
 
 
-def write_manifest(path: epath.Path, rows: pd.DataFrame) -> None:
+# Rows that are written at once.
+_BATCH = 1 << 16
+
+
+def write_manifest(path: epath.Path, rows: pa.RecordBatch) -> None:
     """Writes a split manifest.
 
     It is a CSV in UTF-8 with a header and a row for each example, sorted by key: the
@@ -25,18 +30,38 @@ def write_manifest(path: epath.Path, rows: pd.DataFrame) -> None:
 
     Args:
       path: the file.
-      rows: the examples, with the columns `COLUMNS`, all str: the file name relative
-        to the image directory, the split, the class name, the group (empty for
-        none) and the digest of the image file, see `files.digest_of`.
+      rows: the examples, with the columns `COLUMNS`: the file name
+        relative to the image directory (`arrays.TEXT`), the split, the class name, the
+        group (empty for none; `arrays.CODES`), and the digest of the image file
+        (`arrays.DIGEST`), which is written as 32 hexadecimal digits.
     """
-    columns = [rows[name].tolist() for name in COLUMNS]
-    cells = zip(*columns, strict=True)
-    file = io.StringIO()
-    # In half of the time of `DataFrame.to_csv`.
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows(sorted(cells))  # by the key, which comes first
-    path.write_text(file.getvalue(), encoding="utf-8")
+    order = arrays.order_of(rows["key"])
+    rows = rows.select(COLUMNS)
+    if order is not None:
+        rows = rows.take(pa.array(order))
+    columns = {name: rows[name] for name in COLUMNS}
+    for name in ("split", "label", "group"):
+        # Each different text is quoted once.
+        column = columns[name]
+        quoted = _quoted(column.dictionary)
+        columns[name] = pa.DictionaryArray.from_arrays(column.indices, quoted)
+    with path.open("wb") as file:
+        file.write(",".join(COLUMNS).encode() + b"\n")
+        for start in range(0, len(rows), _BATCH):
+            key, *coded, digest = (
+                columns[name][start : start + _BATCH] for name in COLUMNS
+            )
+            cells = _quoted(key), *map(arrays.decoded, coded), arrays.as_hex(digest)
+            file.write(arrays.bytes_of(arrays.lines(*cells)).tobytes())
+
+
+def _quoted(column: pa.Array) -> pa.Array:
+    """Returns texts as cells of a CSV: with a comma or a quote in it, in quotes."""
+    if not arrays.may_have(column, ",", '"'):
+        return column
+    is_odd = pc.match_substring_regex(column, '[,"]')
+    doubled = pc.replace_substring(column, '"', '""')
+    return pc.if_else(is_odd, arrays.between('"', doubled, '"'), column)
 
 
 def read_manifest(path: epath.Path) -> Mapping[str, tuple[str, str]]:

@@ -14,9 +14,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from etils import epath
 
-from tfds_imagecsv import image_formats
+from tfds_imagecsv import arrays, image_formats
 from tfds_imagecsv.problems import Kind, shown
 from tfds_imagecsv.sources.listing import Listing
 from tfds_imagecsv.table import filenames
@@ -26,6 +28,9 @@ from tfds_imagecsv.table.names import NONE, Bits, Index, Names, Positions
 _DRIVE = re.compile(r"[A-Za-z]:/")
 
 _NOTHING = np.zeros(0, np.int64)
+
+# Up to this share of the files, names are looked up one by one.
+_FEW = 1 / 64
 
 # A reading of names: columns of what they may mean, each with what finds it. A column
 # is made only if those before haven't found all.
@@ -60,14 +65,14 @@ class Resolved:
     """The files of some names.
 
     Attributes:
-      keys: the file of each name, or what it would be if it were there.
+      keys: the file of each name, or what it would be if it were there, `arrays.TEXT`.
       problems: names that mean several files, by position.
       loose: the positions of names that another reading than the first finds.
       absent: the positions of names that no reading finds.
       ways: the readings that were used, but the first.
     """
 
-    keys: list[str]
+    keys: pa.Array
     problems: Mapping[int, tuple[Kind, str]]
     loose: Positions
     absent: Sequence[int]
@@ -106,22 +111,38 @@ class Finder:
 
     def names_file(self, cell: str) -> bool:
         """Returns whether a cell is the name of a file as it stands."""
-        return bool(cell) and self.key_if_exact(cell) in self.listing.as_set
+        return bool(cell) and self.listing.has(self.key_if_exact(cell))
 
     def key_if_exact(self, name: str) -> str:
         """Returns the key of a name as it stands."""
-        return filenames.keys_of([name], self._suffix)[0]
+        key: str = filenames.keys_of(arrays.texts([name]), self._suffix)[0].as_py()
+        return key
 
-    def resolve(self, names: Sequence[str]) -> Resolved:
+    def resolve(self, names: Sequence[str] | pa.Array) -> Resolved:
         """Returns the file of each name; of empty ones, nothing."""
-        keys = filenames.keys_of(names, self._suffix)
-        if self.listing.as_set.issuperset(keys):
-            return Resolved(keys=keys, problems={}, loose=_NOTHING, absent=(), ways=())
+        names = arrays.texts(names)
+        found = filenames.keys_of(names, self._suffix)
+        is_there = self._are_listed(found)
+        if is_there.all():
+            return Resolved(keys=found, problems={}, loose=_NOTHING, absent=(), ways=())
+        return self._resolve_loosely(names, found, is_there)
+
+    def _are_listed(self, keys: pa.Array) -> Bits:
+        """Returns which keys are files."""
+        files = self.listing.keys
+        if len(keys) <= _FEW * len(files):
+            return np.array([self.listing.has(key) for key in keys.to_pylist()], bool)
+        found: Bits = pc.is_in(keys, value_set=files).to_numpy(zero_copy_only=False)
+        return found
+
+    def _resolve_loosely(
+        self, names_of_rows: pa.Array, keys_of_rows: pa.Array, is_there: Bits
+    ) -> Resolved:
+        """Returns what `resolve` does, of names that aren't all files as they stand."""
+        keys = keys_of_rows.to_pylist()
         asked = Names(keys)
-        is_there = np.zeros(len(keys), bool)
-        if asked.may_have(self._files):
-            is_there = self._exact.find(asked) != NONE
-        cells, files = np.array(names, object), np.array(self.listing.keys, object)
+        cells = np.array(names_of_rows.to_pylist(), object)
+        files = np.array(self.listing.keys.to_pylist(), object)
         left = np.flatnonzero(~is_there & (cells != "") & ~self._are_unlisted(asked))
         of_rows, loose = np.array(keys, object), [_NOTHING]
         problems: dict[int, tuple[Kind, str]] = {}
@@ -151,7 +172,7 @@ class Finder:
                 ways.append(Way(words, int(taken.sum()), cells[at], of_rows[at]))
             left = left[found == NONE]
         return Resolved(
-            keys=of_rows.tolist(),
+            keys=arrays.texts(of_rows.tolist()),
             problems=problems,
             loose=np.concatenate(loose),
             absent=left.tolist(),
@@ -168,7 +189,7 @@ class Finder:
         if links or keys.has_prefix(".") or "/." in keys.text:
             for at, key in enumerate(keys.cells):
                 if ("/." in f"/{key}" or key.startswith(links or ("\0",))) and (
-                    not filenames.odd_paths([key])
+                    not filenames.odd_paths(arrays.texts([key]))
                 ):
                     are[at] = (self.directory / key).exists()
         return are
@@ -254,7 +275,8 @@ class Finder:
     def _keys(self, names: Names) -> Names:
         known = names.changes.get(self._suffix)
         if known is None:
-            keys = filenames.keys_of(names.cells, self._suffix)
+            texts = arrays.texts(names.cells)
+            keys = filenames.keys_of(texts, self._suffix).to_pylist()
             known = names if keys == names.cells else Names(keys)
             names.changes[self._suffix] = known
         return known
@@ -299,7 +321,7 @@ class Finder:
 
     @functools.cached_property
     def _files(self) -> Names:
-        return Names(self.listing.keys)
+        return Names(self.listing.keys.to_pylist())
 
     @functools.cached_property
     def _images(self) -> Names:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from tfds_imagecsv import split_names
+import numpy as np
+import pyarrow as pa
+
+from tfds_imagecsv import arrays, split_names
 from tfds_imagecsv.problems import Kind, Places, Problem
 from tfds_imagecsv.table import filenames
 
@@ -14,26 +17,27 @@ _Finding = tuple[Kind, Sequence[int], Callable[[int], str]]
 
 
 def problems_of_rows(
-    rows: Mapping[str, Sequence[Any]],
+    rows: Mapping[str, Any],
     label_type: str,
     of_names: Mapping[int, tuple[Kind, str]],
     *of_cells: Mapping[int, tuple[Kind, str]],
-    is_loose: Any,
+    is_loose: arrays.Bits,
+    order: arrays.Ints | None,
     places: Places,
 ) -> dict[int, Problem]:
     """Returns the first problem of each row that has one, by the row's position.
 
     Args:
-      rows: the columns `row` (int), `filename`, `key`, `label`, `group` and `given`
-        (str), as in `label_table.LabelTable`.
+      rows: the columns `row` (int64), `filename`, `key` (`arrays.TEXT`), `label`,
+        `group` and `given` (`arrays.CODES`), as in `label_table.LabelTable`.
       label_type: one of `options.LABEL_TYPES`.
       of_names: what resolving the names has found, by position.
       of_cells: what parsing the labels and the extra columns has found, by position.
       is_loose: whether the name of each row was read loosely.
+      order: the positions of the rows, sorted by key; None if they are.
       places: what messages call the rows.
     """
     found: dict[int, Problem] = {}
-    # Each rule is a loop of its own: with millions of rows, calls count.
     for kind, bad, detail in (
         *_bad_cells(rows, [_not_one_class(of_cells)]),
         *_empty_cells(rows, label_type),
@@ -41,20 +45,25 @@ def problems_of_rows(
         *_bad_names(of_names),
         *_bad_cells(rows, of_cells),
         *_bad_splits(rows),
-        *_bad_keys(rows, is_loose, places),
+        *_bad_keys(rows, is_loose, order, places),
     ):
         for at in bad:
             if at not in found:
                 found[at] = Problem(
                     kind,
-                    rows["row"][at],
+                    int(rows["row"][at]),
                     detail(at),
-                    key=rows["key"][at] if rows["filename"][at] else "",
-                    label=rows["label"][at],
-                    group=rows["group"][at],
-                    given=rows["given"][at],
+                    key=_cell(rows, "key", at) if _cell(rows, "filename", at) else "",
+                    label=_cell(rows, "label", at),
+                    group=_cell(rows, "group", at),
+                    given=_cell(rows, "given", at),
                 )
     return found
+
+
+def _cell(rows: Mapping[str, Any], name: str, at: int) -> str:
+    text: str = rows[name][at].as_py()
+    return text
 
 
 def shortened(text: str) -> str:
@@ -62,34 +71,36 @@ def shortened(text: str) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _empty_cells(
-    rows: Mapping[str, Sequence[str]], label_type: str
-) -> Iterator[_Finding]:
-    names, labels, given = rows["filename"], rows["label"], rows["given"]
-    yield Kind.NO_FILENAME, _empty(names), lambda at: f"the label is {labels[at]!r}"
-    unlabelled = [
-        at
-        for at in _empty(labels)
-        if label_type != "none" and given[at] != split_names.UNLABELED
-    ]
-    yield Kind.NO_LABEL, unlabelled, lambda at: repr(names[at])
+def _empty_cells(rows: Mapping[str, Any], label_type: str) -> Iterator[_Finding]:
+    yield (
+        Kind.NO_FILENAME,
+        _positions(~arrays.is_filled(rows["filename"])),
+        lambda at: f"the label is {_cell(rows, 'label', at)!r}",
+    )
+    if label_type != "none":
+        is_labelled = arrays.is_text(rows["given"], split_names.UNLABELED)
+        is_labelled |= arrays.is_filled(rows["label"])
+        unlabelled = _positions(~is_labelled)
+        yield Kind.NO_LABEL, unlabelled, lambda at: repr(_cell(rows, "filename", at))
 
 
-def _line_breaks(rows: Mapping[str, Sequence[str]]) -> Iterator[_Finding]:
+def _line_breaks(rows: Mapping[str, Any]) -> Iterator[_Finding]:
     """TFDS keeps the class names in a file with one name a line."""
     for name in ("filename", "label", "group", "given"):
-        column = rows[name]
-        details = {at: repr(shortened(column[at])) for at in _with_line_break(column)}
+        details = {
+            at: repr(shortened(_cell(rows, name, at)))
+            for at in arrays.having(rows[name], "\n", "\r").tolist()
+        }
         yield Kind.LINE_BREAK, list(details), details.__getitem__
 
 
 def _bad_cells(
-    rows: Mapping[str, Sequence[str]],
+    rows: Mapping[str, Any],
     of_cells: Sequence[Mapping[int, tuple[Kind, str]]],
 ) -> Iterator[_Finding]:
     for found in of_cells:
         for at, (kind, detail) in found.items():
-            details = {at: f"{detail} for {rows['filename'][at]!r}"}
+            details = {at: f"{detail} for {_cell(rows, 'filename', at)!r}"}
             yield kind, [at], details.__getitem__
 
 
@@ -111,58 +122,63 @@ def _bad_names(of_names: Mapping[int, tuple[Kind, str]]) -> Iterator[_Finding]:
         yield kind, [at], details.__getitem__
 
 
-def _bad_splits(rows: Mapping[str, Sequence[str]]) -> Iterator[_Finding]:
+def _bad_splits(rows: Mapping[str, Any]) -> Iterator[_Finding]:
     given = rows["given"]
-    bad = [
-        at
-        for at, name in enumerate(given if any(given) else ())
+    odd = [
+        name
+        for name in arrays.names_of(given)
         if name and not split_names.is_split_name(name)
     ]
     yield (
         Kind.SPLIT_NAME,
-        bad,
-        lambda at: f"{given[at]!r} for {rows['filename'][at]!r}",
+        _positions(arrays.is_text(given, *odd)),
+        lambda at: f"{_cell(rows, 'given', at)!r} for {_cell(rows, 'filename', at)!r}",
     )
 
 
 def _bad_keys(
-    rows: Mapping[str, Sequence[Any]], is_loose: Any, places: Places
+    rows: Mapping[str, Any],
+    is_loose: arrays.Bits,
+    order: arrays.Ints | None,
+    places: Places,
 ) -> Iterator[_Finding]:
     keys = rows["key"]
     # In their shortest form, none but these are odd.
-    yield Kind.OUTSIDE, filenames.odd_paths(keys), lambda at: repr(rows["filename"][at])
-    first_of: dict[str, int] = {}
-    are_unique = len(set(keys)) == len(keys)
-    repeated = [
-        at
-        for at, key in enumerate(() if are_unique else keys)
-        if first_of.setdefault(key, at) != at
-    ]
+    odd = filenames.odd_paths(keys)
+    yield Kind.OUTSIDE, odd, lambda at: repr(_cell(rows, "filename", at))
+    first_of = _repeated(keys, order)
 
     def detail(at: int) -> str:
-        first = first_of[keys[at]]
-        place = places.of(rows["row"][first])
-        name, of_first = rows["filename"][at], rows["filename"][first]
+        first = first_of[at]
+        place = places.of(int(rows["row"][first]))
+        key = _cell(rows, "key", at)
         if not (is_loose[at] or is_loose[first]):
-            return f"{keys[at]!r} is in {place} already"
+            return f"{key!r} is in {place} already"
         return (
-            f"{name!r} is the file {keys[at]!r}, which {of_first!r} in {place} is"
-            " already"
+            f"{_cell(rows, 'filename', at)!r} is the file {key!r}, which"
+            f" {_cell(rows, 'filename', first)!r} in {place} is already"
         )
 
-    yield Kind.REPEATED, repeated, detail
+    yield Kind.REPEATED, sorted(first_of), detail
 
 
-def _with_line_break(column: Sequence[str]) -> list[int]:
-    """Returns the positions of the cells that have a line break."""
-    whole = "".join(column)  # quickly searched, and most tables have none
-    if "\n" not in whole and "\r" not in whole:
-        return []
-    return [at for at, text in enumerate(column) if "\n" in text or "\r" in text]
+def _repeated(keys: pa.Array, order: arrays.Ints | None) -> dict[int, int]:
+    """Returns the positions of keys that were there before, with the first position."""
+    in_order = keys if order is None else keys.take(pa.array(order))
+    again = np.flatnonzero(arrays.is_same_as_before(in_order))
+    if not len(again):
+        return {}
+    first_of: dict[int, int] = {}
+    start = last = -1
+    at_of = range(len(keys)) if order is None else order
+    for at in again.tolist():  # sorting is stable: the first comes first
+        if at != last + 1:
+            start = at - 1
+        first_of[int(at_of[at])] = int(at_of[start])
+        last = at
+    return first_of
 
 
-def _empty(column: Sequence[str]) -> list[int]:
-    """Returns the positions of the cells that are empty; most tables have none."""
-    if all(column):
-        return []
-    return [at for at, text in enumerate(column) if not text]
+def _positions(which: arrays.Bits) -> list[int]:
+    positions: list[int] = np.flatnonzero(which).tolist()
+    return positions

@@ -6,7 +6,9 @@ import difflib
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from tfds_imagecsv import exceptions, problems, split_names
+import pyarrow as pa
+
+from tfds_imagecsv import arrays, exceptions, problems, split_names
 from tfds_imagecsv.problems import shown
 from tfds_imagecsv.table import extra_columns
 
@@ -15,19 +17,22 @@ _MOST_SHOWN = 10
 
 
 class Splits(NamedTuple):
-    """The split of each row, empty for none, and what was concluded."""
+    """The split of each row, empty for none, and what was concluded.
 
-    splits: Sequence[str]
+    The splits are `arrays.CODES`.
+    """
+
+    splits: pa.DictionaryArray
     notes: Sequence[str]
 
 
 def parse(
-    cells: Sequence[str], column: str, names: Mapping[str, str], *, place: str
+    cells: pa.DictionaryArray, column: str, names: Mapping[str, str], *, place: str
 ) -> Splits:
     """Reads the cells of a column with splits.
 
     Args:
-      cells: the texts, without white space around them.
+      cells: the texts, without white space around them, `arrays.CODES`.
       column: the name of the column. One such as `is_valid` says yes or no.
       names: the names of the splits by what cells say, where they say something else;
         numbers and yes and no may be written otherwise, as `0.0` for `0`.
@@ -36,7 +41,7 @@ def parse(
     Raises:
       SourceError: if no cell says what a name is for.
     """
-    values = set(cells) - {""}
+    values = set(arrays.counts_of(cells)) - {""}
     flag = split_names.of_flag(column)
     notes: list[str] = []
     if names:
@@ -61,7 +66,8 @@ def parse(
     else:
         split_of = {cell: split_names.split_name(cell) for cell in values}
     split_of[""] = names.get("", "")
-    return Splits([split_of[cell] for cell in cells], notes)
+    names_of = [split_of.get(cell, "") for cell in arrays.names_of(cells)]
+    return Splits(arrays.recoded(cells, names_of), notes)
 
 
 def _check_used(

@@ -6,11 +6,12 @@ import dataclasses
 import itertools
 import operator
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+import pyarrow as pa
 
-from tfds_imagecsv import exceptions, split_names
+from tfds_imagecsv import arrays, exceptions, split_names
 from tfds_imagecsv.options import TableOptions
 from tfds_imagecsv.problems import Kind, Problem
 from tfds_imagecsv.sources.locate import TableSource
@@ -29,13 +30,14 @@ class TableRows:
     Attributes:
       name: what messages call it.
       numbers: the numbers of its whole rows.
-      names: their file names.
-      keys: their files.
+      names: their file names, `arrays.TEXT`.
+      keys: their files, likewise.
       label_headers: the names of the columns with labels; empty if it has none.
-      labels: their cells, by column.
-      groups: the groups; empty texts for none.
-      given: the splits.
-      extra: the cells of the extra columns, by name with `extra_columns.PREFIX`.
+      labels: their cells, by column, `arrays.CODES`.
+      groups: the groups, likewise; empty texts for none.
+      given: the splits, likewise.
+      extra: the cells of the extra columns, `arrays.TEXT`, by name with
+        `extra_columns.PREFIX`.
       by_position: what is wrong with rows, by their position.
       loose: the positions of rows whose name was read loosely.
       ragged: rows that have more or fewer cells than the header.
@@ -43,16 +45,16 @@ class TableRows:
     """
 
     name: str
-    numbers: Sequence[int]
-    names: Sequence[str]
-    keys: Sequence[str]
+    numbers: arrays.Ints
+    names: pa.Array
+    keys: pa.Array
     label_headers: Sequence[str]
-    labels: Sequence[Sequence[str]]
-    groups: Sequence[str]
-    given: Sequence[str]
-    extra: Mapping[str, Sequence[str]]
+    labels: Sequence[pa.DictionaryArray]
+    groups: pa.DictionaryArray
+    given: pa.DictionaryArray
+    extra: Mapping[str, pa.Array]
     by_position: Mapping[int, tuple[Kind, str]]
-    loose: Sequence[int] | np.ndarray[Any, Any] = ()
+    loose: arrays.Ints
     ragged: Sequence[Problem] = ()
     understood: Mapping[str, str] = dataclasses.field(default_factory=dict)
     notes: Sequence[str] = ()
@@ -64,15 +66,16 @@ class TableRows:
         keys = said.keys
         return cls(
             name="",
-            numbers=range(1, len(keys) + 1),
+            numbers=np.arange(1, len(keys) + 1),
             names=keys,
             keys=keys,
             label_headers=[] if said.labels is None else ["folder"],
             labels=[] if said.labels is None else [said.labels],
-            groups=[""] * len(keys),
+            groups=arrays.constant("", len(keys)),
             given=said.given,
             extra={},
             by_position={},
+            loose=np.zeros(0, np.int64),
             understood=said.understood,
             notes=said.notes,
         )
@@ -105,7 +108,7 @@ def read_rows(
     found = columns.recognise(place, table, sample, options, finder)
     _check_header(place, table, found, finder)
     cells = _read_cells(table, found, finder)
-    if not cells.numbers and not cells.problems:
+    if not len(cells.numbers) and not cells.problems:
         raise exceptions.SourceError(
             f"{place}: there are no rows below the header"
             f" {columns.names_of(table.header)}. Give each image a row with its file"
@@ -113,30 +116,28 @@ def read_rows(
         )
     if cells.cut:
         notes.append(f"{cells.cut:,} rows end with empty cells that have no header")
-    of_names = [cells.by_field[one] for one in found.filename_fields]
-    names = of_names[0]
-    if found.template is not None:
-        names = list(map(found.to_filename, zip(*of_names, strict=True)))
+    names = _names_of(cells, found)
     resolved = finder.resolve(names)
     notes += [*found.notes, *(way.note(len(names)) for way in resolved.ways)]
-    nothing = [""] * len(names)
+    nothing = arrays.constant("", len(names))
     given = nothing
     if source.split:
-        given = [split_names.split_name(source.split)] * len(names)
+        given = arrays.constant(split_names.split_name(source.split), len(names))
     elif "split_column" in cells.by_field:
         (header,) = found.headers_of(["split_column"])
         values = split_values.parse(
             cells.by_field["split_column"], header, options.split_names, place=place
         )
-        given = list(values.splits)
+        given = values.splits
         notes += values.notes
-    prefix = f"{finder.inside}/" if finder.inside else ""
-    name = source.name
+    keys, name = resolved.keys, source.name
+    if finder.inside:
+        keys = arrays.between(f"{finder.inside}/", keys, "")
     return TableRows(
         name=name,
         numbers=cells.numbers,
         names=names,
-        keys=[prefix + key for key in resolved.keys] if prefix else resolved.keys,
+        keys=keys,
         label_headers=found.headers_of(found.label_fields),
         labels=[cells.by_field[field] for field in found.label_fields],
         groups=cells.by_field.get("group_column", nothing),
@@ -149,6 +150,15 @@ def read_rows(
         notes=[f"{name}: {note}" for note in notes] if is_among_several else notes,
         looked_for=found.looked_for if len(resolved.absent) == len(names) else "",
     )
+
+
+def _names_of(cells: _Cells, of: columns.Columns) -> pa.Array:
+    """Returns the file names that some cells make."""
+    of_names = [cells.by_field[one] for one in of.filename_fields]
+    if of.template is None:
+        return of_names[0]
+    rows = zip(*(one.to_pylist() for one in of_names), strict=True)
+    return arrays.texts(list(map(of.to_filename, rows)))
 
 
 def _opened(
@@ -197,13 +207,14 @@ class _Cells(NamedTuple):
 
     Attributes:
       numbers: the rows' numbers.
-      by_field: the cells of each column of `Columns.position_of`, stripped.
+      by_field: the cells of each column of `Columns.position_of`, stripped: those of
+        file names and of extra columns `arrays.TEXT`, the others `arrays.CODES`.
       problems: the rows that have more or fewer cells than the header.
       cut: how many rows had further cells, all empty.
     """
 
-    numbers: Sequence[int]
-    by_field: dict[str, list[str]]
+    numbers: arrays.Ints
+    by_field: dict[str, pa.Array]
     problems: list[Problem]
     cut: int
 
@@ -214,30 +225,45 @@ def _read_cells(
     """Reads the rows, but those that are blank."""
     if table.column is not None and len(of.header) == len(table.header):
         found = {
-            field: list(map(str.strip, table.column(at)))
+            field: _stripped(field, table.column(at), of)
             for field, at in of.position_of.items()
         }
         names = found[of.filename_fields[0]]
-        if all(names):  # then no row is blank
-            return _Cells(range(table.first, table.first + len(names)), found, [], 0)
-    numbers_of_all: list[int] = []
+        if arrays.is_filled(names).all():  # then no row is blank
+            numbers = np.arange(table.first, table.first + len(names))
+            return _Cells(numbers, found, [], 0)
+    numbers_of: list[int] = []
     by_field: dict[str, list[str]] = {field: [] for field in of.position_of}
     problems: list[Problem] = []
     records, number, cut = table.records(), table.first - 1, 0
     # Column by column, which is faster than row by row.
     while batch := list(itertools.islice(records, _BATCH)):
-        numbers: Sequence[int] = range(number + 1, number + 1 + len(batch))
+        of_batch: Sequence[int] = range(number + 1, number + 1 + len(batch))
         number += len(batch)
         if set(map(len, batch)) != {len(of.header)} or not all(map(_FIRST, batch)):
-            whole = _whole_rows(numbers, batch, of, finder, problems)
-            numbers, batch = [one[0] for one in whole], [one[1] for one in whole]
+            whole = _whole_rows(of_batch, batch, of, finder, problems)
+            of_batch, batch = [one[0] for one in whole], [one[1] for one in whole]
             cut += sum(one[2] for one in whole)
-        numbers_of_all.extend(numbers)
+        numbers_of.extend(of_batch)
         by_column = list(zip(*batch, strict=True))
         for field, position in of.position_of.items():
             if batch:
                 by_field[field] += map(str.strip, by_column[position])
-    return _Cells(numbers_of_all, by_field, problems, cut)
+    columns_of = {
+        field: _stripped(field, arrays.texts(cells), of)
+        for field, cells in by_field.items()
+    }
+    return _Cells(np.array(numbers_of, np.int64), columns_of, problems, cut)
+
+
+def _stripped(
+    field: str, column: pa.Array | pa.ChunkedArray, of: columns.Columns
+) -> pa.Array:
+    """Returns the cells of a column, as `_Cells` has them."""
+    if field in of.filename_fields or field in of.extra_fields:
+        return arrays.stripped(arrays.texts(column))
+    found = arrays.encoded(column)
+    return arrays.recoded(found, list(map(str.strip, arrays.names_of(found))))
 
 
 def _whole_rows(
@@ -282,4 +308,5 @@ def _key_of(cells: Sequence[str], of: columns.Columns, finder: resolve.Finder) -
     if max(positions) >= len(cells):
         return ""
     name = of.to_filename([cells[at].strip() for at in positions])
-    return finder.resolve([name]).keys[0] if name else ""
+    key: str = finder.resolve([name]).keys[0].as_py() if name else ""
+    return key

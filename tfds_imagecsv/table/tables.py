@@ -10,6 +10,7 @@ import pathlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import pyarrow as pa
 from etils import epath
 
 from tfds_imagecsv import exceptions
@@ -39,7 +40,7 @@ class Table:
       records: returns the cells of each row, from the first on, at each call. Those of
         a CSV may have more or less cells than the header, and white space around them.
       column: returns the cells of a column, all at once, by its position; None where
-        rows may be blank, or have more or less cells than the header.
+        rows may have more or less cells than the header.
       first_row: the row that the header was taken from; None if the format has names
         for its columns, or the config says that there is, or isn't, a header.
       understood: what was concluded about the table, by what it is about.
@@ -49,7 +50,7 @@ class Table:
     header: list[str]
     first: int
     records: Callable[[], Iterator[list[str]]]
-    column: Callable[[int], list[str]] | None = None
+    column: Callable[[int], pa.Array | pa.ChunkedArray] | None = None
     first_row: Sequence[str] | None = None
     understood: dict[str, str] = dataclasses.field(default_factory=dict)
     notes: tuple[str, ...] = ()
@@ -90,13 +91,17 @@ def read_table(
     if not isinstance(source, epath.Path):
         _refuse(options, ("text_encoding", "sheet", *_OF_ROWS), place, "a DataFrame")
         read = arrow_tables.read_frame(source, place, options.label_delimiter)
-        return Table(header=read[0], first=1, records=read[1])
+        return _of_arrow(read)
+    plain = _read_plain(source, place, options, names_file)
+    if plain is not None:
+        return plain
     content, name = text.decompress(text.read(source, place), source.name, place)
     suffix = pathlib.PurePosixPath(name.lower()).suffix
     if suffix in _PARQUET:
         _refuse(options, ("text_encoding", "sheet", *_OF_ROWS), place, "Parquet")
-        read = arrow_tables.read_parquet(content, place, options.label_delimiter)
-        return Table(header=read[0], first=1, records=read[1])
+        return _of_arrow(
+            arrow_tables.read_parquet(content, place, options.label_delimiter)
+        )
     if suffix in _SHEETS:
         _refuse(options, ("text_encoding", "delimiter"), place, "a spreadsheet")
         rows = sheets.read(content, place, options.sheet)[options.skip_lines :]
@@ -107,8 +112,8 @@ def read_table(
     lines = text.decode(content, place, encoding=options.text_encoding, remedy=remedy)
     if suffix in _JSON_LINES:
         _refuse(options, _OF_ROWS, place, "JSON Lines")
-        read = json_lines.read(lines, place, options.label_delimiter)
-        return Table(header=read[0], first=1, records=read[1])
+        header, records = json_lines.read(lines, place, options.label_delimiter)
+        return Table(header=header, first=1, records=records)
     usual = "\t" if suffix in _TABS else ","
     return _read_csv(lines, place, options, usual=usual, names_file=names_file)
 
@@ -134,6 +139,54 @@ def _refuse(
         )
 
 
+def _of_arrow(rows: arrow_tables.ArrowRows) -> Table:
+    return Table(header=rows.header, first=1, records=rows.records, column=rows.column)
+
+
+def _read_plain(
+    path: epath.Path,
+    place: str,
+    options: TableOptions,
+    names_file: Callable[[str], bool] | None,
+) -> Table | None:
+    """Returns the table of a large plain CSV, which is read piece by piece.
+
+    That is one in UTF-8 without quotes, whose header alone says what is between its
+    cells. None for all others.
+    """
+    suffix = pathlib.PurePosixPath(path.name.lower()).suffix
+    if (
+        suffix in (*_JSON_LINES, *_PARQUET, *_SHEETS, *text.COMPRESSED)
+        or options.text_encoding is not None
+        or options.skip_lines
+        or options.sheet is not None
+    ):
+        return None
+    try:
+        with path.open("rb") as file:
+            content = file.read(dialects.LEAST_PLAIN)
+            beginning = content[: dialects.BEGINNING].rpartition(b"\n")[0]
+            if len(content) < dialects.LEAST_PLAIN or b'"' in beginning:
+                return None
+            lines = beginning.decode("utf-8-sig")
+            widths = {
+                one: len(dialects.first_row(lines, one)) for one in dialects.CANDIDATES
+            }
+            found = [one for one in widths if widths[one] > 1]
+            delimiter = options.delimiter or (found[0] if len(found) == 1 else "")
+            if not lines.strip() or not delimiter:
+                return None
+            width = len(dialects.first_row(lines, delimiter))
+            file.seek(0)
+            plain = dialects.PlainRows.of_file(file, delimiter, width)
+    except (OSError, UnicodeDecodeError):
+        return None  # the way of all others says what is wrong
+    if plain is None or plain.width < 2:
+        return None
+    usual = "\t" if suffix in _TABS else ","
+    return _understood(*_of_csv(plain, None, options), delimiter, options, usual=usual)
+
+
 def _read_csv(
     lines: str,
     place: str,
@@ -147,19 +200,46 @@ def _read_csv(
         below, place, usual=usual, names_file=names_file
     )
     plain = dialects.PlainRows.of(below, delimiter)
+    rows = None if plain else dialects.rows_of(below, delimiter, place)
+    table, widths = _of_csv(plain, rows, options)
+    if len(table.header) == 1:
+        _suggest_dialect(table, lines, place, options, names_file)
+    return _understood(table, widths, delimiter, options, usual=usual)
+
+
+def _of_csv(
+    plain: dialects.PlainRows | None,
+    rows: dialects.CsvRows | None,
+    options: TableOptions,
+) -> tuple[Table, collections.Counter[int]]:
+    """Returns the table of a CSV's rows, and how many have how many cells.
+
+    The rows are given in one way or the other.
+    """
     if plain is not None:
         records, widths = plain.records, collections.Counter({plain.width: plain.count})
     else:
-        records, widths = dialects.rows_of(below, delimiter, place)
+        assert rows is not None
+        records, widths = rows
     table = _with_header(records, options, skipped=options.skip_lines)
     if (
         plain is not None
         and options.header is not False
-        and table.first == (options.skip_lines + 2)
+        and table.first == options.skip_lines + 2
     ):
         table = dataclasses.replace(table, column=plain.column)
-    if len(table.header) == 1:
-        _suggest_dialect(table, lines, place, options, names_file)
+    return table, widths
+
+
+def _understood(
+    table: Table,
+    widths: collections.Counter[int],
+    delimiter: str,
+    options: TableOptions,
+    *,
+    usual: str,
+) -> Table:
+    """Returns the table of a CSV with what was concluded."""
     notes = list(table.notes)
     if delimiter != usual and not options.delimiter:
         notes.append(f"its cells are separated by {dialects.name_of(delimiter)}")

@@ -25,6 +25,9 @@ _MARKS = {
     b"\xfe\xff": "utf-16",
 }
 
+#: The ends of the names of compressed files.
+COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".zip", ".tar")
+
 # A folder that macOS puts into archives.
 _MACOS = "__MACOSX"
 

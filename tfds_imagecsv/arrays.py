@@ -1,0 +1,342 @@
+"""Columns of rows, as Arrow has them: texts, codes of few texts, and digests.
+
+Rows travel from room to room as `pyarrow.RecordBatch`, whose columns are each in one
+piece: 20 to 100 bytes a row, where Python's objects take a thousand. A column of texts
+is `TEXT`. One whose texts occur again and again, such as the labels, is `CODES`: a
+number for each row, and each text once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+Bits = npt.NDArray[np.bool_]
+Codes = npt.NDArray[np.int32]
+Ints = npt.NDArray[np.int64]
+
+TEXT = pa.large_string()
+CODES = pa.dictionary(pa.int32(), TEXT)
+
+#: Digests of 128 bits.
+DIGEST = pa.binary(16)
+
+# Bytes of a column that are searched at once.
+_BLOCK = 1 << 20
+
+
+def texts(values: Sequence[str] | pa.Array | pa.ChunkedArray) -> pa.Array:
+    """Returns a column of texts, in one piece.
+
+    Raises:
+      UnicodeEncodeError: if one isn't Unicode, as names of files may be.
+    """
+    if isinstance(values, pa.ChunkedArray):
+        values = whole(values)
+    if isinstance(values, pa.DictionaryArray):
+        values = decoded(values)
+    if isinstance(values, pa.Array):
+        return values if values.type == TEXT else values.cast(TEXT)
+    return pa.array(values, TEXT)
+
+
+def whole(column: pa.ChunkedArray) -> pa.Array:
+    """Returns a column in one piece; one that is needn't be copied."""
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+
+
+def joined(columns: Sequence[pa.Array]) -> pa.Array:
+    """Returns columns of one type, one behind the other."""
+    if len(columns) == 1:
+        return columns[0]
+    if all(isinstance(one, pa.DictionaryArray) for one in columns):
+        return whole(pa.chunked_array(columns).unify_dictionaries())
+    return pa.concat_arrays(columns)
+
+
+def encoded(values: Sequence[str] | pa.Array | pa.ChunkedArray) -> pa.DictionaryArray:
+    """Returns a column as `CODES`; its texts are in the order of their first rows."""
+    if isinstance(values, pa.DictionaryArray):
+        return values
+    if not isinstance(values, pa.ChunkedArray):
+        values = texts(values)
+    found = values.dictionary_encode()
+    if isinstance(found, pa.ChunkedArray):
+        found = whole(found.unify_dictionaries())
+    return coded(found.indices, found.dictionary)
+
+
+def coded(codes: pa.Array | npt.NDArray[Any], names: Any) -> pa.DictionaryArray:
+    """Returns a column of `CODES`.
+
+    Args:
+      codes: the position of each row's text, or -1 for none.
+      names: the texts.
+    """
+    indices = codes if isinstance(codes, pa.Array) else pa.array(codes)
+    return pa.DictionaryArray.from_arrays(indices.cast(pa.int32()), texts(names))
+
+
+def constant(text: str, rows: int) -> pa.DictionaryArray:
+    """Returns a column of one text."""
+    return coded(np.zeros(rows, np.int32), [text])
+
+
+def decoded(column: pa.DictionaryArray) -> pa.Array:
+    """Returns the texts of a column of codes."""
+    return column.dictionary.take(column.indices)
+
+
+def codes_of(column: pa.DictionaryArray) -> Codes:
+    """Returns the codes of a column, without a copy."""
+    codes: Codes = column.indices.to_numpy(zero_copy_only=True)
+    return codes
+
+
+def names_of(column: pa.DictionaryArray) -> list[str]:
+    """Returns the texts that a column of codes may have, by code."""
+    names: list[str] = column.dictionary.to_pylist()
+    return names
+
+
+def counts_of(column: pa.DictionaryArray) -> dict[str, int]:
+    """Returns the texts that a column of codes does have, and in how many rows."""
+    counts = np.bincount(codes_of(column), minlength=len(column.dictionary))
+    return {
+        name: count
+        for name, count in zip(names_of(column), counts.tolist(), strict=True)
+        if count
+    }
+
+
+def recoded(column: pa.DictionaryArray, names: Sequence[str]) -> pa.DictionaryArray:
+    """Returns a column with another text for each code; equal ones become one."""
+    return merged(codes_of(column), names)
+
+
+def merged(codes: npt.NDArray[Any], names: Sequence[str]) -> pa.DictionaryArray:
+    """Returns a column of codes, given a text for each code; equal ones become one."""
+    different = {name: at for at, name in enumerate(dict.fromkeys(names))}
+    new = np.array([different[name] for name in names], np.int32)
+    return coded(new[codes] if len(codes) else new[:0], list(different))
+
+
+def mapped(column: pa.DictionaryArray, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Returns a value for each row, given one for each code."""
+    if not len(values):
+        return np.empty(0, values.dtype)
+    found: npt.NDArray[Any] = values[codes_of(column)]
+    return found
+
+
+def is_text(column: pa.DictionaryArray, *wanted: str) -> Bits:
+    """Returns which rows have one of some texts."""
+    different = frozenset(wanted)
+    return mapped(
+        column, np.array([one in different for one in names_of(column)], bool)
+    )
+
+
+def is_filled(column: pa.Array) -> Bits:
+    """Returns which rows have a text that isn't empty."""
+    if isinstance(column, pa.DictionaryArray):
+        return ~is_text(column, "")
+    found: Bits = lengths_of(column) > 0
+    return found
+
+
+def lengths_of(column: pa.Array) -> Ints:
+    """Returns how many bytes each text of a column takes as UTF-8."""
+    if isinstance(column, pa.DictionaryArray):
+        found: Ints = mapped(column, lengths_of(column.dictionary))
+        return found
+    return np.diff(_offsets_of(column))
+
+
+def _offsets_of(column: pa.Array) -> Ints:
+    """Returns where each text begins in a column's bytes, and where the last ends."""
+    if not len(column):
+        return np.zeros(1, np.int64)
+    offsets = np.frombuffer(column.buffers()[1], np.int64)
+    return offsets[column.offset : column.offset + len(column) + 1]
+
+
+def bytes_of(column: pa.Array) -> npt.NDArray[np.uint8]:
+    """Returns the bytes of a column's texts, one behind the other."""
+    offsets = _offsets_of(column)
+    buffer = column.buffers()[2] if len(column) else None
+    if buffer is None or not buffer.size:
+        return np.zeros(0, np.uint8)
+    return np.frombuffer(buffer, np.uint8)[offsets[0] : offsets[-1]]
+
+
+def ends_of(column: pa.Array) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+    """Returns the first and the last byte of each text; 0 for empty ones."""
+    data, offsets = bytes_of(column), _offsets_of(column)
+    offsets = offsets - offsets[0]
+    first = np.zeros(len(column), np.uint8)
+    last = np.zeros(len(column), np.uint8)
+    filled = offsets[1:] > offsets[:-1]
+    first[filled] = data[offsets[:-1][filled]]
+    last[filled] = data[offsets[1:][filled] - 1]
+    return first, last
+
+
+def as_bytes(column: pa.Array) -> list[bytes]:
+    """Returns texts as UTF-8, Python's objects: for few rows at once."""
+    values: list[bytes] = column.cast(pa.large_binary()).to_pylist()
+    return values
+
+
+def filtered(column: pa.Array, which: Bits) -> pa.Array:
+    """Returns some values of a column; of all, without a copy."""
+    return column if which.all() else column.filter(pa.array(which))
+
+
+def may_have(column: pa.Array, *parts: str) -> bool:
+    """Returns whether texts may have one of some parts: quickly, and rather yes.
+
+    It is yes, too, where the end of a text and the beginning of the next make the part.
+    """
+    if isinstance(column, pa.DictionaryArray):
+        column = column.dictionary
+    wanted = [part.encode() for part in parts]
+    longest = max(map(len, wanted))
+    data = bytes_of(column)
+    for at in range(0, len(data), _BLOCK):
+        block = data[at : at + _BLOCK + longest - 1].tobytes()
+        if any(part in block for part in wanted):
+            return True
+    return False
+
+
+def having(column: pa.Array, *parts: str) -> Ints:
+    """Returns the positions of the texts that have one of some parts."""
+    if not may_have(column, *parts):
+        return np.zeros(0, np.int64)
+    if isinstance(column, pa.DictionaryArray):
+        with_part = np.zeros(len(column.dictionary), bool)
+        with_part[having(column.dictionary, *parts)] = True
+        return np.flatnonzero(mapped(column, with_part))
+    found = np.zeros(len(column), bool)
+    for part in parts:
+        found |= pc.match_substring(column, part).to_numpy(zero_copy_only=False)
+    return np.flatnonzero(found)
+
+
+def replaced(column: pa.Array, at: Ints, values: Sequence[str]) -> pa.Array:
+    """Returns a column of texts with other ones at some positions."""
+    if not len(at):
+        return column
+    mask = np.zeros(len(column), bool)
+    mask[at] = True
+    order = np.argsort(at, kind="stable")
+    ordered = [values[one] for one in order.tolist()]
+    return pc.replace_with_mask(column, pa.array(mask), pa.array(ordered, TEXT))
+
+
+def stripped(column: pa.Array) -> pa.Array:
+    """Returns texts without the white space around them, as `str.strip` does it."""
+    first, last = ends_of(column)
+    # All white space of ASCII is up to a blank; other characters begin and end with
+    # bytes above ASCII.
+    odd = (first <= 32) | (first > 127) | (last <= 32) | (last > 127)
+    at = np.flatnonzero(odd & (lengths_of(column) > 0))
+    before = column.take(pa.array(at)).to_pylist()
+    after = list(map(str.strip, before))
+    return column if before == after else replaced(column, at, after)
+
+
+def order_of(column: pa.Array) -> Ints | None:
+    """Returns the positions of texts, sorted by code point; None if they are sorted.
+
+    The bytes of UTF-8 have the order of code points.
+    """
+    if len(column) < 2 or not pc.any(pc.greater(column[:-1], column[1:])).as_py():
+        return None
+    order: Ints = pc.sort_indices(column).to_numpy().view(np.int64)
+    return order
+
+
+def is_same_as_before(column: pa.Array) -> Bits:
+    """Returns which values of a column are equal to the one before."""
+    found = np.zeros(len(column), bool)
+    if len(column) > 1:
+        same = pc.equal(column[1:], column[:-1])
+        found[1:] = same.to_numpy(zero_copy_only=False)
+    return found
+
+
+def lines(*cells: pa.Array) -> pa.Array:
+    """Returns lines of some columns' texts, with commas between these."""
+    return ended(pc.binary_join_element_wise(*cells, _text(",")), "\n")
+
+
+def ended(column: pa.Array, end: str) -> pa.Array:
+    """Returns texts with another one behind each."""
+    return between("", column, end)
+
+
+def between(begin: str, column: pa.Array, end: str) -> pa.Array:
+    """Returns texts with one text before each, and one behind."""
+    return pc.binary_join_element_wise(_text(begin), column, _text(end), _text(""))
+
+
+def _text(value: str) -> pa.Scalar:
+    # Not made when the module is imported: Arrow then imports pandas.
+    return pa.scalar(value, TEXT)
+
+
+def as_digests(digests: npt.NDArray[np.uint8]) -> pa.Array:
+    """Returns a column of digests, whose bytes are given, uint8, shape [rows, 16]."""
+    buffer = pa.py_buffer(np.ascontiguousarray(digests))
+    return pa.Array.from_buffers(DIGEST, len(digests), [None, buffer])
+
+
+def digests_of(column: pa.Array) -> npt.NDArray[np.uint64]:
+    """Returns digests as two whole numbers each, shape [rows, 2], in the same order."""
+    if not len(column):
+        return np.zeros((0, 2), np.uint64)
+    numbers = np.frombuffer(column.buffers()[1], ">u8").reshape(-1, 2)
+    return numbers[column.offset : column.offset + len(column)].astype(np.uint64)
+
+
+def as_hex(digests: pa.Array) -> pa.Array:
+    """Returns digests as texts of 32 hexadecimal digits."""
+    rows = len(digests)
+    if not rows:
+        return pa.array([], TEXT)
+    data = np.frombuffer(digests.buffers()[1], np.uint8)
+    data = data[16 * digests.offset : 16 * (digests.offset + rows)]
+    digits = np.frombuffer(b"0123456789abcdef", np.uint8)
+    found = np.empty((len(data), 2), np.uint8)
+    found[:, 0] = digits[data >> 4]
+    found[:, 1] = digits[data & 15]
+    offsets = np.arange(0, 32 * rows + 1, 32, dtype=np.int64)
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(found)]
+    return pa.Array.from_buffers(TEXT, rows, buffers)
+
+
+def named(rows: pa.RecordBatch, names: Iterable[str]) -> Iterable[tuple[Any, ...]]:
+    """Yields some columns row by row, as Python's objects: for few rows."""
+    return zip(*(rows[name].to_pylist() for name in names), strict=True)
+
+
+def with_columns(rows: pa.RecordBatch, columns: dict[str, Any]) -> pa.RecordBatch:
+    """Returns rows with further columns, or others in the place of those they had."""
+    arrays = {name: rows[name] for name in rows.schema.names}
+    for name, values in columns.items():
+        arrays[name] = values if isinstance(values, pa.Array) else pa.array(values)
+    return pa.record_batch(list(arrays.values()), names=list(arrays))
+
+
+def taken(rows: pa.RecordBatch, which: npt.NDArray[Any]) -> pa.RecordBatch:
+    """Returns some rows, by their positions or by a mask."""
+    if which.dtype == bool:
+        return rows if which.all() else rows.filter(pa.array(which))
+    return rows.take(pa.array(which))

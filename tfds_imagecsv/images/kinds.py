@@ -1,0 +1,77 @@
+"""Kinds of images: what is known of them, in a column of codes.
+
+Most images of a dataset are alike. The column `kind` has a code for each image, and
+each combination of facts once: 4 bytes an image in the place of a hundred.
+"""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Sequence
+from typing import Any, get_type_hints
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from tfds_imagecsv import arrays
+from tfds_imagecsv.images.facts import Facts
+from tfds_imagecsv.images.stored_form import Stored
+
+#: What is known of each kind.
+FACTS = (*Facts._fields, *Stored._fields)
+
+_TYPE = pa.struct(
+    [
+        (name, {int: pa.int64(), bool: pa.bool_(), str: pa.string()}[kind])
+        for described in (Facts, Stored)
+        for name, kind in get_type_hints(described).items()
+    ]
+)
+
+
+def as_column(
+    kinds: Sequence[tuple[Facts, Stored]], codes: npt.NDArray[np.int32]
+) -> pa.DictionaryArray:
+    """Returns the column `kind`.
+
+    Args:
+      kinds: the kinds.
+      codes: the position of each image's kind.
+    """
+    columns = list(zip(*((*facts, *stored) for facts, stored in kinds), strict=True))
+    fields = [
+        pa.array(columns[at] if columns else [], field.type)
+        for at, field in enumerate(_TYPE)
+    ]
+    of_kinds = pa.StructArray.from_arrays(fields, fields=list(_TYPE))
+    return pa.DictionaryArray.from_arrays(pa.array(codes, pa.int32()), of_kinds)
+
+
+def column(rows: pa.RecordBatch, fact: str) -> pa.Array:
+    """Returns a fact of each image: int64, bool, or a column of codes.
+
+    Args:
+      rows: with the column `kind`.
+      fact: one of `FACTS`.
+    """
+    kinds = rows["kind"]
+    of_kind = kinds.dictionary.field(fact)
+    if not pa.types.is_string(of_kind.type):
+        return of_kind.take(kinds.indices)
+    texts = arrays.encoded(of_kind)
+    return arrays.coded(
+        arrays.codes_of(texts)[arrays.codes_of(kinds)], texts.dictionary
+    )
+
+
+def counts(rows: pa.RecordBatch, fact: str) -> dict[Any, int]:
+    """Returns how many images have which value of a fact, sorted by value."""
+    kinds = rows["kind"]
+    images = np.bincount(arrays.codes_of(kinds), minlength=len(kinds.dictionary))
+    found: collections.Counter[Any] = collections.Counter()
+    for value, count in zip(
+        kinds.dictionary.field(fact).to_pylist(), images.tolist(), strict=True
+    ):
+        found[value] += count
+    return {value: found[value] for value in sorted(found) if found[value]}
