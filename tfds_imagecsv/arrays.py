@@ -8,6 +8,9 @@ number for each row, and each text once.
 
 from __future__ import annotations
 
+import bisect
+import functools
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -26,8 +29,9 @@ CODES = pa.dictionary(pa.int32(), TEXT)
 #: Digests of 128 bits.
 DIGEST = pa.binary(16)
 
-# Bytes of a column that are searched at once.
+# Bytes of a column that are searched at once, and rows that are compared at once.
 _BLOCK = 1 << 20
+_ROWS = 1 << 16
 
 
 def texts(values: Sequence[str] | pa.Array | pa.ChunkedArray) -> pa.Array:
@@ -292,6 +296,48 @@ def _text(value: str) -> pa.Scalar:
     return pa.scalar(value, TEXT)
 
 
+def is_in_sorted(column: pa.Array, others: pa.Array) -> Bits:
+    """Returns which texts are among others, given both without equal ones, sorted.
+
+    They are compared block by block, so that little is kept in memory.
+    """
+    found = np.zeros(len(column), bool)
+    start = 0
+    for at in range(0, len(column) if len(others) else 0, _ROWS):
+        block = column[at : at + _ROWS]
+        stop = position_of(others, block[len(block) - 1].as_py(), start) + 1
+        near = others[start:stop]
+        if block.equals(near):
+            found[at : at + _ROWS] = True
+        elif len(near):
+            is_in = pc.is_in(block, value_set=near)
+            found[at : at + _ROWS] = is_in.to_numpy(zero_copy_only=False)
+        start = max(start, stop - 1)
+    return found
+
+
+def position_of(column: pa.Array, text: str, start: int = 0) -> int:
+    """Returns how many texts of a sorted column come before another one.
+
+    Args:
+      column: the texts.
+      text: the other one.
+      start: a position that is known to be no higher.
+    """
+    wanted = text.encode("utf-8", "surrogateescape")
+
+    def text_at(position: int) -> bytes:
+        return column[position].as_buffer().to_pybytes()  # type: ignore[no-any-return]
+
+    positions = range(len(column))
+    return bisect.bisect_left(positions, wanted, lo=start, key=text_at)
+
+
+def free_unused() -> None:
+    """Gives memory back that Arrow keeps for later, after a step that needs much."""
+    pa.default_memory_pool().release_unused()
+
+
 def as_digests(digests: npt.NDArray[np.uint8]) -> pa.Array:
     """Returns a column of digests, whose bytes are given, uint8, shape [rows, 16]."""
     buffer = pa.py_buffer(np.ascontiguousarray(digests))
@@ -306,6 +352,14 @@ def digests_of(column: pa.Array) -> npt.NDArray[np.uint64]:
     return numbers[column.offset : column.offset + len(column)].astype(np.uint64)
 
 
+def halves_of(column: pa.Array) -> npt.NDArray[np.uint64]:
+    """Returns half of each digest as a number, without a copy."""
+    if not len(column):
+        return np.zeros(0, np.uint64)
+    numbers = np.frombuffer(column.buffers()[1], np.uint64).reshape(-1, 2)
+    return numbers[column.offset : column.offset + len(column), 0]
+
+
 def as_hex(digests: pa.Array) -> pa.Array:
     """Returns digests as texts of 32 hexadecimal digits."""
     rows = len(digests)
@@ -313,13 +367,17 @@ def as_hex(digests: pa.Array) -> pa.Array:
         return pa.array([], TEXT)
     data = np.frombuffer(digests.buffers()[1], np.uint8)
     data = data[16 * digests.offset : 16 * (digests.offset + rows)]
-    digits = np.frombuffer(b"0123456789abcdef", np.uint8)
-    found = np.empty((len(data), 2), np.uint8)
-    found[:, 0] = digits[data >> 4]
-    found[:, 1] = digits[data & 15]
+    found = _hex_of_two_bytes()[data.view(np.uint16)]
     offsets = np.arange(0, 32 * rows + 1, 32, dtype=np.int64)
     buffers = [None, pa.py_buffer(offsets), pa.py_buffer(found)]
     return pa.Array.from_buffers(TEXT, rows, buffers)
+
+
+@functools.cache
+def _hex_of_two_bytes() -> npt.NDArray[np.uint32]:
+    """Returns the four digits of each two bytes, by these as a number."""
+    texts_of = [one.to_bytes(2, sys.byteorder).hex() for one in range(1 << 16)]
+    return np.frombuffer("".join(texts_of).encode(), np.uint32)
 
 
 def named(rows: pa.RecordBatch, names: Iterable[str]) -> Iterable[tuple[Any, ...]]:

@@ -1,17 +1,19 @@
-"""Measures what the process needs that plans a build for Apache Beam's workers.
+"""Measures what one process needs to plan a build, and which step needs it.
 
-Run as `python tests/benchmarks/driver.py`. It is all that a build does besides reading
-images and writing records: reading the CSV, handing out and taking back the work by
-file, planning splits and shards, writing the manifest. The workers are played by
-functions that answer at once, outside of the time. A figure is the slope between two
-tables, so that what each process needs at least doesn't count.
+Run as `python tests/benchmarks/driver.py`, or with `--rows=10000000` for one table of
+that size. It is all that a build does besides reading images and writing records:
+reading the CSV, handing out and taking back the work by file, planning splits and
+shards, writing the files beside the records. The workers of Apache Beam are played by
+functions that answer at once, outside of the time. The tables have 10,000 very unequal
+classes; half of the rows are in groups of ten, each of a class, and every fiftieth
+image is a copy. A figure is the slope from a small table, so that what each process
+needs at least doesn't count. pandas reads and sorts the same tables.
 """
 
 from __future__ import annotations
 
 import argparse
 import functools
-import resource
 import subprocess
 import sys
 import tempfile
@@ -19,6 +21,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import measuring
 import numpy as np
 import pandas as pd
 from etils import epath
@@ -31,18 +34,22 @@ from tfds_imagecsv.engines.engine import Chunk
 from tfds_imagecsv.images import image_table, inspection
 from tfds_imagecsv.images.facts import plain_facts
 from tfds_imagecsv.images.stored_form import Stored
+from tfds_imagecsv.prepared import side_files
 from tfds_imagecsv.shards import shard_plan, write
 from tfds_imagecsv.sources.locate import Sources, TableSource
 from tfds_imagecsv.splits import dataset_plan, select
 from tfds_imagecsv.storage import files
-from tfds_imagecsv.table import label_table, manifest
+from tfds_imagecsv.table import label_table
 
-CLASSES = 1000
-STEPS = ("inspect", "splits", "manifest", "shards", "work")
+CLASSES = 10_000
+STEPS = ("table", "inspect", "splits", "beside", "shards", "work")
+
+# The smallest table, whose needs are those of any.
+SMALL = 100_000
 
 
-def inspect(chunk: Chunk) -> tuple[image_table._Found, dict[int, image_table._Refused]]:
-    """Finds a photograph for each key."""
+def inspect(chunk: Chunk) -> image_table._Found:
+    """Finds a photograph for each key; every fiftieth is a copy of the one before."""
     kinds = [
         (
             plain_facts("JPEG", "RGB", height, 500),
@@ -50,20 +57,23 @@ def inspect(chunk: Chunk) -> tuple[image_table._Found, dict[int, image_table._Re
         )
         for height in range(400, 409)
     ]
-    keys = chunk.columns["key"]
-    found = image_table._Found(
-        kinds={kind: at for at, kind in enumerate(kinds)},
-        kind_of=[at % len(kinds) for at in range(len(keys))],
-        sizes=[100_000 + at for at in range(len(keys))],
-        digests=[files.digest_of(key.encode()) for key in keys],
-        modified=[10**18 + at for at in range(len(keys))],
+    numbers = [int(key[4:14]) for key in chunk.columns["key"]]
+    of_image = [number - (number % 50 == 49) for number in numbers]
+    digests = [files.digest_of(b"%d" % number) for number in of_image]
+    return image_table._Found(
+        kinds=kinds,
+        kind_of=np.arange(len(numbers), dtype=np.int32) % len(kinds),
+        sizes=100_000 + np.arange(len(numbers)),
+        digests=b"".join(digests),
+        modified=10**18 + np.arange(len(numbers)),
+        converted={},
+        refused={},
     )
-    return found, {}
 
 
 def write_nothing(chunk: Chunk) -> int:
     """Writes nothing."""
-    return len(chunk.columns["key"])
+    return chunk.rows
 
 
 class Engine(beam.BeamEngine):
@@ -82,41 +92,42 @@ class Engine(beam.BeamEngine):
         self.seconds += time.process_time() - start
 
 
-def peak() -> int:
-    """Returns the most memory that this process has had, in bytes."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
 def measure(label_csv: str, folder: str) -> Iterator[float]:
-    """Yields the seconds of each step, and at last the peak of the memory."""
+    """Yields the seconds of each step, and the megabytes that there were until then."""
     image_dir = epath.Path(folder) / "images"
     image_dir.mkdir()
     config = tfds_imagecsv.ImageCsvConfig(
-        name="driver", image_dir=str(image_dir), label_csv=label_csv
+        name="driver",
+        image_dir=str(image_dir),
+        label_csv=label_csv,
+        group_column="patient",
     )
     with Engine(epath.Path(folder) / "work", runner=None, options=None) as engine:
         start = time.process_time()
 
-        def step() -> float:
+        def step() -> Iterator[float]:
             nonlocal start
             now = time.process_time()
-            seconds = now - start - engine.seconds
-            start, engine.seconds = now, 0.0
-            return seconds
+            yield now - start - engine.seconds
+            yield measuring.peak_megabytes()
+            start, engine.seconds = time.process_time(), 0.0
 
         sources = Sources(
             tables=(TableSource(field="label_csv", table=epath.Path(label_csv)),),
             image_dir=image_dir,
         )
         table = label_table.read_label_table(config, sources)
+        yield from step()
         found = inspection.inspect(config, sources, table, engine=engine)
-        yield step()
+        del table
+        yield from step()
         selection = select.select_rows(config, found)
         plan = dataset_plan.make_plan(config, found, selection)
-        del found, table, selection
-        yield step()
-        manifest.write_manifest(epath.Path(folder) / manifest.FILENAME, plan.rows)
-        yield step()
+        del selection
+        yield from step()
+        side_files.write(epath.Path(folder), plan, found, {})
+        del found
+        yield from step()
         planned = shard_plan.plan_shards(
             features_lib.with_values(plan),
             plan.class_counts,
@@ -124,7 +135,8 @@ def measure(label_csv: str, folder: str) -> Iterator[float]:
                 num_shards=None, min_shard_size=64 << 20, max_shard_size=1 << 30
             ),
         )
-        yield step()
+        del plan
+        yield from step()
         write.write_shards(
             planned,
             [image_dir / str(at) for at in range(len(planned.shards))],
@@ -132,49 +144,95 @@ def measure(label_csv: str, folder: str) -> Iterator[float]:
             file_format="tfrecord",
             engine=engine,
         )
-        yield step()
-    yield peak()
+        yield from step()
 
 
-def in_new_process(rows: int) -> list[float]:
-    """Returns what `measure` yields for a table of so many rows."""
+def read_and_sort(label_csv: str) -> Iterator[float]:
+    """Yields the seconds that pandas takes, and the megabytes."""
+    start = time.process_time()
+    table = pd.read_csv(label_csv)
+    table.sort_values("filename", ignore_index=True)
+    yield time.process_time() - start
+    yield measuring.peak_megabytes()
+
+
+def write_table(path: Path, rows: int) -> None:
+    """Writes a table, in pieces."""
     rng = np.random.default_rng(0)
     weights = 1 / np.arange(1, CLASSES + 1)
-    classes = rng.choice(CLASSES, rows, p=weights / weights.sum())
-    with tempfile.TemporaryDirectory() as folder:
-        label_csv = str(Path(folder) / "labels.csv")
+    order = rng.permutation(rows)
+    class_of_ten = rng.choice(CLASSES, rows // 10 + 1, p=weights / weights.sum())
+    for start in range(0, rows, 500_000):
+        numbers = order[start : start + 500_000]
+        of_ten = numbers // 10
+        drawn = class_of_ten[of_ten]
+        groups = np.where(of_ten % 2, of_ten.astype(str), "")
         pd.DataFrame(
             {
-                "filename": [
-                    f"{at % 1000:03}/{at:010}.jpg" for at in rng.permutation(rows)
-                ],
-                "label": [f"class{c:04}" for c in classes],
+                "filename": [f"{at % 1000:03}/{at:010}.jpg" for at in numbers.tolist()],
+                "label": [f"class{c:05}" for c in drawn.tolist()],
+                "patient": groups,
             }
-        ).to_csv(label_csv, index=False)
+        ).to_csv(path, index=False, header=not start, mode="a" if start else "w")
+
+
+def in_new_process(label_csv: Path, what: str) -> np.ndarray:
+    """Returns what a function yields for a table: pairs of seconds and megabytes."""
+    with tempfile.TemporaryDirectory() as folder:
         done = subprocess.run(
-            [sys.executable, __file__, "--measure", label_csv, folder],
+            [sys.executable, __file__, f"--{what}", str(label_csv), folder],
             check=True,
             stdout=subprocess.PIPE,
             text=True,
         )
-    return [float(number) for number in done.stdout.split()]
+    return np.array([float(number) for number in done.stdout.split()]).reshape(-1, 2)
+
+
+def figures(rows: int) -> dict[str, np.ndarray]:
+    """Returns seconds and megabytes of each step, and of pandas, for a table."""
+    with tempfile.TemporaryDirectory() as folder:
+        label_csv = Path(folder) / "labels.csv"
+        write_table(label_csv, rows)
+        return {what: in_new_process(label_csv, what) for what in ("measure", "pandas")}
 
 
 def main() -> None:
-    """Prints the seconds and the memory of a million rows."""
+    """Prints the time and the memory of a row, for tables of several sizes."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--rows", type=int, action="append")
     parser.add_argument("--measure", nargs=2)
+    parser.add_argument("--pandas", nargs=2)
     args = parser.parse_args()
     if args.measure:
         print(*measure(*args.measure))
         return
-    small, large = in_new_process(args.rows // 4), in_new_process(args.rows)
-    slopes = (np.array(large) - small) / (args.rows - args.rows // 4)
-    print(f"Each million rows, by tables of {args.rows // 4:,} and {args.rows:,}:")
-    for name, slope in zip(STEPS, slopes, strict=False):
-        print(f"  {name}: {slope * 1e6:.1f} s")
-    print(f"  all: {slopes[:-1].sum() * 1e6:.1f} s, {slopes[-1] / 1e3:.2f} GB")
+    if args.pandas:
+        print(*read_and_sort(args.pandas[0]))
+        return
+    sizes = args.rows or [1_000_000, 5_000_000, 20_000_000]
+    small_rows = min(SMALL, min(sizes) // 4)
+    small = figures(small_rows)
+    names = " | ".join(f"{name}, µs" for name in STEPS)
+    print(f"| rows | {names} | all, µs | all, bytes | pandas, µs | times pandas |")
+    print(f"|---:|{'---:|' * (len(STEPS) + 4)}")
+    for rows in sizes:
+        found = figures(rows)
+        more = rows - small_rows
+        steps = (found["measure"] - small["measure"])[:, 0] / more * 1e6
+        memory = (found["measure"] - small["measure"])[:, 1].max() / more * 1e6
+        (pandas, _) = (found["pandas"] - small["pandas"])[0] / more * 1e6
+        cells = [f"{one:.2f}" for one in (*steps, steps.sum())]
+        cells += [f"{memory:.0f}", f"{pandas:.2f}", f"{steps.sum() / pandas:.1f}"]
+        print(f"| {rows:,} | {' | '.join(cells)} |", flush=True)
+        memories = ", ".join(
+            f"{name} {one:.0f}"
+            for name, one in zip(
+                STEPS,
+                (found["measure"] - small["measure"])[:, 1] / more * 1e6,
+                strict=True,
+            )
+        )
+        print(f"Bytes a row at the most, until the end of each step: {memories}")
 
 
 if __name__ == "__main__":

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import collections
 import concurrent.futures
 import contextlib
 import functools
-import io
 import itertools
 import math
 import os
@@ -101,15 +99,14 @@ class BeamEngine:
         size = max(1, math.ceil(len(items) / _MOST_FILES))
         bundles = [items[at : at + size] for at in range(0, len(items), size)]
         numbers = range(len(bundles))
+        _store_chunks(folder, bundles)
+        self._run(
+            functools.partial(
+                _answer_stored, function=function, folder=os.fspath(folder)
+            ),
+            numbers,
+        )
         with concurrent.futures.ThreadPoolExecutor(_FILES_AT_ONCE) as pool:
-            store = functools.partial(_store_chunks, folder)
-            collections.deque(pool.map(store, numbers, bundles), maxlen=0)
-            self._run(
-                functools.partial(
-                    _answer_stored, function=function, folder=os.fspath(folder)
-                ),
-                numbers,
-            )
             load = functools.partial(_load_answers, folder)
             for answer in itertools.chain.from_iterable(pool.map(load, numbers)):
                 if answer.error is not None:
@@ -131,44 +128,63 @@ class BeamEngine:
             )
 
 
-def _chunks_path(folder: epath.Path, number: int) -> epath.Path:
-    return folder / f"chunks-{number:05}.parquet"
+def _chunks_path(folder: epath.Path) -> epath.Path:
+    return folder / "chunks.arrow"
 
 
 def _answers_path(folder: epath.Path, number: int) -> epath.Path:
     return folder / f"answers-{number:05}.pickle"
 
 
-def _store_chunks(folder: epath.Path, number: int, chunks: Sequence[Chunk]) -> None:
-    import pyarrow as pa
-    from pyarrow import parquet
+def _store_chunks(folder: epath.Path, bundles: Sequence[Sequence[Chunk]]) -> None:
+    """Writes a file with a batch of rows for each bundle, which can be read by itself.
 
-    batches = [
-        one.columns.batch
-        if isinstance(one.columns, shared_rows.RowSlice)
-        else pa.record_batch(dict(one.columns))
-        for one in chunks
-    ]
-    parts = [(one.about, one.rows) for one in chunks]
-    table = pa.Table.from_batches(batches)
-    table = table.replace_schema_metadata({"parts": pickle.dumps(parts)})
-    file = io.BytesIO()
-    parquet.write_table(table, file)
-    _chunks_path(folder, number).write_bytes(file.getvalue())
+    Parquet files, one for each bundle, took a hundred times as long to write.
+    """
+    import pyarrow as pa
+
+    if not bundles:
+        return
+    with _chunks_path(folder).open("wb") as file:
+        writer: Any = None
+        for bundle in bundles:
+            batch = _batch_of(bundle)
+            if writer is None:
+                writer = pa.ipc.new_file(file, batch.schema)
+            parts = [(one.about, one.rows) for one in bundle]
+            writer.write_batch(batch, custom_metadata={"parts": pickle.dumps(parts)})
+        writer.close()
+
+
+def _batch_of(bundle: Sequence[Chunk]) -> pa.RecordBatch:
+    """Returns the rows of some chunks."""
+    import pyarrow as pa
+
+    first, last = bundle[0].columns, bundle[-1].columns
+    if isinstance(first, shared_rows.RowSlice):
+        assert isinstance(last, shared_rows.RowSlice)
+        return first.up_to(last)  # chunks are one behind the other
+    columns = {
+        name: list(itertools.chain.from_iterable(one.columns[name] for one in bundle))
+        for name in first
+    }
+    return pa.record_batch(columns)
 
 
 def _load_chunks(folder: epath.Path, number: int) -> Iterator[Chunk]:
-    from pyarrow import parquet
+    import pyarrow as pa
 
     try:
-        file = io.BytesIO(_chunks_path(folder, number).read_bytes())
+        file = _chunks_path(folder).open("rb")
     except FileNotFoundError as error:
         raise _unshared(folder, "a worker doesn't find its work") from error
-    table = parquet.read_table(file)
-    start = 0
-    for about, rows in pickle.loads(table.schema.metadata[b"parts"]):
-        yield Chunk(about, table.slice(start, rows).to_pydict())
-        start += rows
+    with file:
+        reader = pa.ipc.open_file(file)
+        batch, metadata = reader.get_batch_with_custom_metadata(number)
+        start = 0
+        for about, rows in pickle.loads(metadata[b"parts"]):
+            yield Chunk(about, batch.slice(start, rows).to_pydict())
+            start += rows
 
 
 def _load_answers(folder: epath.Path, number: int) -> list[worker.Answer]:

@@ -29,10 +29,9 @@ class RowSlice(Mapping[str, list[Any]]):
         self._start = start
         self._stop = stop
 
-    @property
-    def batch(self) -> pa.RecordBatch:
-        """The rows as Arrow has them."""
-        return self._rows.batch.slice(self._start, self._stop - self._start)
+    def up_to(self, last: RowSlice) -> pa.RecordBatch:
+        """Returns the rows from these to those of another slice, as Arrow has them."""
+        return self._rows.batch.slice(self._start, last._stop - self._start)
 
     @property
     def count(self) -> int:

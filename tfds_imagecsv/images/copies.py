@@ -10,6 +10,9 @@ import pyarrow as pa
 from tfds_imagecsv import arrays
 from tfds_imagecsv.problems import Kind, Places, Problem
 
+# Rows that are looked at at once.
+_ROWS = 1 << 18
+
 
 def identical_images(rows: pa.RecordBatch) -> pa.RecordBatch:
     """Returns the rows of images that have copies, one set of copies after another.
@@ -36,21 +39,25 @@ def with_copies(
 
     See `arrays.digests_of`.
     """
-    numbers = arrays.digests_of(digests)
     # Few are equal by half, which takes less to find.
-    half = np.sort(numbers[:, 0])
-    again = np.unique(half[1:][half[1:] == half[:-1]])
-    del half
+    halves = arrays.halves_of(digests)
+    in_order = np.sort(halves)
+    again = np.unique(in_order[1:][in_order[1:] == in_order[:-1]])
+    del in_order
     if not len(again):
-        return np.zeros(0, np.int64), numbers[:0]
-    found = np.searchsorted(again, numbers[:, 0])
-    found[found == len(again)] = 0
-    at = np.flatnonzero(again[found] == numbers[:, 0])
+        return np.zeros(0, np.int64), arrays.digests_of(digests[:0])
+    of_blocks = []
+    for start in range(0, len(halves), _ROWS):
+        block = halves[start : start + _ROWS]
+        near = np.minimum(np.searchsorted(again, block), len(again) - 1)
+        of_blocks.append(np.flatnonzero(again[near] == block) + start)
+    at = np.concatenate(of_blocks)
+    numbers = arrays.digests_of(digests.take(pa.array(at)))
     _, which, counts = np.unique(
-        numbers[at], axis=0, return_inverse=True, return_counts=True
+        numbers, axis=0, return_inverse=True, return_counts=True
     )
-    at = at[counts[which.ravel()] > 1]
-    return at, numbers[at]
+    are_equal = counts[which.ravel()] > 1
+    return at[are_equal], numbers[are_equal]
 
 
 def keys_of_sets(copies: pa.RecordBatch) -> list[list[str]]:

@@ -119,6 +119,7 @@ def inspect(
     rows = arrays.with_columns(
         inspected.rows, {"pinned": _pinned(inspected.rows["key"], earlier)}
     )
+    arrays.free_unused()
     identical = copies.identical_images(rows)
     conflicts = copies.conflicting_labels(identical, table.places)
     of_images = _with_closest(inspected.problems, table)

@@ -26,10 +26,8 @@ def unlisted_images(
       keys: relative to it, with `/` between folders, sorted.
       others: further ones.
     """
-    unknown: list[str] = []
-    if not listing.keys.equals(keys):
-        is_known = pc.is_in(listing.keys, value_set=keys)
-        unknown = listing.keys.filter(pc.invert(is_known)).to_pylist()
+    is_known = arrays.is_in_sorted(listing.keys, keys)
+    unknown = listing.keys.filter(pa.array(~is_known)).to_pylist()
     # Only unknown keys need a look at their extension.
     left = {*unknown, *listing.odd}.difference(others)
     return tuple(sorted(filter(image_formats.is_image, left)))

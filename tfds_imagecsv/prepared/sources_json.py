@@ -113,6 +113,7 @@ def _of_files(inspection: Inspection) -> dict[str, pa.Array]:
 def _parts(value: Any) -> Iterator[bytes]:
     """Yields the JSON of a member, as `json.dumps` writes it: long lists in parts."""
     if isinstance(value, pa.Array):
+        value = _with_json_of_codes(value)
         yield b"["
         for start in range(0, len(value), _BATCH):
             items = _items(value[start : start + _BATCH])
@@ -129,13 +130,19 @@ def _parts(value: Any) -> Iterator[bytes]:
         yield _json(value)
 
 
+def _with_json_of_codes(column: pa.Array) -> pa.Array:
+    """Returns a column of codes with the JSON of each text; others as they are."""
+    if not isinstance(column, pa.DictionaryArray):
+        return column
+    return pa.DictionaryArray.from_arrays(column.indices, _items(column.dictionary))
+
+
 def _items(column: pa.Array) -> pa.Array:
     """Returns the JSON of each value of a column of texts or of whole numbers."""
     if pa.types.is_integer(column.type):
         return column.cast(arrays.TEXT)
     if isinstance(column, pa.DictionaryArray):
-        of_codes = [_json(one).decode() for one in arrays.names_of(column)]
-        return arrays.texts(of_codes).take(column.indices)
+        return arrays.decoded(column)
     if (
         arrays.may_have(column, '"', "\\")
         or pc.any(pc.match_substring_regex(column, "[\\x00-\\x1f]")).as_py()

@@ -12,6 +12,7 @@ needs no TensorFlow, and tells sizes without the images.
 from __future__ import annotations
 
 import functools
+import itertools
 import struct
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -126,8 +127,17 @@ def varint_sizes(values: _Ints) -> _Ints:
     """
     import numpy as np
 
-    sizes = 1 + np.searchsorted(_VARINT_LIMITS, values, "right").astype(np.int64)
-    return np.where(values < 0, 10, sizes)
+    values = np.asarray(values)
+    sizes = np.ones(values.shape, np.int64)
+    if not values.size:
+        return sizes
+    # One comparison for each byte that any of them takes.
+    most = values.max()
+    for limit in itertools.takewhile(lambda limit: limit <= most, _VARINT_LIMITS):
+        sizes += values >= limit
+    if values.min() < 0:
+        sizes[values < 0] = 10
+    return sizes
 
 
 def frame(record: bytes) -> tuple[bytes, bytes, bytes, bytes]:

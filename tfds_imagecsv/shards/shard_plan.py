@@ -122,6 +122,7 @@ def plan_shards(
             for at, ends_of_shard in enumerate(itertools.pairwise([start, *ends]))
         ]
         start += count
+    arrays.free_unused()
     return ShardPlan(rows=ordered, shards=tuple(shards))
 
 

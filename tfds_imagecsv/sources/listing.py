@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import bisect
 import dataclasses
 import difflib
-import functools
 import itertools
 import os
 from collections.abc import Iterable, Sequence
@@ -56,22 +54,8 @@ class Listing:
 
     def has(self, key: str) -> bool:
         """Returns whether a file is there."""
-        at = self._position(key)
+        at = arrays.position_of(self.keys, key)
         return at < len(self.keys) and self.keys[at].as_py() == key
-
-    def _position(self, key: str) -> int:
-        """Returns how many files come before a name."""
-
-        def key_at(position: int) -> bytes:
-            return self._as_bytes[position].as_py()  # type: ignore[no-any-return]
-
-        # Of code points and of bytes, the order is the same.
-        wanted = key.encode("utf-8", "surrogateescape")
-        return bisect.bisect_left(range(len(self.keys)), wanted, key=key_at)
-
-    @functools.cached_property
-    def _as_bytes(self) -> pa.Array:
-        return self.keys.cast(pa.large_binary())
 
     def tops(self) -> set[str]:
         """Returns the first parts of the files' paths."""
@@ -80,8 +64,8 @@ class Listing:
 
     def _within(self, folder: str) -> pa.Array:
         """Returns the files in a folder, by their whole paths."""
-        start = self._position(folder + "/")
-        end = self._position(folder + "0")  # "0" comes after "/"
+        start = arrays.position_of(self.keys, folder + "/")
+        end = arrays.position_of(self.keys, folder + "0")  # "0" comes after "/"
         return self.keys[start:end]
 
     def below(self, folder: str) -> Listing:
@@ -108,7 +92,7 @@ class Listing:
         candidates = self._within(folder) if folder else self.keys
         if not len(candidates):
             candidates = self.keys
-        at = Listing(keys=candidates)._position(key)
+        at = arrays.position_of(candidates, key)
         first = max(0, at - _MOST_COMPARED // 2)
         near = candidates[first : first + _MOST_COMPARED].to_pylist()
         # An extension that is the same makes no names alike.

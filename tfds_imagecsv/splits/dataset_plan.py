@@ -135,6 +135,7 @@ def make_plan(
         )
     strata = find_strata(config.label_type, rows, selection.class_names)
     split_plan = _divide(config, selection, strata)
+    arrays.free_unused()
     rows = arrays.with_columns(rows, {"split": split_plan.splits})
     sizes = arrays.counts_of(split_plan.splits)
     class_counts = split_plan.class_counts

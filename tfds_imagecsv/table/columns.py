@@ -107,7 +107,7 @@ def has_header(
     if not again:
         return True
     loose = finder.resolve(cells)
-    named = set(range(len(cells))) - set(loose.absent) - set(loose.problems)
+    named = set(range(len(cells))) - set(loose.absent.tolist()) - set(loose.problems)
     named = {at for at in named if cells[at]}
     return not any(again - {at} for at in named)
 

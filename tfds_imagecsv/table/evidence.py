@@ -134,7 +134,7 @@ class Evidence:
         """Returns the files that a column's cells name by any reading."""
         assert self._finder is not None
         found = self._finder.resolve(self._cells[at])
-        without = {*found.absent, *found.problems}
+        without = {*found.absent.tolist(), *found.problems}
         keys = enumerate(found.keys.to_pylist())
         fits = {key for row, key in keys if row not in without}
         # A name that fits several files names one of them.

@@ -156,7 +156,10 @@ def read_labels(
                 one, options, finder, is_among_several=len(sources.tables) > 1
             )
             parts.append(rows)
-    return _joined(parts, options, classes, image_dir=image_dir, files=files)
+    table = _joined(parts, options, classes, image_dir=image_dir, files=files)
+    del parts
+    arrays.free_unused()
+    return table
 
 
 def _finder(
@@ -206,7 +209,8 @@ def _joined(
     labels = _parse_labels(parts, headers, options, classes)
     rows["label"] = labels.texts
     of_extra = _parse_extra(_joined_extra(parts), options.extra_columns or {})
-    order = arrays.order_of(rows["key"])
+    several = len(parts) > 1
+    order = arrays.order_of(rows["key"]) if several else parts[0].order
     bad = row_problems.problems_of_rows(
         rows,
         options.label_type,

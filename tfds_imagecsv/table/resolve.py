@@ -70,13 +70,15 @@ class Resolved:
       loose: the positions of names that another reading than the first finds.
       absent: the positions of names that no reading finds.
       ways: the readings that were used, but the first.
+      order: the positions of the keys, sorted; None if they are.
     """
 
     keys: pa.Array
     problems: Mapping[int, tuple[Kind, str]]
     loose: Positions
-    absent: Sequence[int]
+    absent: Positions
     ways: Sequence[Way]
+    order: Positions | None
 
 
 class Finder:
@@ -122,38 +124,48 @@ class Finder:
         """Returns the file of each name; of empty ones, nothing."""
         names = arrays.texts(names)
         found = filenames.keys_of(names, self._suffix)
-        is_there = self._are_listed(found)
+        order = arrays.order_of(found)
+        is_there = self._are_listed(found, order)
         if is_there.all():
-            return Resolved(keys=found, problems={}, loose=_NOTHING, absent=(), ways=())
-        return self._resolve_loosely(names, found, is_there)
+            return _as_they_stand(found, _NOTHING, order)
+        is_sought = ~is_there & arrays.is_filled(names) & ~self._are_unlisted(found)
+        if not len(self.listing.keys) or not self._is_loose:
+            return _as_they_stand(found, np.flatnonzero(is_sought), order)
+        return self._resolve_loosely(names, found, np.flatnonzero(is_sought))
 
-    def _are_listed(self, keys: pa.Array) -> Bits:
+    def _are_listed(self, keys: pa.Array, order: Positions | None) -> Bits:
         """Returns which keys are files."""
         files = self.listing.keys
         if len(keys) <= _FEW * len(files):
             return np.array([self.listing.has(key) for key in keys.to_pylist()], bool)
-        found: Bits = pc.is_in(keys, value_set=files).to_numpy(zero_copy_only=False)
+        if order is None:
+            return arrays.is_in_sorted(keys, files)
+        found = np.empty(len(keys), bool)
+        found[order] = arrays.is_in_sorted(keys.take(pa.array(order)), files)
         return found
 
     def _resolve_loosely(
-        self, names_of_rows: pa.Array, keys_of_rows: pa.Array, is_there: Bits
+        self, names_of_rows: pa.Array, keys_of_rows: pa.Array, left: Positions
     ) -> Resolved:
-        """Returns what `resolve` does, of names that aren't all files as they stand."""
+        """Returns what `resolve` does, of names that aren't all files as they stand.
+
+        Args:
+          names_of_rows: the names.
+          keys_of_rows: the keys that they have as they stand.
+          left: the positions of those that aren't files.
+        """
         keys = keys_of_rows.to_pylist()
-        asked = Names(keys)
         cells = np.array(names_of_rows.to_pylist(), object)
         files = np.array(self.listing.keys.to_pylist(), object)
-        left = np.flatnonzero(~is_there & (cells != "") & ~self._are_unlisted(asked))
         of_rows, loose = np.array(keys, object), [_NOTHING]
         problems: dict[int, tuple[Kind, str]] = {}
         ways: list[Way] = []
-        is_loose = self._is_loose and len(files)
-        for words, reading in self._readings() if is_loose else ():
+        for words, reading in self._readings():
             if not len(left):
                 break
             some = Names(cells[left].tolist())
             if len(left) == len(cells):
-                some.changes[self._suffix] = asked
+                some.changes[self._suffix] = Names(keys)
             found = np.full(len(left), NONE)
             for column, index in reading(some):
                 fits = np.where(found == NONE, index.find(column), NONE)
@@ -171,27 +183,31 @@ class Finder:
                 at = left[taken][0]
                 ways.append(Way(words, int(taken.sum()), cells[at], of_rows[at]))
             left = left[found == NONE]
+        keys_found = arrays.texts(of_rows.tolist())
         return Resolved(
-            keys=arrays.texts(of_rows.tolist()),
+            keys=keys_found,
+            order=arrays.order_of(keys_found),
             problems=problems,
             loose=np.concatenate(loose),
-            absent=left.tolist(),
+            absent=left,
             ways=ways,
         )
 
-    def _are_unlisted(self, keys: Names) -> Bits:
+    def _are_unlisted(self, keys: pa.Array) -> Bits:
         """Returns which keys are of files that are hidden, or behind links.
 
         They aren't listed, but are there for who names them.
         """
-        are = np.zeros(len(keys.cells), bool)
-        links = tuple(f"{link}/" for link in self.listing.links)
-        if links or keys.has_prefix(".") or "/." in keys.text:
-            for at, key in enumerate(keys.cells):
-                if ("/." in f"/{key}" or key.startswith(links or ("\0",))) and (
-                    not filenames.odd_paths(arrays.texts([key]))
-                ):
-                    are[at] = (self.directory / key).exists()
+        are = np.zeros(len(keys), bool)
+        may_be = arrays.ends_of(keys)[0] == ord(".")
+        may_be[arrays.having(keys, "/.")] = True
+        for link in self.listing.links:
+            starts = pc.starts_with(keys, f"{link}/")
+            may_be |= starts.to_numpy(zero_copy_only=False)
+        for at in np.flatnonzero(may_be).tolist():
+            key = keys[at : at + 1]
+            if not filenames.odd_paths(key):
+                are[at] = (self.directory / key[0].as_py()).exists()
         return are
 
     def _readings(self) -> Iterator[tuple[str, _Reading]]:
@@ -367,6 +383,14 @@ class Finder:
     @functools.cached_property
     def _stems_of_bare(self) -> Index:
         return Index(self._images.bare.folded.without_extensions)
+
+
+def _as_they_stand(
+    keys: pa.Array, absent: Positions, order: Positions | None
+) -> Resolved:
+    return Resolved(
+        keys=keys, problems={}, loose=_NOTHING, absent=absent, ways=(), order=order
+    )
 
 
 def _about_several(name: str, fits: Sequence[str]) -> str:

@@ -40,6 +40,7 @@ class TableRows:
         `extra_columns.PREFIX`.
       by_position: what is wrong with rows, by their position.
       loose: the positions of rows whose name was read loosely.
+      order: the positions of the rows, sorted by key; None if they are.
       ragged: rows that have more or fewer cells than the header.
       understood, notes, looked_for: see `label_table.LabelTable`.
     """
@@ -55,6 +56,7 @@ class TableRows:
     extra: Mapping[str, pa.Array]
     by_position: Mapping[int, tuple[Kind, str]]
     loose: arrays.Ints
+    order: arrays.Ints | None = None
     ragged: Sequence[Problem] = ()
     understood: Mapping[str, str] = dataclasses.field(default_factory=dict)
     notes: Sequence[str] = ()
@@ -145,6 +147,7 @@ def read_rows(
         extra={one: cells.by_field[one] for one in found.extra_fields},
         by_position=resolved.problems,
         loose=resolved.loose,
+        order=resolved.order,
         ragged=cells.problems,
         understood={**table.understood, **found.understood},
         notes=[f"{name}: {note}" for note in notes] if is_among_several else notes,
