@@ -182,12 +182,13 @@ def bytes_of(column: pa.Array) -> npt.NDArray[np.uint8]:
 def ends_of(column: pa.Array) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
     """Returns the first and the last byte of each text; 0 for empty ones."""
     data, offsets = bytes_of(column), _offsets_of(column)
-    offsets = offsets - offsets[0]
     first = np.zeros(len(column), np.uint8)
     last = np.zeros(len(column), np.uint8)
-    filled = offsets[1:] > offsets[:-1]
-    first[filled] = data[offsets[:-1][filled]]
-    last[filled] = data[offsets[1:][filled] - 1]
+    for at in range(0, len(column), _ROWS):
+        ends = offsets[at : at + _ROWS + 1] - offsets[0]
+        filled = np.flatnonzero(ends[1:] > ends[:-1])
+        first[at + filled] = data[ends[:-1][filled]]
+        last[at + filled] = data[ends[1:][filled] - 1]
     return first, last
 
 
@@ -297,7 +298,7 @@ def _text(value: str) -> pa.Scalar:
 
 
 def is_in_sorted(column: pa.Array, others: pa.Array) -> Bits:
-    """Returns which texts are among others, given both without equal ones, sorted.
+    """Returns which texts are among others, given both sorted.
 
     They are compared block by block, so that little is kept in memory.
     """

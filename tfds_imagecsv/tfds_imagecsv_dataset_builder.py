@@ -22,8 +22,6 @@ from tfds_imagecsv.storage import failures, s3
 from tfds_imagecsv.storage.paths import absolute
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from tfds_imagecsv.images.inspection import Inspection
     from tfds_imagecsv.sources.downloads import Downloads
     from tfds_imagecsv.sources.locate import Sources
@@ -31,7 +29,7 @@ if TYPE_CHECKING:
 
 # `import tfds_imagecsv` is quick; a build imports the rooms.
 with epy.lazy_imports():
-    import numpy as np
+    import pyarrow as pa
 
     from tfds_imagecsv import arrays
     from tfds_imagecsv.dataset import features as features_lib
@@ -361,7 +359,7 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
             split: self._generate_examples(
                 plan,
                 shard_plan.as_examples(
-                    rows, np.flatnonzero(arrays.is_text(rows["split"], split))
+                    rows.filter(pa.array(arrays.is_text(rows["split"], split)))
                 ),
             )
             for split in plan.class_counts

@@ -77,6 +77,12 @@ def plan_of(rows, *, splits=("train",), shards_by=None, **kwargs):
     )
 
 
+def written(plan):
+    """Returns the rows of a plan as they are written, with the sizes of the records."""
+    rows = shard_plan.as_examples(plan.rows.take(pa.array(plan.order)))
+    return walk.frame(rows).assign(record_size=plan.record_sizes)
+
+
 # The order
 
 
@@ -86,7 +92,7 @@ def test_the_order_is_that_of_tfds(some_keys, split):
     some_keys = different(some_keys)
     plan = plan_of(table(some_keys, split=split), splits=[split])
     hasher = hashing.Hasher(split)
-    assert plan.rows["key"].to_pylist() == sorted(some_keys, key=hasher.hash_key)
+    assert list(written(plan)["key"]) == sorted(some_keys, key=hasher.hash_key)
 
 
 @given(st.lists(keys, min_size=1), st.randoms())
@@ -97,15 +103,15 @@ def test_the_order_of_the_rows_does_not_matter(some_keys, rng):
     rng.shuffle(order)
     shuffled = plan_of(rows.take(pa.array(order)))
     plan = plan_of(rows)
-    assert plan.rows.equals(shuffled.rows)
+    assert written(plan).equals(written(shuffled))
     assert plan.shards == shuffled.shards
 
 
 def test_without_shuffling_the_order_is_that_of_the_rows():
     """TFDS calls that `disable_shuffling`."""
     rows = table([f"{at:03}" for at in range(100)])
-    assert plan_of(rows, shuffle=False).rows["key"].equals(rows["key"])
-    assert not plan_of(rows).rows["key"].equals(rows["key"])
+    assert plan_of(rows, shuffle=False).order.tolist() == list(range(100))
+    assert plan_of(rows).order.tolist() != list(range(100))
 
 
 def test_the_splits_are_one_behind_the_other():
@@ -126,7 +132,7 @@ def test_the_splits_are_one_behind_the_other():
         in_order = sorted(
             of_split["key"].to_pylist(), key=hashing.Hasher(split).hash_key
         )
-        assert plan.rows["key"].to_pylist()[start : start + 30] == in_order
+        assert list(written(plan)["key"][start : start + 30]) == in_order
 
 
 def test_what_is_planned_is_not_changed():
@@ -168,7 +174,11 @@ def test_sizes_are_known_before(drawn):
     )
     plan = plan_of(rows, class_ids=ids)
     columns = ("key", "record_size", "feature/label")
-    rows_of = {key: values for key, *values in arrays.named(plan.rows, columns)}
+    found = written(plan)
+    rows_of = {
+        key: values
+        for key, *values in zip(*(found[name] for name in columns), strict=True)
+    }
     for size, height, width, image_format, label, key in drawn:
         record = records.serialize(
             {
@@ -211,7 +221,7 @@ def test_shards_are_those_of_tfds(rows, size, num_shards):
         table([f"{at}" for at in range(rows)], size=size),
         shards_by=rule(num_shards),
     )
-    total = int(plan.rows["record_size"].sum())
+    total = int(plan.record_sizes.sum())
     number = shard_utils.ShardConfig(num_shards).get_number_shards(total, rows)
     assert [shard.stop for shard in plan.shards] == list(
         shard_utils.get_shard_boundaries(rows, number)
@@ -232,8 +242,7 @@ def test_shards_have_no_more_than_max_shard_size(most):
     rows = table([f"{at}" for at in range(5000)], size=sizes)
     plan = plan_of(rows, shards_by=rule(most=most))
     of_shards = [
-        int(plan.rows["record_size"][shard.start : shard.stop].sum())
-        for shard in plan.shards
+        int(plan.record_sizes[shard.start : shard.stop].sum()) for shard in plan.shards
     ]
     # Rows are counted, not their bytes: an even mean, and chance around it.
     assert np.mean(of_shards) <= most
@@ -267,9 +276,9 @@ class Elsewhere:
             copy = pickle.loads(pickle.dumps((function, item)))
             yield copy[0](copy[1])
 
-    def share(self, rows):
+    def share(self, *rows):
         """Returns rows, which are in a file for others."""
-        return shared_rows.SharedRows(rows)
+        return shared_rows.SharedRows(*rows)
 
 
 @pytest.fixture
@@ -402,7 +411,7 @@ def written_by_tensorflow(folder, contents):
 
 def tables_of(plan):
     """Returns the rows of each shard."""
-    rows = walk.frame(plan.rows)
+    rows = written(plan)
     return [rows[shard.start : shard.stop] for shard in plan.shards]
 
 
@@ -430,8 +439,7 @@ def test_all_ways_write_the_same_files(
     expected = written_by_tensorflow(tmp_path, contents)
     sizes = [sum(map(len, found)) for found in contents]
     assert [
-        plan.rows["record_size"].to_numpy()[shard.start : shard.stop].sum()
-        for shard in plan.shards
+        plan.record_sizes[shard.start : shard.stop].sum() for shard in plan.shards
     ] == sizes
     for workers in (1, 2, 0):
         way = Way(workers=workers, shards=number)
@@ -529,12 +537,12 @@ def test_a_converted_image_that_could_not_be_read(image_dir, monkeypatch):
     """Law 5: its size is known before a shard is written."""
     rows = inspected(image_dir)
     plan = plan_of(rows, splits=["train", "test"])
-    sizes = plan.rows["record_size"].to_numpy()
+    sizes = plan.record_sizes
     monkeypatch.setattr(records, "MAX_SIZE", max(sizes) - 1)
     with pytest.raises(exceptions.InvalidRowsError) as raised:
         plan_of(rows, splits=["train", "test"])
-    key = plan.rows["key"][int(np.argmax(sizes))]
-    row = plan.rows["row"][int(np.argmax(sizes))]
+    largest = written(plan).loc[int(np.argmax(sizes))]
+    key, row = largest["key"], largest["row"]
     assert str(raised.value) == (
         f"Image that can't be read: row {row}: '{key}' takes {max(sizes):,} bytes, and"
         f" a record has {max(sizes) - 1:,} at most. Replace or remove the image."
@@ -545,10 +553,9 @@ def test_a_piece_of_another_size_is_an_error(tmp_path, image_dir):
     """It would be written over its neighbours."""
     rows = inspected(image_dir, are_converted=False)
     plan = plan_of(rows, splits=["train", "test"])
-    sizes = plan.rows["record_size"].to_numpy().copy()
+    sizes = plan.record_sizes.copy()
     sizes[30] += 1
-    rows = arrays.with_columns(plan.rows, {"record_size": sizes})
-    plan = dataclasses.replace(plan, rows=rows)
+    plan = dataclasses.replace(plan, record_sizes=sizes)
     with pytest.raises(RuntimeError, match=r"^a piece has \d+ bytes, and not \d+$"):
         write_by(tmp_path / "out", plan, image_dir, Way(workers=1))
     assert list((tmp_path / "out").iterdir()) == []
@@ -607,9 +614,9 @@ class Noting:
                 for values in zip(columns["key"], columns["size"], strict=True)
             )
 
-    def share(self, rows):
+    def share(self, *rows):
         """Returns rows for this process."""
-        return shared_rows.SharedRows(rows)
+        return shared_rows.SharedRows(*rows)
 
     def example(self, key, size):
         """Returns the features of an example of `table`."""

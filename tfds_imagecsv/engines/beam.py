@@ -18,6 +18,8 @@ from tfds_imagecsv.engines import engine, shared_rows, worker
 from tfds_imagecsv.engines.engine import Chunk
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     import pyarrow as pa
     from etils import epath
 
@@ -65,9 +67,14 @@ class BeamEngine:
         with contextlib.suppress(OSError):
             self._folder.rmtree(missing_ok=True)
 
-    def share(self, rows: pa.RecordBatch) -> shared_rows.SharedRows:
+    def share(
+        self,
+        rows: pa.RecordBatch,
+        order: npt.NDArray[np.int64] | None = None,
+        prepare: shared_rows.Prepare | None = None,
+    ) -> shared_rows.SharedRows:
         """Returns rows; `map` writes slices of them for workers."""
-        return shared_rows.SharedRows(rows)
+        return shared_rows.SharedRows(rows, order, prepare)
 
     def expect_work(self) -> None:
         """Does nothing: runners have their workers."""

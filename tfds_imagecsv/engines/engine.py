@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 from tfds_imagecsv.engines import shared_rows
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     import pyarrow as pa
 
 _Result = TypeVar("_Result")
@@ -58,8 +60,16 @@ class Engine(Protocol):
     ) -> Iterator[_Result]:
         """Yields a function's results, in the order of the chunks."""
 
-    def share(self, rows: pa.RecordBatch) -> shared_rows.SharedRows:
-        """Returns rows of which slices can be given to `map`, in a `with` block."""
+    def share(
+        self,
+        rows: pa.RecordBatch,
+        order: npt.NDArray[np.int64] | None = None,
+        prepare: shared_rows.Prepare | None = None,
+    ) -> shared_rows.SharedRows:
+        """Returns rows of which slices can be given to `map`, in a `with` block.
+
+        Arguments are those of `shared_rows.SharedRows`.
+        """
 
     def expect_work(self) -> None:
         """Announces much work."""

@@ -25,6 +25,8 @@ from tfds_imagecsv import exceptions
 from tfds_imagecsv.engines import engine, shared_rows, worker
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     import pyarrow as pa
 
 _Item = TypeVar("_Item")
@@ -144,9 +146,14 @@ class LocalEngine:
         elif not items:
             meanwhile()
 
-    def share(self, rows: pa.RecordBatch) -> shared_rows.SharedRows:
+    def share(
+        self,
+        rows: pa.RecordBatch,
+        order: npt.NDArray[np.int64] | None = None,
+        prepare: shared_rows.Prepare | None = None,
+    ) -> shared_rows.SharedRows:
         """Returns rows; other processes take slices of them from a file."""
-        return shared_rows.SharedRows(rows, self._folder)
+        return shared_rows.SharedRows(rows, order, prepare, folder=self._folder)
 
     def expect_work(self) -> None:
         """Starts the other processes early."""

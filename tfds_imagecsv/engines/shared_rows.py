@@ -6,11 +6,19 @@ import contextlib
 import functools
 import pathlib
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     import pyarrow as pa
+
+
+# Rows that are written at once.
+_BATCH = 1 << 16
+
+Prepare = Callable[["pa.RecordBatch"], "pa.RecordBatch"]
 
 
 class RowSlice(Mapping[str, list[Any]]):
@@ -29,47 +37,66 @@ class RowSlice(Mapping[str, list[Any]]):
         self._start = start
         self._stop = stop
 
-    def up_to(self, last: RowSlice) -> pa.RecordBatch:
-        """Returns the rows from these to those of another slice, as Arrow has them."""
-        return self._rows.batch.slice(self._start, last._stop - self._start)
-
     @property
     def count(self) -> int:
         """How many rows they are."""
         return self._stop - self._start
 
+    def up_to(self, last: RowSlice) -> pa.RecordBatch:
+        """Returns the rows from these to those of another slice, as Arrow has them."""
+        return self._rows.batch(self._start, last._stop)
+
+    @functools.cached_property
+    def _columns(self) -> dict[str, list[Any]]:
+        return self._rows.batch(self._start, self._stop).to_pydict()  # type: ignore[no-any-return]
+
     def __getitem__(self, name: str) -> list[Any]:
         """Returns the values of a column."""
-        column = self._rows.batch.column(name)
-        values: list[Any] = column.slice(self._start, self.count).to_pylist()
-        return values
+        return self._columns[name]
 
     def __iter__(self) -> Iterator[str]:
         """Yields the names of the columns."""
-        return iter(self._rows.batch.schema.names)
+        return iter(self._columns)
 
     def __len__(self) -> int:
         """Returns the number of columns."""
-        return int(self._rows.batch.num_columns)
+        return len(self._columns)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickles where the rows are, not the rows."""
-        return _mapped_slice, (self._rows.path(), self._start, self._stop)
+        rows = self._rows
+        return _mapped_slice, (rows.path(), rows.prepare, self._start, self._stop)
 
 
 class SharedRows:
     """Rows, and a file of them, which is written when another process needs it.
 
     Args:
-      batch: the rows.
+      rows: the rows.
+      order: the positions of the rows in which they are shared; default: as they are.
+      prepare: a function of a module that makes of some rows what is worked on;
+        default: they are.
       folder: where the file goes; None for a directory of its own.
     """
 
-    def __init__(self, batch: pa.RecordBatch, folder: str | None = None) -> None:
-        self.batch = batch
+    def __init__(
+        self,
+        rows: pa.RecordBatch,
+        order: npt.NDArray[np.int64] | None = None,
+        prepare: Prepare | None = None,
+        *,
+        folder: str | None = None,
+    ) -> None:
+        self.prepare = prepare
+        self._rows = rows
+        self._order = order
         self._folder = folder
         self._path = ""
         self._stack = contextlib.ExitStack()
+
+    def __len__(self) -> int:
+        """Returns the number of rows."""
+        return len(self._rows)
 
     def __enter__(self) -> SharedRows:
         return self
@@ -83,8 +110,20 @@ class SharedRows:
         """Returns some of the rows."""
         return RowSlice(self, start, stop)
 
+    def batch(self, start: int, stop: int) -> pa.RecordBatch:
+        """Returns some of the rows as Arrow has them, prepared."""
+        rows = self._in_order(start, stop)
+        return rows if self.prepare is None else self.prepare(rows)
+
+    def _in_order(self, start: int, stop: int) -> pa.RecordBatch:
+        import pyarrow as pa
+
+        if self._order is None:
+            return self._rows.slice(start, stop - start)
+        return self._rows.take(pa.array(self._order[start:stop]))
+
     def path(self) -> str:
-        """Returns the path of the file."""
+        """Returns the path of the file, which has the rows in order, not prepared."""
         if not self._path:
             import pyarrow as pa
 
@@ -94,21 +133,52 @@ class SharedRows:
             path = pathlib.Path(self._stack.enter_context(folder)) / "rows.arrow"
             with (
                 pa.OSFile(str(path), "wb") as file,
-                pa.ipc.new_file(file, self.batch.schema) as writer,
+                pa.ipc.new_file(file, self._rows.schema) as writer,
             ):
-                writer.write_batch(self.batch)
+                for start in range(0, len(self._rows), _BATCH):
+                    stop = min(start + _BATCH, len(self._rows))
+                    writer.write_batch(self._in_order(start, stop))
             self._path = str(path)
         return self._path
 
 
+class _MappedRows(SharedRows):
+    """The rows of a file that another process has written.
+
+    Args:
+      path: the file.
+      prepare: see `SharedRows`.
+    """
+
+    def __init__(self, path: str, prepare: Prepare | None) -> None:
+        import pyarrow as pa
+
+        self._batches = pa.ipc.open_file(pa.memory_map(path))
+        super().__init__(self._batches.get_batch(0), prepare=prepare)
+
+    def _in_order(self, start: int, stop: int) -> pa.RecordBatch:
+        import pyarrow as pa
+
+        numbers = range(start // _BATCH, (stop - 1) // _BATCH + 1)
+        parts = []
+        for number in numbers:
+            first = number * _BATCH
+            batch = self._batches.get_batch(number)
+            begin, end = max(start - first, 0), min(stop - first, len(batch))
+            parts.append(batch.slice(begin, end - begin))
+        if len(parts) == 1:
+            return parts[0]
+        table = pa.Table.from_batches(parts).combine_chunks()
+        return table.to_batches()[0]
+
+
 @functools.lru_cache(maxsize=1)
-def _mapped(path: str) -> SharedRows:
+def _mapped(path: str, prepare: Prepare | None) -> SharedRows:
     """Returns the rows of a file; of the last one, without a second look at it."""
-    import pyarrow as pa
-
-    batch = pa.ipc.open_file(pa.memory_map(path)).get_batch(0)
-    return SharedRows(batch)
+    return _MappedRows(path, prepare)
 
 
-def _mapped_slice(path: str, start: int, stop: int) -> RowSlice:
-    return _mapped(path).slice(start, stop)
+def _mapped_slice(
+    path: str, prepare: Prepare | None, start: int, stop: int
+) -> RowSlice:
+    return _mapped(path, prepare).slice(start, stop)

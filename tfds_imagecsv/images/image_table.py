@@ -123,7 +123,7 @@ def _chunks(
     if converted_dir is not None:
         # Not made by workers: one that outlives its build must not bring it back.
         converted_dir.mkdir(parents=True, exist_ok=True)
-    count = len(rows.batch)
+    count = len(rows)
     # Remote images are read ahead within a chunk only.
     least = 2 * files.READ_AHEAD if files.is_remote(image_dir) else 1
     most = max(_CHUNKS[options.verify], int(count * _LARGEST_SHARE))

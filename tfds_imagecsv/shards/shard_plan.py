@@ -21,8 +21,9 @@ from tfds_imagecsv import arrays
 from tfds_imagecsv.images import kinds
 from tfds_imagecsv.shards import examples, records
 
-# Keys that are Python's objects at once.
+# Keys that are Python's objects at once, and records whose sizes are added up at once.
 _HASHED_AT_ONCE = 1 << 16
+_SIZED_AT_ONCE = 1 << 18
 
 
 class ShardRule(Protocol):
@@ -68,13 +69,16 @@ class ShardPlan:
     """What the files of a dataset will have.
 
     Attributes:
-      rows: a row for each record, in the order in which they are written, split by
-        split, with the columns that `examples.examples` takes, and `record_size`
-        (int64: bytes of the record).
+      rows: a row for each record, with the columns that `as_examples` takes.
+      order: the positions of the rows in the order in which they are written, split by
+        split, int64.
+      record_sizes: the bytes of the records, in that order, int64.
       shards: the files, in the order of the rows.
     """
 
     rows: pa.RecordBatch
+    order: arrays.Ints
+    record_sizes: arrays.Ints
     shards: tuple[Shard, ...]
 
 
@@ -102,16 +106,18 @@ def plan_shards(
     names = list(splits)
     of_split = [np.flatnonzero(arrays.is_text(rows["split"], name)) for name in names]
     if shuffle:
-        of_split = [
-            at[_hashed_order(name, rows["key"].take(pa.array(at)))]
-            for name, at in zip(names, of_split, strict=True)
-        ]
-    ordered = as_examples(rows, np.concatenate(of_split))
-    sizes = _record_sizes(ordered)
+        for name, positions in zip(names, of_split, strict=True):
+            positions[:] = positions[_hashed_order(name, rows["key"], positions)]
+    order = np.concatenate(of_split)
+    rows = rows.select(_columns_of(rows))
+    sizes = np.empty(len(rows), np.int64)
+    for start in range(0, len(rows), _SIZED_AT_ONCE):
+        stop = start + _SIZED_AT_ONCE
+        sizes[start:stop] = _record_sizes(rows[start:stop])
+    sizes = sizes[order]
     for at in np.flatnonzero(sizes > records.MAX_SIZE).tolist():
-        row, key = ordered["row"][at].as_py(), ordered["key"][at].as_py()
+        row, key = (rows[name][int(order[at])].as_py() for name in ("row", "key"))
         examples.check_size(row, key, int(sizes[at]))
-    ordered = arrays.with_columns(ordered, {"record_size": sizes})
     shards = []
     start = 0
     for name, count in zip(names, map(len, of_split), strict=True):
@@ -123,56 +129,68 @@ def plan_shards(
         ]
         start += count
     arrays.free_unused()
-    return ShardPlan(rows=ordered, shards=tuple(shards))
+    return ShardPlan(rows=rows, order=order, record_sizes=sizes, shards=tuple(shards))
 
 
-def as_examples(rows: pa.RecordBatch, at: arrays.Ints) -> pa.RecordBatch:
-    """Returns some rows with the columns that `examples.examples` takes.
+def _columns_of(rows: pa.RecordBatch) -> list[str]:
+    """Returns the names of the columns that `as_examples` takes."""
+    there = rows.schema.names
+    return [
+        *("row", "key", "kind", "size", "digest"),
+        *(name for name in examples.OF_CONVERTED if name in there),
+        *examples.feature_columns(there).values(),
+    ]
+
+
+def as_examples(rows: pa.RecordBatch) -> pa.RecordBatch:
+    """Returns rows with the columns that `examples.examples` takes.
 
     Args:
-      rows: those of the dataset, with the columns of features.
-      at: the positions of the rows, in their new order.
+      rows: with the columns `row`, `key`, `kind`, `size`, `digest`, those of features,
+        and perhaps `examples.OF_CONVERTED`.
     """
-    positions = pa.array(at)
-    of_kinds = {"stored_format", "stored_height", "stored_width"}
-    names = [
-        *(name for name in examples.COLUMNS if name not in of_kinds),
-        *(name for name in examples.OF_CONVERTED if name in rows.schema.names),
-        *examples.feature_columns(rows.schema.names).values(),
-    ]
-    columns = {name: rows[name].take(positions) for name in names}
-    kind = pa.record_batch({"kind": rows["kind"].take(positions)})
-    columns["stored_format"] = kinds.column(kind, "stored_format")
-    for name in ("stored_height", "stored_width"):
-        columns[name] = kinds.column(kind, name).cast(pa.int32())
+    columns = {name: rows[name] for name in _columns_of(rows) if name != "kind"}
+    for name in ("stored_format", "stored_height", "stored_width"):
+        columns[name] = kinds.column(rows, name)
     return pa.record_batch(list(columns.values()), names=list(columns))
 
 
-def _hashed_order(split: str, keys: pa.Array) -> arrays.Ints:
-    """Returns the positions of keys in the order in which TFDS writes them.
+def _hashed_order(split: str, keys: pa.Array, at: arrays.Ints) -> arrays.Ints:
+    """Returns the positions within `at` in the order in which TFDS writes the keys.
 
     TFDS sorts by MD5, as a number of 128 bits, salted with the name of the split
     (`tensorflow_datasets/core/hashing.py`, which is slower).
     """
-    if arrays.may_have(keys, "\\"):
-        keys = pc.replace_substring(keys, "\\", "/")
-    salted = hashlib.md5(split.encode())
-    numbers = np.empty((len(keys), 2), ">u8")
-    for start in range(0, len(keys), _HASHED_AT_ONCE):
-        digests = []
-        for key in arrays.as_bytes(keys[start : start + _HASHED_AT_ONCE]):
-            of_key = salted.copy()
-            of_key.update(key)
-            digests.append(of_key.digest())
-        found = np.frombuffer(b"".join(digests), ">u8").reshape(-1, 2)
-        numbers[start : start + len(found)] = found
     # Hardly any two are equal by half, which takes less to sort.
-    half = numbers[:, 0].astype(np.uint64)
-    order = np.argsort(half)
-    half = half[order]
-    if (half[1:] == half[:-1]).any():
-        order = np.lexsort((numbers[:, 1], numbers[:, 0]))
+    halves = np.empty(len(at), np.uint64)
+    for start in range(0, len(at), _HASHED_AT_ONCE):
+        digests = _salted_digests(split, keys, at[start : start + _HASHED_AT_ONCE])
+        found = np.frombuffer(b"".join(digests), ">u8")[::2]
+        halves[start : start + len(found)] = found
+    order = np.argsort(halves)
+    halves = halves[order]
+    is_tie = np.zeros(len(at), bool)
+    is_tie[1:] = halves[1:] == halves[:-1]
+    is_tie[:-1] |= is_tie[1:]
+    if is_tie.any():
+        tied = order[is_tie]
+        digests = _salted_digests(split, keys, at[tied])
+        order[is_tie] = tied[sorted(range(len(tied)), key=digests.__getitem__)]
     return order
+
+
+def _salted_digests(split: str, keys: pa.Array, at: arrays.Ints) -> list[bytes]:
+    """Returns the digests of the keys at some positions."""
+    some = keys.take(pa.array(at))
+    if arrays.may_have(some, "\\"):
+        some = pc.replace_substring(some, "\\", "/")
+    salted = hashlib.md5(split.encode())
+    digests = []
+    for key in arrays.as_bytes(some):
+        of_key = salted.copy()
+        of_key.update(key)
+        digests.append(of_key.digest())
+    return digests
 
 
 def _record_sizes(rows: pa.RecordBatch) -> arrays.Ints:
@@ -185,11 +203,12 @@ def _record_sizes(rows: pa.RecordBatch) -> arrays.Ints:
                 name: _value_sizes(rows[column])
                 for name, column in (
                     ("image/filename", "key"),
-                    ("image/format", "stored_format"),
-                    ("image/height", "stored_height"),
-                    ("image/width", "stored_width"),
                     *examples.feature_columns(rows.schema.names).items(),
                 )
+            },
+            **{
+                f"image/{fact}": kinds.of_each(rows, f"stored_{fact}", _value_sizes)
+                for fact in ("format", "height", "width")
             },
         }
     )

@@ -73,9 +73,9 @@ def write_shards(
         and engine.is_local
         and not any(files.is_remote(job.place.path) for job in jobs)
     )
-    with engine.share(plan.rows.drop_columns(["record_size"])) as rows:
+    with engine.share(plan.rows, plan.order, shard_plan.as_examples) as rows:
         if is_placed:
-            sizes = plan.rows["record_size"].to_numpy()
+            sizes = plan.record_sizes
             return _write_placed(jobs, rows, sizes, engine, progress, meanwhile)
         return _write_whole(jobs, rows, engine, progress, meanwhile)
 

@@ -239,7 +239,7 @@ class _UnitTable(NamedTuple):
 
     counts: sparse.csr_array
     start: _Ints
-    unit_of: _Ints
+    unit_of: _Codes
 
 
 class _Task:
@@ -311,25 +311,30 @@ class _Task:
 
     def _table_of(self, which: npt.NDArray[np.bool_], units: Units) -> _UnitTable:
         # In the order of their points, which doesn't depend on that of the rows.
-        of_rows = units.unit_of[which]
+        of_rows, drawn = units.unit_of[which], self._drawn[which]
         is_in = np.zeros(len(units.sizes), bool)
         is_in[of_rows] = True
         numbers_of_units = np.flatnonzero(is_in)
         points = np.zeros(len(units.sizes), np.uint64)
         points[of_rows] = self._points[which]
         order = np.argsort(points[numbers_of_units], kind="stable")
-        ranks = np.zeros(len(units.sizes), np.int64)
-        ranks[numbers_of_units[order]] = np.arange(len(order))
+        del points, is_in
+        ranks = np.zeros(len(units.sizes), np.int32)
+        ranks[numbers_of_units[order]] = np.arange(len(order), dtype=np.int32)
         unit_of = ranks[of_rows]
+        del of_rows, order, ranks
+        # All rows of a unit have the same point.
+        start = np.zeros(len(numbers_of_units), np.int64)
+        start[unit_of] = drawn
+        cells = unit_of.astype(np.int64) * self._class_count
+        cells += self._classes[which]
+        cells, rows = np.unique(cells, return_counts=True)
         counts = sparse.csr_array(
             sparse.coo_array(
-                (np.ones(len(unit_of), np.int64), (unit_of, self._classes[which])),
+                (rows, np.divmod(cells, self._class_count)),
                 shape=(len(numbers_of_units), self._class_count),
             )
         )
-        # All rows of a unit have the same point.
-        start = np.zeros(len(numbers_of_units), np.int64)
-        start[unit_of] = self._drawn[which]
         return _UnitTable(counts, start, unit_of)
 
     def _wanted(self) -> list[list[Fraction]]:
@@ -374,24 +379,24 @@ class _Task:
 
     def _in_order(self, at: _Ints, keys: pa.Array) -> _Ints:
         """Returns positions within `at`: by class, by point, and by key."""
-        classes, points = self._classes[at], self._points[at]
         # At first by the class and as much of the point as 64 bits hold: one sort of
         # numbers takes a tenth of the time.
         bits = max(self._class_count - 1, 1).bit_length()
-        both = classes.astype(np.uint64) << np.uint64(64 - bits)
-        both |= points >> np.uint64(bits)
+        both = self._points[at]
+        both >>= np.uint64(bits)
+        both |= self._classes[at].astype(np.uint64) << np.uint64(64 - bits)
         order = np.argsort(both)
         both = both[order]
         is_tie = np.zeros(len(at), bool)
         is_tie[1:] = both[1:] == both[:-1]
         is_tie[:-1] |= is_tie[1:]
         if is_tie.any():
-            tied = order[is_tie]
-            texts = keys.take(pa.array(at[tied])).to_pylist()
+            tied = at[order[is_tie]]
+            texts = keys.take(pa.array(tied)).to_pylist()
             ranks = np.empty(len(tied), np.int64)
             ranks[sorted(range(len(tied)), key=texts.__getitem__)] = range(len(tied))
-            by = np.lexsort((ranks, points[tied], classes[tied]))
-            order[is_tie] = tied[by]
+            by = np.lexsort((ranks, self._points[tied], self._classes[tied]))
+            order[is_tie] = order[is_tie][by]
         return order
 
     def _drawn_of_coarse(

@@ -69,17 +69,37 @@ def find_units(
     if digests is not None:
         at, numbers = copies.with_copies(digests)
         if len(at):
-            # Each image is linked to the units of its copies.
-            _, image_of = np.unique(numbers, axis=0, return_inverse=True)
-            images = int(image_of.max()) + 1
-            graph = sparse.coo_array(
-                (np.ones(len(at), np.int8), (unit_of[at], units + image_of.ravel())),
-                shape=(units + images, units + images),
-            )
-            _, component = csgraph.connected_components(graph, directed=False)
-            unit_of, units = _numbered(component.astype(np.int32)[unit_of])
+            unit_of, units = _numbered(_joined(unit_of[at], numbers, units)[unit_of])
     sizes = np.bincount(unit_of, minlength=units).astype(np.int32)
     return Units(unit_of=unit_of, sizes=sizes)
+
+
+def _joined(
+    of_copies: arrays.Codes, digests: npt.NDArray[np.uint64], units: int
+) -> arrays.Codes:
+    """Returns for each unit the one that it becomes: one for all that copies link.
+
+    Args:
+      of_copies: the unit of each copy.
+      digests: its digest.
+      units: how many units there are.
+    """
+    linked, place = np.unique(of_copies, return_inverse=True)
+    _, image_of = np.unique(digests, axis=0, return_inverse=True)
+    nodes = len(linked) + int(image_of.max()) + 1
+    # Each image is linked to the units of its copies.
+    edges = place, len(linked) + image_of.ravel()
+    graph = sparse.coo_array(
+        (np.ones(len(place), np.int8), edges), shape=(nodes, nodes)
+    )
+    _, component = csgraph.connected_components(graph, directed=False)
+    component = component[: len(linked)]
+    _, first = np.unique(component, return_index=True)
+    least = np.zeros(nodes, np.int32)
+    least[component[first]] = linked[first]
+    becomes = np.arange(units, dtype=np.int32)
+    becomes[linked] = least[component]
+    return becomes
 
 
 def _numbered(numbers: arrays.Codes) -> tuple[arrays.Codes, int]:

@@ -145,21 +145,33 @@ def read_labels(
         files = _with_known(files, known)
     if sources.archive is not None:
         image_dir, files = archive_top.below_top(sources, files, options)
-    if not sources.tables:
-        said = folders.rows_of(image_dir, files, options, sources.folders)
-        parts = [TableRows.of_folders(said)]
-    else:
-        parts = []
-        for one in sources.tables:
-            finder = _finder(one, sources, image_dir, files, options)
-            rows = table_rows.read_rows(
-                one, options, finder, is_among_several=len(sources.tables) > 1
-            )
-            parts.append(rows)
-    table = _joined(parts, options, classes, image_dir=image_dir, files=files)
-    del parts
+    table = _joined(
+        _read_all(sources, image_dir, files, options),
+        options,
+        classes,
+        image_dir=image_dir,
+        files=files,
+    )
     arrays.free_unused()
     return table
+
+
+def _read_all(
+    sources: Sources, image_dir: epath.Path, files: Listing, options: TableOptions
+) -> list[TableRows]:
+    """Returns what each table says, or what the folders do."""
+    if not sources.tables:
+        said = folders.rows_of(image_dir, files, options, sources.folders)
+        return [TableRows.of_folders(said)]
+    return [
+        table_rows.read_rows(
+            one,
+            options,
+            _finder(one, sources, image_dir, files, options),
+            is_among_several=len(sources.tables) > 1,
+        )
+        for one in sources.tables
+    ]
 
 
 def _finder(
