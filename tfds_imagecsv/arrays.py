@@ -70,9 +70,13 @@ def encoded(values: Sequence[str] | pa.Array | pa.ChunkedArray) -> pa.Dictionary
     if not isinstance(values, pa.ChunkedArray):
         values = texts(values)
     found = values.dictionary_encode()
-    if isinstance(found, pa.ChunkedArray):
-        found = whole(found.unify_dictionaries())
-    return coded(found.indices, found.dictionary)
+    if not isinstance(found, pa.ChunkedArray):
+        return coded(found.indices, found.dictionary)
+    if not found.num_chunks:
+        return coded(np.zeros(0, np.int32), [])
+    # All pieces have the dictionary of all.
+    indices = pa.concat_arrays([piece.indices for piece in found.chunks])
+    return coded(indices, found.chunk(0).dictionary)
 
 
 def coded(codes: pa.Array | npt.NDArray[Any], names: Any) -> pa.DictionaryArray:

@@ -299,14 +299,10 @@ class _Task:
         splits, is_even = balance.even_out(
             counts, wanted=wanted, single=single, start=start, filled=filled
         )
-        if not is_even:
-            lumps = self._table_of(which, units)
-            if len(lumps.start) <= _MOST_BALANCED:
-                is_whole = which
-                unit_of = lumps.unit_of
-                splits = balance.balance(
-                    lumps.counts, wanted=wanted, start=lumps.start, filled=filled
-                )
+        if not is_even and _are_few(units, which):
+            is_whole = which
+            counts, start, unit_of = self._table_of(which, units)
+            splits = balance.balance(counts, wanted=wanted, start=start, filled=filled)
         self.splits[is_whole] = splits[unit_of].astype(np.int16)
 
     def _table_of(self, which: npt.NDArray[np.bool_], units: Units) -> _UnitTable:
@@ -457,6 +453,13 @@ def _by_first_row(column: pa.DictionaryArray) -> _Codes:
     place[np.argsort(first)] = np.arange(len(first))
     found: _Codes = place[number_of]
     return found
+
+
+def _are_few(units: Units, which: arrays.Bits) -> bool:
+    """Returns whether some rows are of few enough units to balance these one by one."""
+    is_in = np.zeros(len(units.sizes), bool)
+    is_in[units.unit_of[which]] = True
+    return int(is_in.sum()) <= _MOST_BALANCED
 
 
 def _place_on_line(name: str) -> tuple[int, int, str]:
