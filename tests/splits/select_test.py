@@ -4,7 +4,6 @@ import dataclasses
 import pathlib
 import shutil
 
-import numpy as np
 import pytest
 import walk
 from hypothesis import given, settings
@@ -86,9 +85,7 @@ def many(count, *more):
 
 def rejected_by(found):
     """Returns the rows that a plan leaves out, as they are listed."""
-    assert list(found.rejected) == ["row", "key", "label", "reason"]
-    assert found.rejected["row"].dtype == np.int64
-    return list(found.rejected.itertuples(index=False, name=None))
+    return list(map(tuple, found.rejected))
 
 
 def splits_of(found):
@@ -350,7 +347,7 @@ def test_the_order_of_the_rows_does_not_matter(make, rng):
     other = make(rng.sample(rows, len(rows)), **options).plan()
     assert splits_of(one) == splits_of(other)
     assert set(splits_of(one)) == {name for name, _ in many(20)} - {"001.png"}
-    assert list(one.rejected["key"]) == list(other.rejected["key"])
+    assert [a.key for a in one.rejected] == [b.key for b in other.rejected]
     assert one.notes == other.notes
 
 

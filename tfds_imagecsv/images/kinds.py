@@ -23,7 +23,7 @@ FACTS = (*Facts._fields, *Stored._fields)
 
 _TYPE = pa.struct(
     [
-        (name, {int: pa.int64(), bool: pa.bool_(), str: pa.string()}[kind])
+        (name, {int: pa.int64(), bool: pa.bool_(), str: arrays.TEXT}[kind])
         for described in (Facts, Stored)
         for name, kind in get_type_hints(described).items()
     ]
@@ -41,11 +41,18 @@ def as_column(
     """
     columns = list(zip(*((*facts, *stored) for facts, stored in kinds), strict=True))
     fields = [
-        pa.array(columns[at] if columns else [], field.type)
+        _as_field(columns[at] if columns else (), field.type)
         for at, field in enumerate(_TYPE)
     ]
     of_kinds = pa.StructArray.from_arrays(fields, fields=list(_TYPE))
-    return pa.DictionaryArray.from_arrays(pa.array(codes, pa.int32()), of_kinds)
+    indices = pa.array(np.asarray(codes, np.int32))
+    return pa.DictionaryArray.from_arrays(indices, of_kinds)
+
+
+def _as_field(values: Sequence[Any], dtype: pa.DataType) -> pa.Array:
+    if dtype == arrays.TEXT:
+        return arrays.texts(values)
+    return pa.array(np.array(values, dtype.to_pandas_dtype()))
 
 
 def column(rows: pa.RecordBatch, fact: str) -> pa.Array:
@@ -57,7 +64,7 @@ def column(rows: pa.RecordBatch, fact: str) -> pa.Array:
     """
     kinds = rows["kind"]
     of_kind = kinds.dictionary.field(fact)
-    if not pa.types.is_string(of_kind.type):
+    if not pa.types.is_large_string(of_kind.type):
         return of_kind.take(kinds.indices)
     texts = arrays.encoded(of_kind)
     return arrays.coded(
@@ -76,8 +83,6 @@ def of_each(
       function: takes a column, and returns an array.
     """
     of_kind = rows["kind"].dictionary.field(fact)
-    if pa.types.is_string(of_kind.type):
-        of_kind = arrays.texts(of_kind)
     return arrays.mapped(rows["kind"], function(of_kind))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Mapping
 
 from etils import epath
@@ -28,9 +30,12 @@ def write(
       source_digests: see `stale.digests_of`.
     """
     manifest.write_manifest(data_path / manifest.FILENAME, plan.rows)
-    if len(plan.rejected):
-        rejected = plan.rejected.to_csv(index=False, lineterminator="\n")
+    if plan.rejected:
+        rejected = io.StringIO()
+        writer = csv.writer(rejected, lineterminator="\n")
+        writer.writerow(select.RejectedRow._fields)
+        writer.writerows(plan.rejected)
         path = data_path / select.REJECTED_ROWS_FILENAME
-        path.write_text(rejected, encoding="utf-8")
+        path.write_text(rejected.getvalue(), encoding="utf-8")
     path = data_path / sources_json.FILENAME
     sources_json.write_sources(path, inspection, source_digests)

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import rich.box
 import rich.console
@@ -239,7 +238,7 @@ def make_summary(
         largest_split_deviation=plan.largest_split_deviation if plan else None,
         duplicates=tuple(map(tuple, keys_of_sets(copies))),
         images_without_row=inspection.unlisted,
-        rejected_rows=_records(plan.rejected) if plan else (),
+        rejected_rows=tuple(one._asdict() for one in plan.rejected) if plan else (),
         notes=notes,
         understood=inspection.table.understood,
         places=inspection.table.places,
@@ -260,13 +259,6 @@ def _totals(counts: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
     for of_split in counts.values():
         totals.update(of_split)
     return dict(totals)
-
-
-def _records(table: pd.DataFrame) -> tuple[dict[str, Any], ...]:
-    return tuple(
-        {str(name): value for name, value in row.items()}
-        for row in table.to_dict("records")
-    )
 
 
 def _range(column: pa.Array) -> dict[str, float]:

@@ -14,11 +14,15 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from scipy import sparse
+from etils import epy
 
 from tfds_imagecsv import arrays, config, exceptions, garbage_collection
 from tfds_imagecsv.splits import apportion, balance
 from tfds_imagecsv.splits.together import Units
+
+# Many datasets have neither groups nor copies.
+with epy.lazy_imports():
+    from scipy import sparse
 
 _Ints = npt.NDArray[np.int64]
 _Points = npt.NDArray[np.uint64]
@@ -189,7 +193,7 @@ def plan_splits(
         np.array([ids.get(one, -1) for one in arrays.names_of(labels)], np.int32),
     )
     task = _Task(
-        classes=np.where(counted, classes, np.int32(-1)),
+        classes=classes if counted.all() else np.where(counted, classes, np.int32(-1)),
         class_count=len(class_names),
         shares=[shares.get(name, Fraction(0)) for name in names],
         priorities=[_PRIORITY.get(name, 0) for name in names],
@@ -496,6 +500,8 @@ def _fixed_splits(
     Raises:
       SplitError: if a unit has several.
     """
+    if not (_filled(given, len(keys)).any() or _filled(pinned, len(keys)).any()):
+        return arrays.constant("", len(keys))
     names, of_unit = [""], np.zeros(len(units.sizes), np.int32)
     for column in (given, pinned):
         which = _filled(column, len(keys))

@@ -11,7 +11,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
+from etils import epy
+
+# Many datasets have neither groups nor copies.
+with epy.lazy_imports():
+    from scipy import sparse
 
 _Ints = npt.NDArray[np.int64]
 

@@ -7,7 +7,6 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 from etils import epath
 
@@ -15,7 +14,7 @@ from tfds_imagecsv import arrays, exceptions, options, problems
 from tfds_imagecsv.config import ImageCsvConfig
 from tfds_imagecsv.images.inspection import Inspection
 from tfds_imagecsv.splits import assign
-from tfds_imagecsv.splits.select import Selection
+from tfds_imagecsv.splits.select import RejectedRow, Selection
 from tfds_imagecsv.splits.strata import Strata, find_strata
 from tfds_imagecsv.table import label_types
 
@@ -50,7 +49,7 @@ class DatasetPlan:
 
     image_dir: epath.Path
     rows: pa.RecordBatch
-    rejected: pd.DataFrame
+    rejected: tuple[RejectedRow, ...]
     unlisted: tuple[str, ...]
     class_names: tuple[str, ...]
     label_type: str

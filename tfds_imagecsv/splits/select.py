@@ -5,10 +5,10 @@ from __future__ import annotations
 import collections
 import dataclasses
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -21,10 +21,25 @@ from tfds_imagecsv.splits.together import Units, find_units
 from tfds_imagecsv.table import label_types
 
 REJECTED_ROWS_FILENAME = "rejected_rows.csv"
-_REJECTED_COLUMNS = ("row", "key", "label", "reason")
 
 # The most images that a note names; it names all classes.
 _MAX_NAMED = 10
+
+
+class RejectedRow(NamedTuple):
+    """A row that is left out.
+
+    Attributes:
+      row: its number, see `problems.Places`.
+      key: its image.
+      label: its label.
+      reason: why it is left out.
+    """
+
+    row: int
+    key: str
+    label: str
+    reason: str
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -33,8 +48,7 @@ class Selection:
 
     Attributes:
       rows: the rows, sorted by key, with the columns of `Inspection.rows`.
-      rejected: the rows that are left out, sorted by key, with the columns `row`
-        (int64), `key`, `label` and `reason` (str).
+      rejected: the rows that are left out, sorted by key.
       class_names: the names of the classes in the order of their ids.
       copies: the rows of identical images, one set of copies after another, before
         copies are left out.
@@ -44,7 +58,7 @@ class Selection:
     """
 
     rows: pa.RecordBatch
-    rejected: pd.DataFrame
+    rejected: tuple[RejectedRow, ...]
     class_names: tuple[str, ...]
     copies: pa.RecordBatch
     units: Units
@@ -68,13 +82,12 @@ def select_rows(config: ImageCsvConfig, inspection: Inspection) -> Selection:
     rows = inspection.rows
     found: list[Problem] = []
     notes: list[str] = []
-    rejected: list[pd.DataFrame] = []
+    rejected: list[RejectedRow] = []
     if config.on_error == "skip":
         rows = _without_problems(rows, inspection, rejected)
         copies = identical_images(rows)
-        left_out = _joined(rejected)
-        _check_rejected(len(left_out), config.max_rejected, inspection)
-        notes += _about_rejected_rows(left_out, inspection.table.total_rows)
+        _check_rejected(len(rejected), config.max_rejected, inspection)
+        notes += _about_rejected_rows(rejected, inspection.table.total_rows)
     else:
         found += inspection.problems
         copies = inspection.copies
@@ -101,7 +114,7 @@ def select_rows(config: ImageCsvConfig, inspection: Inspection) -> Selection:
     notes += _about_pinned_rows(rows, inspection)
     return Selection(
         rows=rows,
-        rejected=_joined(rejected),
+        rejected=tuple(sorted(rejected, key=lambda one: (one.key, one.row))),
         class_names=class_names,
         copies=copies,
         units=units,
@@ -111,7 +124,7 @@ def select_rows(config: ImageCsvConfig, inspection: Inspection) -> Selection:
 
 
 def _without_problems(
-    rows: pa.RecordBatch, inspection: Inspection, rejected: list[pd.DataFrame]
+    rows: pa.RecordBatch, inspection: Inspection, rejected: list[RejectedRow]
 ) -> pa.RecordBatch:
     """Returns the rows without a problem, and adds all others to the rejected.
 
@@ -126,7 +139,7 @@ def _without_problems(
         problem.row: f"{problem.kind.heading}: {problem.detail}" for problem in found
     }
     columns = ("key", "label", "group", "given")
-    of_problems = pa.array(sorted({one.key for one in found}), arrays.TEXT)
+    of_problems = arrays.texts(sorted({one.key for one in found}))
     with_problem = rows.filter(pc.is_in(rows["key"], value_set=of_problems))
     said = {key: values for key, *values in arrays.named(with_problem, columns)}
     contradicted = {
@@ -157,12 +170,11 @@ def _without_problems(
             reasons.setdefault(row, f"{Kind.CONFLICT.heading}: {key!r} is {label!r}")
     is_bad = np.isin(rows["row"].to_numpy(), list(reasons))
     usable = frozenset(rows["row"].filter(pa.array(is_bad)).to_pylist())
-    others = {
-        problem.row: (problem.row, problem.key, problem.label, reasons[problem.row])
-        for problem in found
-        if problem.row not in usable
-    }
-    rejected.append(pd.DataFrame(others.values(), columns=list(_REJECTED_COLUMNS)))
+    others = {one.row: one for one in found if one.row not in usable}
+    rejected += [
+        RejectedRow(one.row, one.key, one.label, reasons[one.row])
+        for one in others.values()
+    ]
     return _without(rows, reasons, rejected)
 
 
@@ -210,7 +222,7 @@ def _without_copies(
     rows: pa.RecordBatch,
     copies: pa.RecordBatch,
     places: Places,
-    rejected: list[pd.DataFrame],
+    rejected: list[RejectedRow],
 ) -> pa.RecordBatch:
     """Returns the rows without copies, and adds these to the rejected rows."""
     reasons = {
@@ -224,7 +236,7 @@ def _without_classes(
     config: ImageCsvConfig,
     rows: pa.RecordBatch,
     rare: Mapping[str, int],
-    rejected: list[pd.DataFrame],
+    rejected: list[RejectedRow],
 ) -> pa.RecordBatch:
     """Returns the rows without rare classes, and adds the others to the rejected."""
     reasons = {
@@ -238,7 +250,7 @@ def _without_classes(
 
 
 def _without(
-    rows: pa.RecordBatch, reasons: Mapping[int, str], rejected: list[pd.DataFrame]
+    rows: pa.RecordBatch, reasons: Mapping[int, str], rejected: list[RejectedRow]
 ) -> pa.RecordBatch:
     """Returns the rows without a reason, and adds the others to the rejected.
 
@@ -251,21 +263,11 @@ def _without(
     if not is_out.any():
         return rows
     out = rows.filter(pa.array(is_out)).select(["row", "key", "label"])
-    found = [
-        (*about, reasons[about[0]]) for about in arrays.named(out, out.schema.names)
+    rejected += [
+        RejectedRow(row, key, label, reasons[row])
+        for row, key, label in arrays.named(out, ("row", "key", "label"))
     ]
-    rejected.append(pd.DataFrame(found, columns=list(_REJECTED_COLUMNS)))
     return rows.filter(pa.array(~is_out))
-
-
-def _joined(rejected: list[pd.DataFrame]) -> pd.DataFrame:
-    columns = list(_REJECTED_COLUMNS)
-    if not sum(map(len, rejected)):
-        return pd.DataFrame(columns=columns).astype({"row": np.int64})
-    # Empty parts would change the types.
-    table = pd.concat([part for part in rejected if len(part)])[columns]
-    table = table.sort_values(["key", "row"], ignore_index=True)
-    return table.astype({"row": np.int64})
 
 
 def _rare_classes(config: ImageCsvConfig, rows: pa.RecordBatch) -> dict[str, int]:
@@ -336,11 +338,9 @@ def _codes_in(column: pa.DictionaryArray, names: Mapping[str, int]) -> arrays.Co
     return found
 
 
-def _about_rejected_rows(rejected: pd.DataFrame, total: int) -> Iterator[str]:
-    if len(rejected):
-        kinds = collections.Counter(
-            reason.partition(":")[0] for reason in rejected["reason"]
-        )
+def _about_rejected_rows(rejected: Sequence[RejectedRow], total: int) -> Iterator[str]:
+    if rejected:
+        kinds = collections.Counter(one.reason.partition(":")[0] for one in rejected)
         shown = ", ".join(
             f"{kind} ({count:,})" for kind, count in sorted(kinds.items())
         )

@@ -7,11 +7,15 @@ import dataclasses
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from scipy import sparse
-from scipy.sparse import csgraph
+from etils import epy
 
 from tfds_imagecsv import arrays
 from tfds_imagecsv.images import copies
+
+# Many datasets have neither groups nor copies.
+with epy.lazy_imports():
+    from scipy import sparse
+    from scipy.sparse import csgraph
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

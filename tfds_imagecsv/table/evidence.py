@@ -127,7 +127,7 @@ class Evidence:
         """Returns the files that a column's cells name as they stand."""
         finder = self._finder
         assert finder is not None
-        keys = {finder.key_if_exact(one) for one in self._cells[at]}
+        keys = set(finder.keys_if_exact(self._cells[at]))
         return {key for key in keys if finder.listing.has(key)}
 
     def _loose(self, at: int) -> set[str]:

@@ -402,7 +402,7 @@ def _usable_rows(
         # One after another, so that the old ones needn't all be kept.
         at = pa.array(order)
         for name in list(kept):
-            kept[name] = kept[name].take(at)
+            kept[name] = arrays.ordered(kept[name], at)
     return pa.record_batch(list(kept.values()), names=list(kept))
 
 

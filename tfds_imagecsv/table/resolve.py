@@ -117,8 +117,13 @@ class Finder:
 
     def key_if_exact(self, name: str) -> str:
         """Returns the key of a name as it stands."""
-        key: str = filenames.keys_of(arrays.texts([name]), self._suffix)[0].as_py()
-        return key
+        return self.keys_if_exact([name])[0]
+
+    def keys_if_exact(self, names: Sequence[str]) -> list[str]:
+        """Returns the keys of names as they stand."""
+        keys = filenames.keys_of(arrays.texts(names), self._suffix)
+        found: list[str] = keys.to_pylist()
+        return found
 
     def resolve(self, names: Sequence[str] | pa.Array) -> Resolved:
         """Returns the file of each name; of empty ones, nothing."""
