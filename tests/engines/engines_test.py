@@ -211,10 +211,10 @@ def test_processes_that_are_there_do_not_wait_for_patience(ends):
 
 
 def test_a_worker_imports_little(ends):
-    """Neither TensorFlow nor NumPy, which take long to start."""
+    """Neither TensorFlow nor pandas, which take long to start."""
     with local.LocalEngine(2, patience=0) as engine:
         found = do_elsewhere(engine, ends, modules)
-    heavy = {"numpy", "pandas", "tensorflow", "tensorflow_datasets", "pyarrow"}
+    heavy = {"etils", "pandas", "scipy", "tensorflow", "tensorflow_datasets"}
     assert "tfds_imagecsv.shards" in found
     assert heavy.isdisjoint(found)
 

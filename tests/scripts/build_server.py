@@ -98,7 +98,7 @@ def build(job, outcome, reached, other_waits, waits):
     """Does a job, and writes what came of it to a pipe."""
     if job.get("helpers"):  # also for small images
         local_engine = local.LocalEngine
-        local.LocalEngine = lambda _: local_engine(2, patience=0)
+        local.LocalEngine = lambda _, folder: local_engine(2, patience=0, folder=folder)
     builder = tfds.builder(
         "image_csv",
         config=tfds_imagecsv.ImageCsvConfig(**job["fields"]),

@@ -527,7 +527,7 @@ def test_killed_with_beam(server, make_job, data_dir, whole):
     """What was to be handed to Beam's workers is removed by the next build."""
     (outcome,) = server(make_job(beam_runner="DirectRunner", kill_at=300))
     assert outcome["killed"]
-    assert any(name.endswith(".parquet") for name in digests(data_dir))
+    assert any(name.endswith("chunks.arrow") for name in digests(data_dir))
     (again,) = server(make_job())
     assert again["error"] is None
     assert digests(data_dir) == whole[0]

@@ -92,7 +92,8 @@ class BeamEngine:
 
         Args:
           function: a function of a module, which depends on its argument alone.
-          items: its arguments, all with the same columns.
+          items: its arguments: slices of the rows that `share` returns, one behind the
+            other.
           meanwhile: see `Engine`.
 
         Raises:
@@ -164,18 +165,11 @@ def _store_chunks(folder: epath.Path, bundles: Sequence[Sequence[Chunk]]) -> Non
 
 
 def _batch_of(bundle: Sequence[Chunk]) -> pa.RecordBatch:
-    """Returns the rows of some chunks."""
-    import pyarrow as pa
-
+    """Returns the rows of some chunks, which are one behind the other."""
     first, last = bundle[0].columns, bundle[-1].columns
-    if isinstance(first, shared_rows.RowSlice):
-        assert isinstance(last, shared_rows.RowSlice)
-        return first.up_to(last)  # chunks are one behind the other
-    columns = {
-        name: list(itertools.chain.from_iterable(one.columns[name] for one in bundle))
-        for name in first
-    }
-    return pa.record_batch(columns)
+    assert isinstance(first, shared_rows.RowSlice)
+    assert isinstance(last, shared_rows.RowSlice)
+    return first.up_to(last)
 
 
 def _load_chunks(folder: epath.Path, number: int) -> Iterator[Chunk]:

@@ -159,9 +159,10 @@ class _MappedRows(SharedRows):
     def _in_order(self, start: int, stop: int) -> pa.RecordBatch:
         import pyarrow as pa
 
-        numbers = range(start // _BATCH, (stop - 1) // _BATCH + 1)
+        if start == stop:
+            return self._rows[:0]
         parts = []
-        for number in numbers:
+        for number in range(start // _BATCH, (stop - 1) // _BATCH + 1):
             first = number * _BATCH
             batch = self._batches.get_batch(number)
             begin, end = max(start - first, 0), min(stop - first, len(batch))
