@@ -409,6 +409,18 @@ def with_columns(rows: pa.RecordBatch, columns: dict[str, Any]) -> pa.RecordBatc
     return pa.record_batch(list(arrays.values()), names=list(arrays))
 
 
+def on_disk(rows: pa.RecordBatch, path: str) -> pa.RecordBatch:
+    """Returns rows that are in a file, of which the system keeps in memory what fits.
+
+    Args:
+      rows: the rows.
+      path: the file, which may be removed once nobody opens it any more.
+    """
+    with pa.OSFile(path, "wb") as file, pa.ipc.new_file(file, rows.schema) as writer:
+        writer.write_batch(rows)
+    return pa.ipc.open_file(pa.memory_map(path)).get_batch(0)
+
+
 def ordered(column: pa.Array, order: pa.Array) -> pa.Array:
     """Returns the values at some positions; if all are equal, without a look."""
     if column.type == CODES and len(column.dictionary) == 1:

@@ -276,6 +276,7 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
         inspection = inspection_lib.inspect(
             config, sources, table, engine=engine, converted_dir=converted_dir
         )
+        del table  # the inspection has it
         engine.preload(write.__name__)
         selection = select.select_rows(config, inspection)
         plan = dataset_plan.make_plan(config, inspection, selection)

@@ -32,10 +32,12 @@ from pathlib import Path
 import bare
 import data
 import measuring
-import pandas as pd
+import numpy as np
+import pyarrow as pa
 from etils import epath
 from measuring import CORES
 
+from tfds_imagecsv import arrays
 from tfds_imagecsv.engines import local
 from tfds_imagecsv.images import image_table
 from tfds_imagecsv.options import ImageOptions
@@ -44,7 +46,7 @@ from tfds_imagecsv.options import ImageOptions
 _FEW, _MANY = 4_000, 16_000
 
 
-def make_rows(folder: Path, count: int | None = None) -> pd.DataFrame:
+def make_rows(folder: Path, count: int | None = None) -> pa.RecordBatch:
     """Returns a table of the images of a folder, which may name each several times.
 
     Args:
@@ -53,10 +55,16 @@ def make_rows(folder: Path, count: int | None = None) -> pd.DataFrame:
     """
     names = sorted(path.name for path in folder.iterdir())
     keys = list(itertools.islice(itertools.cycle(names), count or len(names)))
-    return pd.DataFrame({"row": range(2, len(keys) + 2), "key": keys, "label": "a"})
+    return pa.record_batch(
+        {
+            "row": np.arange(2, len(keys) + 2),
+            "key": arrays.texts(keys),
+            "label": arrays.constant("a", len(keys)),
+        }
+    )
 
 
-def inspect(folder: Path, rows: pd.DataFrame, verify: str) -> None:
+def inspect(folder: Path, rows: pa.RecordBatch, verify: str) -> None:
     """Inspects images, as a build does; `verify` is `"decode"` or `"header"`."""
     options = ImageOptions(verify=verify)
     with local.LocalEngine() as engine:

@@ -67,7 +67,7 @@ def read(path: str, image_dir: str) -> None:
             source, TableOptions(), finder, is_among_several=False
         )
     resolved = time.perf_counter() - start
-    assert finder.listing.as_set.issuperset(rows.keys)
+    assert {*rows.keys.to_pylist()} <= {*finder.listing.keys.to_pylist()}
     del finder, rows
     start = time.perf_counter()
     table = label_table.read_labels(

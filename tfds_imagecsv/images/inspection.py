@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,6 +22,10 @@ from tfds_imagecsv.table.label_table import LabelTable
 
 # A table of this many bytes names thousands of images, which keep all workers busy.
 _MANY = 1 << 17
+
+# Of a build with more rows, they are kept in a file of the build's directory: a hundred
+# bytes each.
+_MOST_IN_MEMORY = 1 << 24
 
 # Of how many missing images the closest file is named: as many as a report shows.
 _MOST_CLOSEST = 10
@@ -119,20 +124,37 @@ def inspect(
     rows = arrays.with_columns(
         inspected.rows, {"pinned": _pinned(inspected.rows["key"], earlier)}
     )
+    of_images, unusable = inspected.problems, inspected.unusable
+    if len(rows) >= _MOST_IN_MEMORY and converted_dir is not None:
+        table, rows = _on_disk(table, rows, converted_dir)
+    del inspected
     arrays.free_unused()
     identical = copies.identical_images(rows)
     conflicts = copies.conflicting_labels(identical, table.places)
-    of_images = _with_closest(inspected.problems, table)
     return Inspection(
         sources=sources,
         table=table,
         rows=rows,
         copies=identical,
-        problems=(*table.problems, *of_images, *conflicts),
+        problems=(*table.problems, *_with_closest(of_images, table), *conflicts),
         unlisted=unlisted,
         earlier=earlier,
-        unusable=inspected.unusable,
+        unusable=unusable,
     )
+
+
+def _on_disk(
+    table: LabelTable, rows: pa.RecordBatch, folder: epath.Path
+) -> tuple[LabelTable, pa.RecordBatch]:
+    """Returns a label table and inspected rows that are in files of a local folder."""
+    if files.is_remote(folder):
+        return table, rows
+    names = table.rows.schema.names
+    rows = arrays.on_disk(rows, os.fspath(folder / "rows.arrow"))
+    of_table = rows.select(names)
+    if len(rows) < len(table.rows):
+        of_table = arrays.on_disk(table.rows, os.fspath(folder / "table.arrow"))
+    return dataclasses.replace(table, rows=of_table), rows
 
 
 def _pinned(
