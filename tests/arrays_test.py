@@ -171,3 +171,10 @@ def test_a_column_of_one_text_needs_no_look(values):
     """And one of several is looked at."""
     found = arrays.ordered(arrays.encoded(values), pa.array([2, 1]))
     assert found.to_pylist() == values[:0:-1]
+
+
+@pytest.mark.parametrize("space", [" ", "\t", "\x1c", "\x85", "\u3000", " \n "])
+def test_white_space_on_one_side(space):
+    """Whatever is white space for Python."""
+    column = arrays.texts([f"{space}a", f"b{space}", f"c{space}d", space])
+    assert arrays.stripped(column).to_pylist() == ["a", "b", f"c{space}d", ""]

@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import hashlib
 import io
 import itertools
 import os
@@ -93,6 +94,22 @@ def test_the_order_is_that_of_tfds(some_keys, split):
     plan = plan_of(table(some_keys, split=split), splits=[split])
     hasher = hashing.Hasher(split)
     assert list(written(plan)["key"]) == sorted(some_keys, key=hasher.hash_key)
+
+
+def test_keys_whose_hashes_are_half_the_same(monkeypatch):
+    """The other half then tells their order."""
+    some_keys = [f"{at:03}" for at in range(60)]
+    digest_of = {
+        key: bytes([at % 3] * 8) + hashlib.md5(key.encode()).digest()[:8]
+        for at, key in enumerate(some_keys)
+    }
+
+    def digests(split, keys_of_rows, at):
+        return [digest_of[keys_of_rows[position].as_py()] for position in at]
+
+    monkeypatch.setattr(shard_plan, "_salted_digests", digests)
+    plan = plan_of(table(some_keys))
+    assert list(written(plan)["key"]) == sorted(some_keys, key=digest_of.__getitem__)
 
 
 @given(st.lists(keys, min_size=1), st.randoms())

@@ -3,6 +3,7 @@
 import collections
 import dataclasses
 import random
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from sklearn.model_selection import StratifiedGroupKFold
 from strategies import bound_rows, class_sizes, rows_of, seeds, sizes
 
-from tfds_imagecsv import exceptions
+from tfds_imagecsv import arrays, exceptions
 from tfds_imagecsv.splits import assign
 
 # Rounding errors of floats in the tests, which are no errors of the plan.
@@ -467,3 +468,28 @@ def test_rows_may_all_be_without_a_label():
     rows.labels[:] = [""] * 3
     planned = plan(rows, given=["unlabeled"] * 3)
     assert planned.class_counts == {"unlabeled": {}}
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 4),
+            st.integers(0, 40) | st.integers(2**64 - 40, 2**64 - 1),
+            st.text(max_size=3),
+        ),
+        unique_by=lambda row: row[2],
+        max_size=30,
+    )
+)
+def test_rows_are_ordered_by_class_point_and_key(rows):
+    """Also if their points differ in the last bits only, or not at all."""
+    classes, points, keys = zip(*rows, strict=True) if rows else ((), (), ())
+    task = assign._Task(
+        classes=np.array(classes, np.int32),
+        class_count=5,
+        shares=[Fraction(1)],
+        priorities=[0],
+        points=np.array(points, np.uint64),
+    )
+    order = task._in_order(np.arange(len(rows)), arrays.texts(keys))
+    assert [rows[at] for at in order.tolist()] == sorted(rows)
