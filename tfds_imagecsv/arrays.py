@@ -332,6 +332,21 @@ def is_in_sorted(column: pa.Array, others: pa.Array) -> Bits:
     return found
 
 
+def may_share(one: pa.Array, other: pa.Array) -> bool:
+    """Returns whether a path may be in both columns: quickly, and rather yes.
+
+    None is, if none has as many slashes, or the same last letter.
+    """
+    if not (len(one) and len(other)):
+        return False
+    depths = [pc.count_substring(column, "/").unique() for column in (one, other)]
+    if not pc.any(pc.is_in(*depths)).as_py():
+        return False
+    last, of_other = (np.bincount(ends_of(column)[1]) for column in (one, other))
+    least = min(len(last), len(of_other))
+    return bool((last[:least] * of_other[:least]).any())
+
+
 def position_of(column: pa.Array, text: str, start: int = 0) -> int:
     """Returns how many texts of a sorted column come before another one.
 

@@ -97,6 +97,8 @@ class Names:
     @functools.cached_property
     def endings(self) -> frozenset[str]:
         """What is behind the last points, with these; or last letters without one."""
+        if "." not in self.text:
+            return frozenset([one[-1:] for one in self.cells])
         return frozenset([one[one.rfind(".") :] for one in self.cells])
 
     @functools.cached_property
@@ -104,7 +106,7 @@ class Names:
         """The numbers of slashes."""
         if "/" not in self.text:
             return frozenset({0})
-        return frozenset([one.count("/") for one in self.cells])
+        return frozenset(pc.count_substring(self.array, "/").unique().to_pylist())
 
     def changed(self, change: Callable[[str], str]) -> Names:
         """Returns the names as a function changes a text of them."""

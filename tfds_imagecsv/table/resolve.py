@@ -129,12 +129,16 @@ class Finder:
         """Returns the file of each name; of empty ones, nothing."""
         names = arrays.texts(names)
         found = filenames.keys_of(names, self._suffix)
-        order = arrays.order_of(found)
-        is_there = self._are_listed(found, order)
-        if is_there.all():
-            return _as_they_stand(found, _NOTHING, order)
+        order = None
+        is_there = np.zeros(len(found), bool)
+        if arrays.may_share(found, self.listing.keys):
+            order = arrays.order_of(found)
+            is_there = self._are_listed(found, order)
+            if is_there.all():
+                return _as_they_stand(found, _NOTHING, order)
         is_sought = ~is_there & arrays.is_filled(names) & ~self._are_unlisted(found)
         if not len(self.listing.keys) or not self._is_loose:
+            order = arrays.order_of(found)
             return _as_they_stand(found, np.flatnonzero(is_sought), order)
         return self._resolve_loosely(names, found, np.flatnonzero(is_sought))
 
@@ -150,32 +154,31 @@ class Finder:
         return found
 
     def _resolve_loosely(
-        self, names_of_rows: pa.Array, keys_of_rows: pa.Array, left: Positions
+        self, names: pa.Array, keys: pa.Array, left: Positions
     ) -> Resolved:
         """Returns what `resolve` does, of names that aren't all files as they stand.
 
         Args:
-          names_of_rows: the names.
-          keys_of_rows: the keys that they have as they stand.
+          names: the names.
+          keys: the keys that they have as they stand.
           left: the positions of those that aren't files.
         """
-        keys = keys_of_rows.to_pylist()
-        cells = np.array(names_of_rows.to_pylist(), object)
-        files = np.array(self.listing.keys.to_pylist(), object)
-        of_rows, loose = np.array(keys, object), [_NOTHING]
+        files = self.listing.keys
+        # The file that each name means, if that isn't the one of its key.
+        file_of, loose = np.full(len(names), NONE), [_NOTHING]
         problems: dict[int, tuple[Kind, str]] = {}
         ways: list[Way] = []
         for words, reading in self._readings():
             if not len(left):
                 break
-            some = Names(cells[left].tolist())
-            if len(left) == len(cells):
-                some.changes[self._suffix] = Names(keys)
+            some = Names(arrays.texts(names.take(pa.array(left))).to_pylist())
+            if len(left) == len(names):
+                some.changes[self._suffix] = Names(keys.to_pylist())
             found = np.full(len(left), NONE)
             for column, index in reading(some):
                 fits = np.where(found == NONE, index.find(column), NONE)
                 for at in np.flatnonzero(fits < NONE).tolist():
-                    several = files[index.all_of(fits[at])].tolist()
+                    several = files.take(pa.array(index.all_of(fits[at]))).to_pylist()
                     detail = _about_several(some.cells[at], several)
                     problems[int(left[at])] = Kind.AMBIGUOUS, detail
                 found = np.where(fits == NONE, found, fits)
@@ -183,19 +186,29 @@ class Finder:
                     break
             taken = found > NONE
             if taken.any():
-                of_rows[left[taken]] = files[found[taken]]
+                file_of[left[taken]] = found[taken]
                 loose.append(left[taken])
                 at = left[taken][0]
-                ways.append(Way(words, int(taken.sum()), cells[at], of_rows[at]))
+                name, key = names[at].as_py(), files[file_of[at]].as_py()
+                ways.append(Way(words, int(taken.sum()), name, key))
             left = left[found == NONE]
-        keys_found = arrays.texts(of_rows.tolist())
+        if NONE in file_of:
+            at_of = np.where(
+                file_of == NONE, len(files) + np.arange(len(names)), file_of
+            )
+            resolved = pa.concat_arrays([files, keys]).take(pa.array(at_of))
+            order = arrays.order_of(resolved)
+        else:
+            # The files are sorted: numbers tell the order, in less time.
+            resolved = files.take(pa.array(file_of))
+            order = np.argsort(file_of, kind="stable")
         return Resolved(
-            keys=keys_found,
-            order=arrays.order_of(keys_found),
+            keys=resolved,
             problems=problems,
             loose=np.concatenate(loose),
             absent=left,
             ways=ways,
+            order=order,
         )
 
     def _are_unlisted(self, keys: pa.Array) -> Bits:
