@@ -129,7 +129,12 @@ class SharedRows:
 
             if self._folder is not None:
                 pathlib.Path(self._folder).mkdir(parents=True, exist_ok=True)
-            folder = tempfile.TemporaryDirectory(dir=self._folder, prefix="rows.")
+            folder = tempfile.TemporaryDirectory(
+                dir=self._folder,
+                prefix="rows.",
+                # Windows keeps a file that another process has mapped.
+                ignore_cleanup_errors=True,
+            )
             path = pathlib.Path(self._stack.enter_context(folder)) / "rows.arrow"
             with (
                 pa.OSFile(str(path), "wb") as file,

@@ -66,6 +66,8 @@ def column(rows: pa.RecordBatch, fact: str) -> pa.Array:
     of_kind = kinds.dictionary.field(fact)
     if not pa.types.is_large_string(of_kind.type):
         return of_kind.take(kinds.indices)
+    if len(rows) < len(of_kind):  # a part of many images that are all different
+        return arrays.encoded(of_kind.take(kinds.indices))
     texts = arrays.encoded(of_kind)
     return arrays.coded(
         arrays.codes_of(texts)[arrays.codes_of(kinds)], texts.dictionary

@@ -92,7 +92,7 @@ def read_table(
         _refuse(options, ("text_encoding", "sheet", *_OF_ROWS), place, "a DataFrame")
         read = arrow_tables.read_frame(source, place, options.label_delimiter)
         return _of_arrow(read)
-    plain = _read_plain(source, place, options, names_file)
+    plain = _read_plain(source, options)
     if plain is not None:
         return plain
     content, name = text.decompress(text.read(source, place), source.name, place)
@@ -143,12 +143,7 @@ def _of_arrow(rows: arrow_tables.ArrowRows) -> Table:
     return Table(header=rows.header, first=1, records=rows.records, column=rows.column)
 
 
-def _read_plain(
-    path: epath.Path,
-    place: str,
-    options: TableOptions,
-    names_file: Callable[[str], bool] | None,
-) -> Table | None:
+def _read_plain(path: epath.Path, options: TableOptions) -> Table | None:
     """Returns the table of a large plain CSV, which is read piece by piece.
 
     That is one in UTF-8 without quotes, whose header alone says what is between its
