@@ -60,12 +60,29 @@ def with_copies(
     return at[are_equal], numbers[are_equal]
 
 
-def keys_of_sets(copies: pa.RecordBatch) -> list[list[str]]:
-    """Returns the keys of each set of copies."""
-    sets: dict[bytes, list[str]] = {}
-    for digest, key in arrays.named(copies, ("digest", "key")):
-        sets.setdefault(digest, []).append(key)
-    return list(sets.values())
+def first_of_sets(copies: pa.RecordBatch) -> arrays.Ints:
+    """Returns the position of the first copy of each set."""
+    digests = copies["digest"]
+    return np.flatnonzero(~arrays.is_same_as_before(digests))
+
+
+def keys_of_sets(
+    copies: pa.RecordBatch, most: int | None = None
+) -> Iterator[list[str]]:
+    """Yields the keys of each set of copies; of very many, the first by key.
+
+    Args:
+      copies: see `identical_images`.
+      most: how many sets; default: all, in their order.
+    """
+    starts = first_of_sets(copies)
+    ends = np.append(starts[1:], len(copies))
+    which = np.arange(len(starts))
+    if most is not None:
+        order = arrays.order_of(copies["key"].take(pa.array(starts)))
+        which = (which if order is None else order)[:most]
+    for at in which.tolist():
+        yield copies["key"][starts[at] : ends[at]].to_pylist()
 
 
 def with_first(copies: pa.RecordBatch) -> Iterator[tuple[tuple[int, str, str], ...]]:
@@ -84,6 +101,13 @@ def with_first(copies: pa.RecordBatch) -> Iterator[tuple[tuple[int, str, str], .
 def conflicting_labels(copies: pa.RecordBatch, places: Places) -> Iterator[Problem]:
     """Yields a problem for each copy whose label differs from the first one's."""
     labeled = arrays.taken(copies, arrays.is_filled(copies["label"]))
+    labels, starts = arrays.codes_of(labeled["label"]), first_of_sets(labeled)
+    sizes = np.diff(np.append(starts, len(labeled)))
+    differs = labels != np.repeat(labels[starts], sizes)
+    # Sets whose labels are the same need no closer look.
+    has_others = np.zeros(len(starts), bool)
+    has_others[np.repeat(np.arange(len(starts)), sizes)[differs]] = True
+    labeled = arrays.taken(labeled, np.repeat(has_others, sizes))
     for (row, key, label), (first_row, first_key, first_label) in with_first(labeled):
         if label != first_label:
             detail = (

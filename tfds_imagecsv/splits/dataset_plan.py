@@ -12,6 +12,7 @@ from etils import epath
 
 from tfds_imagecsv import arrays, exceptions, options, problems
 from tfds_imagecsv.config import ImageCsvConfig
+from tfds_imagecsv.images.copies import first_of_sets
 from tfds_imagecsv.images.inspection import Inspection
 from tfds_imagecsv.splits import assign
 from tfds_imagecsv.splits.select import RejectedRow, Selection
@@ -161,7 +162,7 @@ def make_plan(
         largest_class_deviation=split_plan.largest_class_deviation,
         largest_split_deviation=split_plan.largest_split_deviation,
         groups=len({*arrays.counts_of(rows["group"])} - {""}),
-        duplicate_sets=len(selection.copies["digest"].unique()),
+        duplicate_sets=len(first_of_sets(selection.copies)),
         duplicate_images=len(selection.copies),
         notes=(
             *selection.notes,

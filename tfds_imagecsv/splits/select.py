@@ -14,7 +14,12 @@ import pyarrow.compute as pc
 
 from tfds_imagecsv import arrays, exceptions, problems
 from tfds_imagecsv.config import ImageCsvConfig, exact_fraction
-from tfds_imagecsv.images.copies import identical_images, keys_of_sets, with_first
+from tfds_imagecsv.images.copies import (
+    first_of_sets,
+    identical_images,
+    keys_of_sets,
+    with_first,
+)
 from tfds_imagecsv.images.inspection import Inspection
 from tfds_imagecsv.problems import Kind, Places, Problem
 from tfds_imagecsv.splits.together import Units, find_units
@@ -359,13 +364,13 @@ def about_unlisted_images(unlisted: tuple[str, ...]) -> Iterator[str]:
 
 def about_copies(copies: pa.RecordBatch, policy: str = "together") -> Iterator[str]:
     """Yields a note on identical images, if there are any."""
-    sets = keys_of_sets(copies)
+    sets = len(first_of_sets(copies))
     if sets:
-        shown = _named(" = ".join(keys) for keys in sorted(sets))
+        shown = _named_first(map(" = ".join, keys_of_sets(copies, _MAX_NAMED)), sets)
         kept = (
             "the first of each was kept" if policy == "drop" else "they stay together"
         )
-        in_sets = _counted(len(sets), "set", "sets")
+        in_sets = _counted(sets, "set", "sets")
         yield (
             f"{len(copies):,} images are identical to others, in {in_sets}; {kept}:"
             f" {shown}"
@@ -422,7 +427,12 @@ def _counted(number: int, singular: str, plural: str) -> str:
 
 def _named(names: Iterable[str]) -> str:
     names = list(names)
-    more = len(names) - _MAX_NAMED
-    return ", ".join(map(problems.escaped, names[:_MAX_NAMED])) + (
+    return _named_first(names[:_MAX_NAMED], len(names))
+
+
+def _named_first(names: Iterable[str], total: int) -> str:
+    """Returns the first of some names, and how many more there are."""
+    more = total - _MAX_NAMED
+    return ", ".join(map(problems.escaped, names)) + (
         f", and {more:,} more" if more > 0 else ""
     )
