@@ -1,6 +1,7 @@
 """Rows that several processes work on."""
 
 import pickle
+import sys
 
 import numpy as np
 import pyarrow as pa
@@ -45,7 +46,7 @@ def test_another_process_sees_the_same_rows(order, data):
         with shared_rows.SharedRows(rows_of(COUNT), positions, doubled) as rows:
             here = rows.slice(start, stop)
             there = pickle.loads(pickle.dumps(here))
-            assert dict(here) == dict(there)
+            assert here.lists() == there.lists() == dict(here) == dict(there)
             assert here.count == there.count == stop - start
             assert list(here["number"]) == numbers[start:stop]
             assert here["twice"] == [2 * number for number in numbers[start:stop]]
@@ -61,3 +62,13 @@ def test_a_file_is_written_once_and_removed(tmp_path):
         assert len(list((tmp_path / "work").glob("*/rows.arrow"))) == len(paths) == 1
         assert len(pickle.dumps(rows.slice(0, 2))) < 1000
     assert list((tmp_path / "work").iterdir()) == []
+
+
+def test_values_are_not_kept():
+    """A slice lives as long as its rows; Python's objects would take far more."""
+    with shared_rows.SharedRows(rows_of(1000)) as rows:
+        part = rows.slice(0, 1000)
+        before = sys.getsizeof(pickle.dumps(part.__dict__ | {"_rows": None}))
+        assert part.lists()["number"] == part["number"] == list(range(1000))
+        after = sys.getsizeof(pickle.dumps(part.__dict__ | {"_rows": None}))
+    assert after == before

@@ -31,6 +31,12 @@ class Chunk(NamedTuple):
     about: Any
     columns: Mapping[str, list[Any]]
 
+    def lists(self) -> Mapping[str, list[Any]]:
+        """Returns the values of all columns."""
+        if isinstance(self.columns, shared_rows.RowSlice):
+            return self.columns.lists()
+        return self.columns
+
     @property
     def rows(self) -> int:
         """How many rows it has."""

@@ -46,21 +46,28 @@ class RowSlice(Mapping[str, list[Any]]):
         """Returns the rows from these to those of another slice, as Arrow has them."""
         return self._rows.batch(self._start, last._stop)
 
-    @functools.cached_property
-    def _columns(self) -> dict[str, list[Any]]:
-        return self._rows.batch(self._start, self._stop).to_pydict()  # type: ignore[no-any-return]
+    def lists(self) -> dict[str, list[Any]]:
+        """Returns the values of all columns, anew at each call.
+
+        They aren't kept: many slices live as long as their rows.
+        """
+        rows = self._rows.batch(self._start, self._stop)
+        found: dict[str, list[Any]] = rows.to_pydict()
+        return found
 
     def __getitem__(self, name: str) -> list[Any]:
-        """Returns the values of a column."""
-        return self._columns[name]
+        """Returns the values of a column, anew at each call."""
+        column = self._rows.batch(self._start, self._stop).column(name)
+        values: list[Any] = column.to_pylist()
+        return values
 
     def __iter__(self) -> Iterator[str]:
         """Yields the names of the columns."""
-        return iter(self._columns)
+        return iter(self._rows.batch(self._start, self._start).schema.names)
 
     def __len__(self) -> int:
         """Returns the number of columns."""
-        return len(self._columns)
+        return len(list(self))
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickles where the rows are, not the rows."""

@@ -90,7 +90,7 @@ def examples(chunk: Chunk) -> Iterator[dict[str, Any]]:
     Raises:
       InvalidRowsError: if an image isn't any more what was inspected.
     """
-    columns = dict(chunk.columns)
+    columns = chunk.lists()
     known = {
         "image/filename": columns["key"],
         "image/format": columns["stored_format"],
