@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import tensorflow_datasets as tfds
+import walk
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.direct import direct_runner
 from apache_beam.runners.portability import fn_api_runner
@@ -26,6 +27,7 @@ from samples import encoded, exif, noise
 import tfds_imagecsv
 from tfds_imagecsv.engines import beam, shared_rows
 from tfds_imagecsv.engines.engine import Chunk
+from tfds_imagecsv.shards import shard_plan
 
 SCRIPTS = pathlib.Path(__file__).parents[1] / "scripts"
 
@@ -450,3 +452,35 @@ def test_chunks_that_a_worker_does_not_see(tmp_path):
         f"Apache Beam: a worker doesn't find its work in {tmp_path}. The data directory"
         " must be one that this process and all workers see, by the same path."
     )
+
+
+def columns_of(chunk):
+    """Returns some columns of a chunk."""
+    columns = chunk.lists()
+    return [columns[name] for name in ("key", "stored_format", "stored_height")]
+
+
+def test_images_that_are_all_different(tmp_path):
+    """Each piece of work has its own formats, in its own order."""
+    rows = walk.batch(
+        row=range(20),
+        key=[f"{at:02}" for at in range(20)],
+        size=1,
+        digest=[""] * 20,
+        image_format=["PNG", "JPEG", "JPEG", "BMP"] * 5,
+        height=range(20),
+        width=1,
+    )
+    folder, order = epath.Path(tmp_path / "work"), np.arange(20)[::-1]
+    with (
+        beam.BeamEngine(folder, runner=Recorder(), options=None) as engine,
+        engine.share(rows, order, shard_plan.as_examples) as shared,
+    ):
+        chunks_of = [Chunk(None, shared.slice(at, at + 2)) for at in range(0, 20, 2)]
+        found = list(engine.map(columns_of, chunks_of))
+    keys, formats, heights = (
+        list(itertools.chain(*parts)) for parts in zip(*found, strict=True)
+    )
+    assert keys == [f"{at:02}" for at in order]
+    assert formats == (["BMP", "JPEG", "JPEG", "PNG"] * 5)
+    assert heights == order.tolist()

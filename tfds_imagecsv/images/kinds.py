@@ -56,22 +56,14 @@ def _as_field(values: Sequence[Any], dtype: pa.DataType) -> pa.Array:
 
 
 def column(rows: pa.RecordBatch, fact: str) -> pa.Array:
-    """Returns a fact of each image: int64, bool, or a column of codes.
+    """Returns a fact of each image: int64, bool or `arrays.TEXT`.
 
     Args:
       rows: with the column `kind`.
       fact: one of `FACTS`.
     """
     kinds = rows["kind"]
-    of_kind = kinds.dictionary.field(fact)
-    if not pa.types.is_large_string(of_kind.type):
-        return of_kind.take(kinds.indices)
-    if len(rows) < len(of_kind):  # a part of many images that are all different
-        return arrays.encoded(of_kind.take(kinds.indices))
-    texts = arrays.encoded(of_kind)
-    return arrays.coded(
-        arrays.codes_of(texts)[arrays.codes_of(kinds)], texts.dictionary
-    )
+    return kinds.dictionary.field(fact).take(kinds.indices)
 
 
 def of_each(

@@ -51,10 +51,10 @@ def count_other_extensions(rows: pa.RecordBatch) -> int:
     """Returns the number of images whose extension is that of another format."""
     by_extension = image_formats.by_extension()
     found = 0
-    formats = kinds.column(rows, "format")
-    for image_format in arrays.counts_of(formats):
+    formats = np.array(rows["kind"].dictionary.field("format").to_pylist(), object)
+    for image_format in kinds.counts(rows, "format"):
         # Most extensions fit, which is quickly seen.
-        is_other = arrays.is_text(formats, image_format)
+        is_other = arrays.mapped(rows["kind"], formats == image_format)
         for extension, usual in by_extension.items():
             if usual == image_format and is_other.any():
                 ends = pc.ends_with(rows["key"], pattern=extension)
