@@ -312,6 +312,14 @@ def _text(value: str) -> pa.Scalar:
     return texts([value])[0]
 
 
+def ties_of(values: npt.NDArray[Any]) -> Bits:
+    """Returns which of some sorted values are equal to the one before or behind."""
+    found = np.zeros(len(values), bool)
+    found[1:] = values[1:] == values[:-1]
+    found[:-1] |= found[1:]
+    return found
+
+
 def is_in_sorted(column: pa.Array, others: pa.Array) -> Bits:
     """Returns which texts are among others, given both sorted.
 

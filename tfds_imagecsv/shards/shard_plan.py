@@ -168,10 +168,7 @@ def _hashed_order(split: str, keys: pa.Array, at: arrays.Ints) -> arrays.Ints:
         found = np.frombuffer(b"".join(digests), ">u8")[::2]
         halves[start : start + len(found)] = found
     order = np.argsort(halves)
-    halves = halves[order]
-    is_tie = np.zeros(len(at), bool)
-    is_tie[1:] = halves[1:] == halves[:-1]
-    is_tie[:-1] |= is_tie[1:]
+    is_tie = arrays.ties_of(halves[order])
     if is_tie.any():
         tied = order[is_tie]
         digests = _salted_digests(split, keys, at[tied])

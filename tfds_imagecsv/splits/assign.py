@@ -386,10 +386,7 @@ class _Task:
         both >>= np.uint64(bits)
         both |= self._classes[at].astype(np.uint64) << np.uint64(64 - bits)
         order = np.argsort(both)
-        both = both[order]
-        is_tie = np.zeros(len(at), bool)
-        is_tie[1:] = both[1:] == both[:-1]
-        is_tie[:-1] |= is_tie[1:]
+        is_tie = arrays.ties_of(both[order])
         if is_tie.any():
             tied = at[order[is_tie]]
             texts = keys.take(pa.array(tied)).to_pylist()
