@@ -178,3 +178,48 @@ def test_white_space_on_one_side(space):
     """Whatever is white space for Python."""
     column = arrays.texts([f"{space}a", f"b{space}", f"c{space}d", space])
     assert arrays.stripped(column).to_pylist() == ["a", "b", f"c{space}d", ""]
+
+
+PATHS = st.lists(st.text("a/é", max_size=5), max_size=6)
+
+
+@given(PATHS, st.integers(1, 3), st.integers(0, 2))
+def test_letters_are_found_and_parts_cut_out(paths, number, first):
+    """By their bytes, of a column that is a piece of another, too."""
+    column = arrays.texts(["/", *paths])[1:]
+    in_bytes = [one.encode() for one in paths]
+    last = arrays.last_of(column, "/")
+    assert last.tolist() == [one.rfind(b"/") for one in in_bytes]
+    nth = arrays.nth_of(column, "/", number)
+    rests = [one.split("/", number)[number:] for one in paths]
+    found = arrays.sliced(column, nth + 1).to_pylist()
+    assert found == [
+        rest[0] if rest else path for rest, path in zip(rests, paths, strict=True)
+    ]
+    stops = np.maximum(last, 0)
+    before = [one.rpartition("/")[0] for one in paths]
+    assert arrays.sliced(column, stops=stops).to_pylist() == before
+    ends = [one[-2:] if len(one) >= 2 else b"" for one in in_bytes]
+    assert arrays.last_bytes(column, 2).tolist() == ends
+    assert arrays.is_ascii(column) == all(map(str.isascii, paths))
+
+
+@given(PATHS)
+def test_a_joined_text_is_split(paths):
+    """As Python splits it."""
+    assert arrays.split("\0".join(paths)).to_pylist() == "\0".join(paths).split("\0")
+
+
+@given(PATHS, PATHS)
+def test_columns_that_share_a_path_may(some, others):
+    """The quick look never says no where it is yes."""
+    may = arrays.may_share(arrays.texts(some), arrays.texts(others))
+    assert may or not {*some} & {*others}
+
+
+def test_columns_that_differ_in_their_ends_share_none():
+    """Extensions tell, and so do folders."""
+    column = arrays.texts(["a/1.jpg", "a/2.jpg"])
+    assert not arrays.may_share(column, arrays.texts(["a/1.png", "a/2"]))
+    assert not arrays.may_share(column, arrays.texts(["1.jpg"]))
+    assert arrays.may_share(column, arrays.texts(["b/3.jpg"]))

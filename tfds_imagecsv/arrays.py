@@ -61,6 +61,22 @@ def _of_texts(values: Sequence[bytes]) -> pa.Array:
     return pa.Array.from_buffers(TEXT, len(values), buffers)
 
 
+def split(text: str) -> pa.Array:
+    """Returns the parts of a text that has a NUL between each two, as `TEXT`.
+
+    Raises:
+      UnicodeEncodeError: as `texts` does.
+    """
+    data = np.frombuffer(text.encode() + b"\0", np.uint8)
+    is_end = data == 0
+    ends = np.flatnonzero(is_end)
+    offsets = np.zeros(len(ends) + 1, np.int64)
+    # Each end takes a byte away.
+    offsets[1:] = ends - np.arange(len(ends))
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(data[~is_end])]
+    return pa.Array.from_buffers(TEXT, len(ends), buffers)
+
+
 def whole(column: pa.ChunkedArray) -> pa.Array:
     """Returns a column in one piece; one that is needn't be copied."""
     return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
@@ -208,6 +224,88 @@ def ends_of(column: pa.Array) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uin
     return first, last
 
 
+def is_ascii(column: pa.Array) -> bool:
+    """Returns whether all texts are ASCII."""
+    return bool(bytes_of(column).max(initial=0) < 128)
+
+
+def last_bytes(column: pa.Array, size: int) -> npt.NDArray[np.bytes_]:
+    """Returns the last bytes of each text; shorter texts have none.
+
+    Args:
+      column: the texts.
+      size: the number of bytes.
+    """
+    data, offsets = bytes_of(column), _offsets_of(column)
+    ends = offsets[1:] - offsets[0]
+    is_short = lengths_of(column) < size
+    found = np.zeros((len(column), size), np.uint8)
+    for at in range(size if len(data) >= size else 0):
+        found[:, at] = data[ends - size + at]
+    found[is_short] = 0
+    return found.view(f"S{size}")[:, 0]
+
+
+def last_of(column: pa.Array, letter: str) -> Ints:
+    """Returns the position of the last of a letter in each text, in bytes, or -1.
+
+    Args:
+      column: the texts.
+      letter: one of ASCII.
+    """
+    places, counts = _places_of(column, letter)
+    return _position_in(column, places, np.cumsum(counts) - 1, counts > 0)
+
+
+def nth_of(column: pa.Array, letter: str, number: int) -> Ints:
+    """Returns the position of the n-th of a letter in each text, in bytes, or -1.
+
+    Args:
+      column: the texts.
+      letter: one of ASCII.
+      number: which of them, from 1 on.
+    """
+    places, counts = _places_of(column, letter)
+    at = np.cumsum(counts) - counts + number - 1
+    return _position_in(column, places, at, counts >= number)
+
+
+def _places_of(column: pa.Array, letter: str) -> tuple[Ints, Ints]:
+    """Returns where a letter is in a column's bytes, and how many each text has."""
+    places: Ints = np.flatnonzero(bytes_of(column) == ord(letter))
+    return places, pc.count_substring(column, letter).to_numpy().astype(np.int64)
+
+
+def _position_in(column: pa.Array, places: Ints, at: Ints, are_there: Bits) -> Ints:
+    """Returns places in a column's bytes as positions within the texts; -1 for none."""
+    begins = _offsets_of(column)[:-1] - _offsets_of(column)[0]
+    found = np.full(len(column), -1, np.int64)
+    found[are_there] = places[at[are_there]] - begins[are_there]
+    return found
+
+
+def sliced(
+    column: pa.Array, starts: Ints | None = None, stops: Ints | None = None
+) -> pa.Array:
+    """Returns a part of each text.
+
+    Args:
+      column: the texts.
+      starts: where each part begins, in bytes; default: where the text does.
+      stops: where it ends; default: where the text does.
+    """
+    offsets = _offsets_of(column)
+    if not len(bytes_of(column)):
+        return column
+    # Of texts and gaps, in turn, the texts.
+    bounds = np.empty((len(column), 2), np.int64)
+    bounds[:, 0] = offsets[:-1] + (0 if starts is None else starts)
+    bounds[:, 1] = offsets[1:] if stops is None else offsets[:-1] + stops
+    buffers = [None, pa.py_buffer(bounds), column.buffers()[2]]
+    pieces = pa.Array.from_buffers(TEXT, 2 * len(column) - 1, buffers)
+    return pieces.take(pa.array(np.arange(0, len(pieces), 2)))
+
+
 def as_bytes(column: pa.Array) -> list[bytes]:
     """Returns texts as UTF-8, Python's objects: for few rows at once."""
     values: list[bytes] = column.cast(pa.large_binary()).to_pylist()
@@ -343,16 +441,22 @@ def is_in_sorted(column: pa.Array, others: pa.Array) -> Bits:
 def may_share(one: pa.Array, other: pa.Array) -> bool:
     """Returns whether a path may be in both columns: quickly, and rather yes.
 
-    None is, if none has as many slashes, or the same last letter.
+    None is, if none has as many slashes, or the same last two bytes.
     """
     if not (len(one) and len(other)):
         return False
     depths = [pc.count_substring(column, "/").unique() for column in (one, other)]
     if not pc.any(pc.is_in(*depths)).as_py():
         return False
-    last, of_other = (np.bincount(ends_of(column)[1]) for column in (one, other))
-    least = min(len(last), len(of_other))
-    return bool((last[:least] * of_other[:least]).any())
+    ends = [_are_last_two(column) for column in (one, other)]
+    return bool((ends[0] & ends[1]).any())
+
+
+def _are_last_two(column: pa.Array) -> Bits:
+    """Returns which numbers are the last two bytes of a text; 0 for a shorter text."""
+    found = np.zeros(1 << 16, bool)
+    found[last_bytes(column, 2).view(np.uint16)] = True
+    return found
 
 
 def position_of(column: pa.Array, text: str, start: int = 0) -> int:

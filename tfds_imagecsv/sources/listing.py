@@ -18,8 +18,11 @@ from tfds_imagecsv.storage import files
 # The most names that are compared with one that isn't there.
 _MOST_COMPARED = 2000
 
-# Names that are Python's objects at once.
-_BATCH = 1 << 14
+# Entries of a folder that are Python's objects at once.
+_ENTRIES = 1 << 14
+
+# Letters of names that are kept until Arrow has them.
+_BATCH = 1 << 20
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -49,7 +52,7 @@ class Listing:
     ) -> Listing:
         """Returns a listing of some files, in any order."""
         found = _Found()
-        found.add(keys)
+        found.add(list(keys))
         return found.listing(folders, links)
 
     def has(self, key: str) -> bool:
@@ -106,31 +109,43 @@ class _Found:
 
     def __init__(self) -> None:
         self._parts: list[pa.Array] = []
+        # Texts of names with a NUL between each two, and how many letters they are.
         self._waiting: list[str] = []
+        self._letters = 0
         self._odd: list[str] = []
 
-    def add(self, keys: Iterable[str]) -> None:
-        """Adds some files."""
-        self._waiting += keys
-        if len(self._waiting) >= _BATCH:
+    def add(self, names: Sequence[str], prefix: str = "") -> None:
+        """Adds some files.
+
+        Args:
+          names: their names.
+          prefix: what comes before each.
+        """
+        if not names:
+            return
+        self._waiting.append(prefix + f"\0{prefix}".join(names))
+        self._letters += len(self._waiting[-1])
+        if self._letters >= _BATCH:
             self._flush()
 
     def _flush(self) -> None:
+        if not self._waiting:
+            return
+        text = "\0".join(self._waiting)
         try:
-            self._parts.append(arrays.texts(self._waiting))
+            self._parts.append(arrays.split(text))
         except UnicodeEncodeError:
-            odd = [one for one in self._waiting if not _is_unicode(one)]
-            self._odd += odd
-            left = [one for one in self._waiting if _is_unicode(one)]
-            self._parts.append(arrays.texts(left))
-        self._waiting = []
+            keys = text.split("\0")
+            self._odd += [one for one in keys if not _is_unicode(one)]
+            self._parts.append(arrays.texts([one for one in keys if _is_unicode(one)]))
+        self._waiting, self._letters = [], 0
 
     def listing(
         self, folders: Sequence[str] = (), links: Sequence[str] = ()
     ) -> Listing:
         """Returns all of them."""
         self._flush()
-        keys = arrays.joined(self._parts)
+        keys = arrays.joined(self._parts or [arrays.texts([])])
         self._parts = []
         order = arrays.order_of(keys)
         return Listing(
@@ -175,7 +190,7 @@ def _walk_local(directory: str) -> Listing:
         except OSError:
             continue  # what can't be listed has no files; rows that name them say so
         with entries:
-            while there := list(itertools.islice(entries, _BATCH)):
+            while there := list(itertools.islice(entries, _ENTRIES)):
                 names = [one.name for one in there]
                 if "/." in "/" + "/".join(names):
                     there = [one for one in there if not one.name.startswith(".")]
@@ -185,7 +200,7 @@ def _walk_local(directory: str) -> Listing:
                     one for one in there if not one.is_file(follow_symlinks=False)
                 ]
                 if not others:
-                    found.add([prefix + name for name in names])
+                    found.add(names, prefix)
                     continue
                 for one in there:
                     if one.is_dir(follow_symlinks=False):
@@ -194,7 +209,7 @@ def _walk_local(directory: str) -> Listing:
                     elif one.is_symlink() and one.is_dir():
                         links.append(prefix + one.name)
                     else:
-                        found.add([prefix + one.name])
+                        found.add([one.name], prefix)
     return found.listing(folders, links)
 
 
@@ -205,5 +220,5 @@ def _walk_remote(directory: epath.Path) -> Listing:
         inside = os.fspath(folder).removeprefix(os.fspath(directory))
         prefix = f"{inside}/".replace(os.sep, "/").lstrip("/")
         inner += [prefix + name for name in folders]
-        found.add([prefix + name for name in names if not name.startswith(".")])
+        found.add([name for name in names if not name.startswith(".")], prefix)
     return found.listing(inner)

@@ -5,17 +5,19 @@ from __future__ import annotations
 import concurrent.futures
 import functools
 import unicodedata
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tfds_imagecsv import image_formats
+from tfds_imagecsv import arrays, image_formats
 
 Bits = np.ndarray[Any, np.dtype[np.bool_]]
 Positions = np.ndarray[Any, np.dtype[np.int64]]
+
+# A path of Windows with its drive.
+_DRIVE = "^[A-Za-z]:/"
 
 #: What `Index.find` returns for a name that isn't there.
 NONE = -1
@@ -24,107 +26,138 @@ NONE = -1
 class Names:
     """Some names; none has a NUL, as no file's name has.
 
-    A change is made in the text of all names, in a tenth of the time.
-
     Args:
-      cells: the names.
+      column: the names, `arrays.TEXT`.
     """
 
-    def __init__(self, cells: Sequence[str]) -> None:
-        self.cells = cells
+    def __init__(self, column: pa.Array) -> None:
+        self.column = column
         #: Changes that others have made, by what they call them.
         self.changes: dict[str, Names] = {}
 
-    @functools.cached_property
-    def text(self) -> str:
-        """All names, with a NUL between each two."""
-        return "\0".join(self.cells)
+    def __len__(self) -> int:
+        return len(self.column)
 
     @functools.cached_property
-    def array(self) -> pa.Array:
-        """The names as Arrow has them; as bytes, if one isn't Unicode."""
-        try:
-            return pa.array(self.cells, pa.large_string()).cast(pa.large_binary())
-        except UnicodeEncodeError:
-            encoded = [one.encode("utf-8", "surrogateescape") for one in self.cells]
-            return pa.array(encoded, pa.large_binary())
+    def order(self) -> Positions | None:
+        """The positions of the names, sorted; None if they are."""
+        return arrays.order_of(self.column)
 
     @functools.cached_property
-    def sorted(self) -> tuple[pa.Array, Positions]:
-        """The names in the order of their bytes, and their positions."""
-        order = pc.sort_indices(self.array)
-        return self.array.take(order), order.to_numpy().astype(np.int64)
+    def sorted(self) -> pa.Array:
+        """The names in the order of their bytes."""
+        if self.order is None:
+            return self.column
+        return self.column.take(pa.array(self.order))
 
     @functools.cached_property
     def slashed(self) -> Names:
         """With slashes in the place of backslashes."""
-        return self.changed(lambda text: text.replace("\\", "/"))
+        if not arrays.may_have(self.column, "\\"):
+            return self
+        return Names(pc.replace_substring(self.column, "\\", "/"))
 
     @functools.cached_property
     def folded(self) -> Names:
         """What is equal for names that differ in letter case or Unicode form."""
-
-        def fold(text: str) -> str:
-            text = text if text.isascii() else unicodedata.normalize("NFC", text)
-            return text.lower()
-
-        return self.changed(fold)
+        if arrays.is_ascii(self.column):
+            lower = pc.ascii_lower(self.column)
+            return self if lower.equals(self.column) else Names(lower)
+        names = self.column.to_pylist()
+        folded = [unicodedata.normalize("NFC", one).lower() for one in names]
+        return self if folded == names else Names(arrays.texts(folded))
 
     @functools.cached_property
     def without_extensions(self) -> Names:
         """Without the extensions of images, in small letters."""
-        known = image_formats.by_extension().keys()
-
-        def cut(text: str) -> str:
-            text += "\0"
-            for end in sorted(self.endings & known):
-                text = text.replace(f"{end}\0", "\0")
-            return text[:-1]
-
-        return self.changed(cut)
+        sizes = self._extension_sizes
+        if not sizes.any():
+            return self
+        return Names(
+            arrays.sliced(self.column, stops=arrays.lengths_of(self.column) - sizes)
+        )
 
     @functools.cached_property
     def bare(self) -> Names:
         """Without folders."""
-        if "/" not in self.text:
-            return self
-        if len(self.depths) == 1:
-            # All have as many parts, of which it is the last.
-            (depth,) = self.depths
-            return Names(self.text.replace("/", "\0").split("\0")[depth :: depth + 1])
-        return Names([one[one.rfind("/") + 1 :] for one in self.cells])
+        starts = arrays.last_of(self.column, "/") + 1
+        return self.without_start(starts) if starts.any() else self
 
     @functools.cached_property
-    def endings(self) -> frozenset[str]:
-        """What is behind the last points, with these; or last letters without one."""
-        if "." not in self.text:
-            return frozenset([one[-1:] for one in self.cells])
-        return frozenset([one[one.rfind(".") :] for one in self.cells])
+    def have_other_extensions(self) -> Bits:
+        """Which have an extension that isn't one of an image, in small letters."""
+        point = arrays.last_of(self.column, ".")
+        has = point > arrays.last_of(self.column, "/")
+        found: Bits = has & (self._extension_sizes == 0)
+        return found
+
+    @functools.cached_property
+    def _extension_sizes(self) -> Positions:
+        """How many bytes of each name are the extension of an image, with its point."""
+        sizes = np.zeros(len(self), np.int64)
+        for extensions in _extensions_by_size():
+            size = len(extensions[0])
+            ends = arrays.last_bytes(self.column, size)
+            known = [one.encode() for one in extensions]
+            sizes[np.isin(ends, np.array(known, ends.dtype))] = size
+        return sizes
+
+    @functools.cached_property
+    def absolute(self) -> Names:
+        """The absolute paths, of any system, and URLs; the others are empty."""
+        are_absolute = self.begin_with("/")
+        are_absolute[arrays.having(self.column, "://")] = True
+        if arrays.may_have(self.column, ":/"):
+            drives = pc.match_substring_regex(self.column, _DRIVE)
+            are_absolute |= drives.to_numpy(zero_copy_only=False)
+        return self.only(are_absolute)
 
     @functools.cached_property
     def depths(self) -> frozenset[int]:
         """The numbers of slashes."""
-        if "/" not in self.text:
-            return frozenset({0})
-        return frozenset(pc.count_substring(self.array, "/").unique().to_pylist())
-
-    def changed(self, change: Callable[[str], str]) -> Names:
-        """Returns the names as a function changes a text of them."""
-        text = change(self.text)
-        return self if text == self.text else Names(text.split("\0"))
+        found = pc.count_substring(self.column, "/").unique().to_pylist()
+        return frozenset(found or [0])
 
     def may_have(self, other: Names) -> bool:
         """Returns whether a name may be one of some others, as far as is quickly seen.
 
-        It isn't, if none has as many slashes, or none has the same ending.
+        See `arrays.may_share`.
         """
-        if self.depths.isdisjoint(other.depths):
-            return False
-        return not self.endings.isdisjoint(other.endings)
+        return arrays.may_share(self.column, other.column)
 
-    def has_prefix(self, prefix: str) -> bool:
-        """Returns whether a name begins with a text."""
-        return self.text.startswith(prefix) or f"\0{prefix}" in self.text
+    def without_start(self, sizes: Positions) -> Names:
+        """Returns the names without some bytes of each at its start."""
+        return Names(arrays.sliced(self.column, sizes))
+
+    def without_first(self, parts: int) -> Names:
+        """Returns the names without their first parts; empty where they have no more.
+
+        Args:
+          parts: how many.
+        """
+        starts = arrays.nth_of(self.column, "/", parts) + 1
+        stops = np.where(starts > 0, arrays.lengths_of(self.column), 0)
+        return Names(arrays.sliced(self.column, starts, stops))
+
+    def only(self, which: Bits) -> Names:
+        """Returns some of the names; the others become empty."""
+        if which.all():
+            return self
+        stops = np.where(which, arrays.lengths_of(self.column), 0)
+        return Names(arrays.sliced(self.column, stops=stops))
+
+    def begin_with(self, prefix: str) -> Bits:
+        """Returns which names begin with a text."""
+        found: Bits = pc.starts_with(self.column, prefix).to_numpy(zero_copy_only=False)
+        return found
+
+
+@functools.cache
+def _extensions_by_size() -> list[list[str]]:
+    """Returns the extensions of images, those of equal length together."""
+    known = sorted(image_formats.by_extension(), key=lambda one: (len(one), one))
+    sizes = {len(one) for one in known}
+    return [[one for one in known if len(one) == size] for size in sorted(sizes)]
 
 
 class Index:
@@ -136,14 +169,14 @@ class Index:
     """
 
     def __init__(self, names: Names, *, are_different: bool = False) -> None:
-        count = len(names.cells)
+        count = len(names)
         # The names, if they are all different.
         self._names: Names | None = names
-        self._values = names.array
+        self._values = names.column
         self._codes: Positions = np.arange(count)
-        if not are_different and _has_equal(names.sorted[0]):
+        if not are_different and arrays.is_same_as_before(names.sorted).any():
             self._names = None
-            encoded = names.array.dictionary_encode()
+            encoded = names.column.dictionary_encode()
             self._values = encoded.dictionary
             self._codes = encoded.indices.to_numpy().astype(np.int64)
         self._first = np.empty(len(self._values), np.int64)
@@ -169,21 +202,22 @@ class Index:
         own = self._names
         if (
             own is not None
-            and len(names.cells) == len(own.cells)
-            and len(names.text) == len(own.text)
+            and len(names) == len(own)
+            and len(arrays.bytes_of(names.column)) == len(arrays.bytes_of(own.column))
             # Mostly a table names each file once, which sorting shows sooner.
             and _sorted_at_once(names, own)
-            and names.sorted[0].equals(own.sorted[0])
+            and names.sorted.equals(own.sorted)
         ):
-            codes = np.empty(len(names.cells), np.int64)
-            codes[names.sorted[1]] = own.sorted[1]
+            codes = np.empty(len(names), np.int64)
+            at = slice(None) if names.order is None else names.order
+            codes[at] = np.arange(len(own)) if own.order is None else own.order
             return codes
-        if len(names.cells) >= len(self._values) // 8:
-            indices = pc.index_in(names.array, value_set=self._values).fill_null(NONE)
+        if len(names) >= len(self._values) // 8:
+            indices = pc.index_in(names.column, value_set=self._values).fill_null(NONE)
             codes = indices.to_numpy().astype(np.int64)
             return codes
         # A table of few names fits into the cache.
-        encoded = names.array.dictionary_encode()
+        encoded = names.column.dictionary_encode()
         indices = pc.index_in(self._values, value_set=encoded.dictionary)
         which: Positions = indices.fill_null(NONE).to_numpy().astype(np.int64)
         at = np.flatnonzero(which != NONE)
@@ -202,8 +236,3 @@ def _sorted_at_once(*some: Names) -> bool:
     """Sorts several columns, each on a core of its own; Arrow doesn't hold the GIL."""
     with concurrent.futures.ThreadPoolExecutor() as pool:
         return all(pool.map(lambda names: bool(names.sorted), some))
-
-
-def _has_equal(values: pa.Array) -> bool:
-    """Returns whether two of some sorted values are equal."""
-    return len(values) > 1 and bool(pc.any(pc.equal(values[1:], values[:-1])).as_py())

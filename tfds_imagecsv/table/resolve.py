@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -18,14 +17,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from etils import epath
 
-from tfds_imagecsv import arrays, image_formats
+from tfds_imagecsv import arrays
 from tfds_imagecsv.problems import Kind, shown
 from tfds_imagecsv.sources.listing import Listing
 from tfds_imagecsv.table import filenames
 from tfds_imagecsv.table.names import NONE, Bits, Index, Names, Positions
-
-# A path of Windows with its drive.
-_DRIVE = re.compile(r"[A-Za-z]:/")
 
 _NOTHING = np.zeros(0, np.int64)
 
@@ -171,15 +167,17 @@ class Finder:
         for words, reading in self._readings():
             if not len(left):
                 break
-            some = Names(arrays.texts(names.take(pa.array(left))).to_pylist())
             if len(left) == len(names):
-                some.changes[self._suffix] = Names(keys.to_pylist())
+                some = Names(names)
+                some.changes[self._suffix] = Names(keys)
+            else:
+                some = Names(names.take(pa.array(left)))
             found = np.full(len(left), NONE)
             for column, index in reading(some):
                 fits = np.where(found == NONE, index.find(column), NONE)
                 for at in np.flatnonzero(fits < NONE).tolist():
                     several = files.take(pa.array(index.all_of(fits[at]))).to_pylist()
-                    detail = _about_several(some.cells[at], several)
+                    detail = _about_several(some.column[at].as_py(), several)
                     problems[int(left[at])] = Kind.AMBIGUOUS, detail
                 found = np.where(fits == NONE, found, fits)
                 if NONE not in found:
@@ -273,9 +271,7 @@ class Finder:
 
     def _without_folder(self, names: Names) -> Iterator[tuple[Names, Index]]:
         slashed = names.slashed
-        if "/" in slashed.text:
-            slashed = Names(["" if "/" in one else one for one in slashed.cells])
-        bare = self._keys(slashed)
+        bare = self._keys(slashed.only(arrays.last_of(slashed.column, "/") < 0))
         yield bare, self._bare
         yield bare.folded, self._folded_bare
         # In another folder and with another extension, it would be another image.
@@ -283,35 +279,29 @@ class Finder:
 
     def _of_another_place(self, names: Names) -> Iterator[tuple[Names, Index]]:
         """Yields the ends of absolute paths, the longest first."""
-        paths = [
-            one if one.startswith("/") or _DRIVE.match(one) or "://" in one else ""
-            for one in names.slashed.cells
-        ]
-        most = max(one.count("/") for one in paths)
-        for at in range(1, most + 1):
-            ends = [
-                one.split("/", at)[at] if one.count("/") >= at else "" for one in paths
-            ]
-            form = self._keys(Names(ends))
+        paths = names.slashed.absolute
+        for folders in range(1, max(paths.depths) + 1):
+            form = self._keys(paths.without_first(folders))
             if not form.depths.isdisjoint(self._files.depths):
                 yield form, self._exact
                 yield form.folded, self._folded
-        last = Names([one.rpartition("/")[2] for one in paths])
-        if any(last.cells):
-            yield from self._without_folder(last)
+        if arrays.is_filled(paths.bare.column).any():
+            yield from self._without_folder(paths.bare)
         # Behind the directory's own name, the path is known to be one in it.
         own = f"/{self._endings[0]}" if self._endings else "/"
-        form = self._keys(Names([one.rpartition(own)[2] for one in paths]))
-        if form.cells != paths and not form.depths.isdisjoint(self._files.depths):
+        at = arrays.having(paths.column, own)
+        ends = paths.column.take(pa.array(at)).to_pylist()
+        ends = [one.rpartition(own)[2] for one in ends]
+        form = self._keys(Names(arrays.replaced(paths.column, at, ends)))
+        if len(at) and not form.depths.isdisjoint(self._files.depths):
             yield form.folded, self._stems
             yield form.folded.without_extensions, self._stems
 
     def _keys(self, names: Names) -> Names:
         known = names.changes.get(self._suffix)
         if known is None:
-            texts = arrays.texts(names.cells)
-            keys = filenames.keys_of(texts, self._suffix).to_pylist()
-            known = names if keys == names.cells else Names(keys)
+            keys = filenames.keys_of(names.column, self._suffix)
+            known = names if keys.equals(names.column) else Names(keys)
             names.changes[self._suffix] = known
         return known
 
@@ -319,8 +309,9 @@ class Finder:
         """Returns paths relative to the directory, if they are below it."""
         paths = names.slashed
         for prefix in self._prefixes:
-            if paths.has_prefix(prefix):
-                paths = Names([one.removeprefix(prefix) for one in paths.cells])
+            do_begin = paths.begin_with(prefix)
+            if do_begin.any():
+                paths = paths.without_start(len(prefix.encode()) * do_begin)
         return paths
 
     def _unrepeated(self, names: Names) -> Iterator[Names]:
@@ -330,14 +321,10 @@ class Finder:
         """
         paths = names.slashed
         for ending in self._endings:
-            if paths.has_prefix(ending):
-                size = len(ending)
-                yield Names(
-                    [
-                        one[size:] if one.startswith(ending) else ""
-                        for one in paths.cells
-                    ]
-                )
+            do_begin = paths.begin_with(ending)
+            if do_begin.any():
+                size = len(ending.encode())
+                yield paths.only(do_begin).without_start(size * do_begin)
 
     def _forms(self, names: Names) -> Iterator[Names]:
         """Yields the keys of names with slashes, and as further readings take them."""
@@ -355,7 +342,7 @@ class Finder:
 
     @functools.cached_property
     def _files(self) -> Names:
-        return Names(self.listing.keys.to_pylist())
+        return Names(self.listing.keys)
 
     @functools.cached_property
     def _images(self) -> Names:
@@ -363,15 +350,7 @@ class Finder:
 
         Others are empty.
         """
-        known = {"", *image_formats.by_extension()}
-        others = tuple(
-            end
-            for end in self._files.endings
-            if image_formats.extension_of(f"a{end}") not in known
-        )
-        if not others:
-            return self._files
-        return Names(["" if one.endswith(others) else one for one in self._files.cells])
+        return self._files.only(~self._files.folded.have_other_extensions)
 
     @functools.cached_property
     def _exact(self) -> Index:
