@@ -198,6 +198,20 @@ def test_a_report_of_one_problem():
     )
 
 
+def test_a_suggestion_stands_below_what_it_is_about():
+    """Other problems don't have it."""
+    found = [
+        Problem(Kind.NO_NUMBER, 3, "'tall' for 'a.png'"),
+        Problem(Kind.MISSING, 2, "'b.png'"),
+    ]
+    report = problems.report(
+        found, label_csv="l", image_dir="i", suggestion="set label_type='class'"
+    )
+    remedy = Kind.NO_NUMBER.remedy
+    assert f"  -> {remedy}\n  -> Set label_type='class'.\n" in report
+    assert report.count("label_type") == 1 + remedy.count("label_type")
+
+
 def test_problems_of_one_row_are_sorted_by_their_details():
     """The report doesn't depend on the order in which problems were found."""
     one, other = Problem(Kind.MISSING, 2, "'a.png'"), Problem(Kind.MISSING, 2, "'b'")

@@ -131,6 +131,10 @@ class Kind(enum.Enum):
         self.remedy = remedy
 
 
+# What a label may have; another config may suit it.
+_OF_LABELS = (Kind.UNKNOWN_CLASS, Kind.NO_NUMBER, Kind.RARE_CLASS)
+
+
 @dataclasses.dataclass(frozen=True)
 class Problem:
     """A problem of a row.
@@ -232,6 +236,7 @@ def report(
     image_dir: str,
     places: Places = Places(),
     looked_for: str = "",
+    suggestion: str = "",
 ) -> str:
     """Describes problems: grouped by kind, sorted by row, counted, with remedies.
 
@@ -241,6 +246,7 @@ def report(
       image_dir: the directory of the images.
       places: what the rows are called.
       looked_for: what to say if images weren't found.
+      suggestion: what to say if labels can't be used.
 
     Returns:
       Lines of text: the first ten problems of each kind, and all counts.
@@ -265,6 +271,8 @@ def report(
         lines.append(f"  -> {kind.remedy}")
         if kind is Kind.MISSING and looked_for:
             lines.append(f"  -> {looked_for[0].upper()}{looked_for[1:]}")
+        if kind in _OF_LABELS and suggestion:
+            lines.append(f"  -> {suggestion[0].upper()}{suggestion[1:]}.")
     return "\n".join(lines)
 
 

@@ -540,3 +540,11 @@ def test_no_line_is_ever_swallowed_silently(read, lines, line_break):
             io.StringIO(content, newline=""), strict=True, skipinitialspace=True
         )
         assert rows == len(list(strict)) - 1
+
+
+def test_a_field_that_suits_the_labels_better_is_noted(read):
+    """It is kept for the report of labels that can't be used, too."""
+    table = read("file,height\n0.png,tall\n1.png,small\n", label_type="regression")
+    assert table.suggestion.endswith("set label_type='class'")
+    assert table.notes[-1] == table.suggestion
+    assert read("file,label\n0.png,cat\n1.png,dog\n").suggestion == ""

@@ -65,6 +65,7 @@ class Inspection:
             "image_dir": str(self.table.image_dir),
             "places": self.table.places,
             "looked_for": self.table.looked_for,
+            "suggestion": self.table.suggestion,
         }
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Sequence
 
 from tfds_imagecsv import exceptions
 from tfds_imagecsv.problems import shown
+from tfds_imagecsv.storage import files
 from tfds_imagecsv.table.resolve import Finder
 
 #: How many columns, from the first on, are looked at.
@@ -13,6 +15,9 @@ SAMPLE_COLUMNS = 100
 
 # The share of the sampled rows whose cells must name files, each another one.
 _SHARE = 0.5
+
+# Directories beside the image directory in which names are looked up.
+_MOST_BESIDE = 100
 
 # The columns that a message shows.
 _MOST_SHOWN = 20
@@ -159,4 +164,40 @@ class Evidence:
             if (cells := self._cells[at])
         ]
         what = "no column names" if only is None else "the column doesn't name"
-        return f"{what} files of image_dir. What was looked for:{''.join(lines)}"
+        return (
+            f"{what} files of image_dir. What was looked for:{''.join(lines)}"
+            f"{self._other_directory(columns)}"
+        )
+
+    def _other_directory(self, columns: Sequence[int]) -> str:
+        """Returns a line with another directory, in which a column's names are files.
+
+        It is the parent of the image directory, or one beside it.
+        """
+        assert self._finder is not None
+        if files.is_remote(self._finder.directory):
+            return ""  # each look would be a request
+        parent = os.path.dirname(os.path.abspath(self._finder.directory))  # noqa: PTH100, PTH120
+        samples = [
+            self._finder.keys_if_exact(cells)
+            for at in columns
+            if (cells := self._cells[at][:_MOST_SHOWN])
+        ]
+        for directory in (parent, *_folders_of(parent)):
+            if any(_are_files(directory, keys) for keys in samples):
+                return f"\n     They are in {directory!r}: set image_dir to that."
+        return ""
+
+
+def _folders_of(directory: str) -> list[str]:
+    """Returns the first folders in a directory; none if it can't be listed."""
+    try:
+        with os.scandir(directory) as entries:
+            found = sorted(one.path for one in entries if one.is_dir())
+    except OSError:
+        return []
+    return found[:_MOST_BESIDE]
+
+
+def _are_files(directory: str, keys: Sequence[str]) -> bool:
+    return all(key and os.path.isfile(f"{directory}/{key}") for key in keys)  # noqa: PTH113

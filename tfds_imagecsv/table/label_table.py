@@ -29,6 +29,7 @@ from tfds_imagecsv.table import (
     label_types,
     resolve,
     row_problems,
+    suggestions,
     table_rows,
 )
 from tfds_imagecsv.table.table_rows import TableRows
@@ -61,6 +62,7 @@ class LabelTable:
       understood: what was concluded, by what it is about.
       notes: the same in sentences, where there was a choice.
       looked_for: what to say if no image was found.
+      suggestion: fields that would suit the labels better, in a sentence.
       about_classes: further columns of the class CSV, by class name and by header.
     """
 
@@ -75,6 +77,7 @@ class LabelTable:
     understood: Mapping[str, str] = dataclasses.field(default_factory=dict)
     notes: tuple[str, ...] = ()
     looked_for: str = ""
+    suggestion: str = ""
     about_classes: Mapping[str, Mapping[str, str]] = dataclasses.field(
         default_factory=dict
     )
@@ -220,6 +223,7 @@ def _joined(
     rows = _as_rows(parts, starts)
     labels = _parse_labels(parts, headers, options, classes)
     rows["label"] = labels.texts
+    suggestion = _suggestion(parts, options) or ""
     of_extra = _parse_extra(_joined_extra(parts), options.extra_columns or {})
     several = len(parts) > 1
     order = arrays.order_of(rows["key"]) if several else parts[0].order
@@ -253,7 +257,11 @@ def _joined(
         problems=tuple(sorted([*ragged, *bad.values()], key=lambda one: one.row)),
         places=places,
         understood=parts[0].understood,
-        notes=tuple(note for part in parts for note in part.notes),
+        notes=(
+            *(note for part in parts for note in part.notes),
+            *([suggestion] if suggestion else []),
+        ),
+        suggestion=suggestion,
         looked_for=next((one.looked_for for one in parts if one.looked_for), ""),
     )
 
@@ -353,6 +361,16 @@ def _parse_labels(
         true_values=options.true_values,
         false_values=options.false_values,
     )
+
+
+def _suggestion(parts: Sequence[TableRows], options: TableOptions) -> str | None:
+    """Returns what the config could say of the labels, if they are in one column."""
+    columns_of = [part.labels for part in parts if part.labels]
+    if any(len(labels) != 1 for labels in columns_of):
+        return None
+    cells = {name for (one,) in columns_of for name in arrays.counts_of(one)}
+    rows = sum(len(labels[0]) for labels in columns_of)
+    return suggestions.about_labels(cells, options, rows=rows)
 
 
 def _joined_extra(parts: Sequence[TableRows]) -> dict[str, pa.Array]:
