@@ -83,15 +83,47 @@ splits = st.from_regex(r"[A-Za-z0-9_\-]+", fullmatch=True).filter(
 )
 
 
+def rows_of(path):
+    """Returns the split and the label of each key, as they are read."""
+    rows = manifest.read_manifest(path)
+    assert rows["key"].to_pylist() == sorted(rows["key"].to_pylist())
+    found = arrays.named(rows, ("key", "split", "label"))
+    return {key: (split, label) for key, split, label in found}
+
+
 @given(st.dictionaries(texts.filter(bool), st.tuples(splits, texts, texts), max_size=8))
 def test_what_is_written_is_read_again(path, rows):
     """Names with commas, quotes and letters of all scripts come back as they were."""
     manifest.write_manifest(
         path, table(*((key, *row, "dd" * 16) for key, row in rows.items()))
     )
-    assert manifest.read_manifest(path) == {
+    assert rows_of(path) == {
         key: (split, label) for key, (split, label, _) in rows.items()
     }
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["a", "b", "", "é"]),
+            st.sampled_from(["train", "test", "all", ""]),
+            st.sampled_from(["cat", "NA", "", " x"]),
+        ),
+        max_size=4,
+    )
+)
+def test_quotes_change_nothing(path, rows):
+    """A manifest is read at once or line by line; both say the same, also of errors."""
+
+    def outcome(quote):
+        lines = [",".join(f"{quote}{one}{quote}" for one in row) for row in rows]
+        path.write_text(HEADER + "".join(f"{line},,1\n" for line in lines))
+        try:
+            return rows_of(path)
+        except exceptions.SourceError as error:
+            return str(error)
+
+    assert outcome("") == outcome('"')
 
 
 @pytest.mark.parametrize(
@@ -110,7 +142,7 @@ def test_what_is_written_is_read_again(path, rows):
 def test_an_edited_manifest_still_reads(path, content):
     """What a spreadsheet makes of it is as good."""
     path.write_bytes(content.encode())
-    assert manifest.read_manifest(path) == {
+    assert rows_of(path) == {
         "a.png": ("train", "cat"),
         "b.png": ("test", ""),
     }
@@ -119,7 +151,7 @@ def test_an_edited_manifest_still_reads(path, content):
 def test_a_manifest_without_rows(path):
     """It pins nothing."""
     path.write_text(HEADER)
-    assert manifest.read_manifest(path) == {}
+    assert rows_of(path) == {}
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from etils import epath
 
 from tfds_imagecsv import arrays, image_formats, tfds_private
@@ -44,7 +45,7 @@ class Inspection:
       copies: the rows of identical images, see `copies.identical_images`.
       problems: the problems of rows and images, in any order.
       unlisted: the images of the directory that no row names, sorted.
-      earlier: the split and label of each image in an earlier manifest, by key.
+      earlier: the images of an earlier manifest, see `manifest.read_manifest`.
       unusable: the files of unusable images that could be read, by key.
     """
 
@@ -54,7 +55,7 @@ class Inspection:
     copies: pa.RecordBatch
     problems: tuple[Problem, ...]
     unlisted: tuple[str, ...]
-    earlier: Mapping[str, tuple[str, str]]
+    earlier: pa.RecordBatch
     unusable: Mapping[str, files.File]
 
     @property
@@ -102,7 +103,7 @@ def inspect(
       WorkerError: if a process that inspected images died.
     """
     image_dir = table.image_dir
-    earlier: Mapping[str, tuple[str, str]] = {}
+    earlier = manifest.no_rows()
     if sources.pinned_splits is not None:
         earlier = manifest.read_manifest(sources.pinned_splits)
     unlisted: tuple[str, ...] = ()
@@ -158,13 +159,15 @@ def _on_disk(
     return dataclasses.replace(table, rows=of_table), rows
 
 
-def _pinned(
-    keys: pa.Array, earlier: Mapping[str, tuple[str, str]]
-) -> pa.DictionaryArray:
+def _pinned(keys: pa.Array, earlier: pa.RecordBatch) -> pa.DictionaryArray:
     """Returns the split of each image in an earlier manifest; empty for none."""
-    if not earlier:
+    if not len(earlier):
         return arrays.constant("", len(keys))
-    return arrays.encoded([earlier.get(key, ("", ""))[0] for key in keys.to_pylist()])
+    at = pc.index_in(keys, value_set=earlier["key"])
+    codes = (
+        earlier["split"].indices.take(at).fill_null(len(earlier["split"].dictionary))
+    )
+    return arrays.merged(codes.to_numpy(), [*arrays.names_of(earlier["split"]), ""])
 
 
 def _with_closest(found: Sequence[Problem], table: LabelTable) -> list[Problem]:

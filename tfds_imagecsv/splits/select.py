@@ -395,39 +395,49 @@ def _about_rare_classes(
 def _about_pinned_rows(rows: pa.RecordBatch, inspection: Inspection) -> Iterator[str]:
     """Yields notes on changed images of an earlier build."""
     earlier = inspection.earlier
-    if not earlier:
+    if not len(earlier):
         return
-    label_of = dict(arrays.named(rows, ("key", "label")))
-    in_csv = {
-        *inspection.rows["key"].to_pylist(),
-        *(problem.key for problem in inspection.problems),
-    }
-    absent = [key for key in sorted(earlier) if key not in label_of]
-    left_out = [key for key in absent if key in in_csv]
-    if left_out:
+    at = pc.index_in(earlier["key"], value_set=rows["key"])
+    absent = earlier["key"].filter(at.is_null())
+    is_in_csv = pc.or_(
+        pc.is_in(absent, value_set=inspection.rows["key"]),
+        pc.is_in(absent, value_set=arrays.texts([p.key for p in inspection.problems])),
+    )
+    left_out = absent.filter(is_in_csv)
+    if len(left_out):
         are = _counted(len(left_out), "pinned image is", "pinned images are")
         yield f"{are} left out, see {REJECTED_ROWS_FILENAME}: {_named(left_out)}"
-    gone = [key for key in absent if key not in in_csv]
-    if gone:
+    gone = absent.filter(pc.invert(is_in_csv))
+    if len(gone):
         are = _counted(len(gone), "pinned image is", "pinned images are")
         yield f"{are} gone: {_named(gone)}"
-    changed = [
-        f"{key} ({label!r}, now {label_of[key]!r})"
-        for key, (_, label) in sorted(earlier.items())
-        if label_of.get(key, label) != label
-    ]
-    if changed:
+    now = arrays.decoded(rows["label"]).take(at)
+    is_other = pc.not_equal(arrays.decoded(earlier["label"]), now).fill_null(False)
+    changed = earlier.filter(is_other)
+    if len(changed):
         have = _counted(len(changed), "pinned image has", "pinned images have")
-        yield f"{have} another label (the split stays): {_named(changed)}"
+        first = changed[:_MAX_NAMED]
+        shown = [
+            f"{key} ({was!r}, now {label!r})"
+            for (key, was), label in zip(
+                arrays.named(first, ("key", "label")),
+                now.filter(is_other)[:_MAX_NAMED].to_pylist(),
+                strict=True,
+            )
+        ]
+        named = _named_first(shown, len(changed))
+        yield f"{have} another label (the split stays): {named}"
 
 
 def _counted(number: int, singular: str, plural: str) -> str:
     return f"{number:,} {singular if number == 1 else plural}"
 
 
-def _named(names: Iterable[str]) -> str:
-    names = list(names)
-    return _named_first(names[:_MAX_NAMED], len(names))
+def _named(names: Sequence[str] | pa.Array) -> str:
+    first = names[:_MAX_NAMED]
+    if isinstance(first, pa.Array):
+        first = first.to_pylist()
+    return _named_first(first, len(names))
 
 
 def _named_first(names: Iterable[str], total: int) -> str:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.csv as pa_csv
 from etils import epath
 
 from tfds_imagecsv import arrays, exceptions, split_names
@@ -17,6 +17,10 @@ FILENAME = "split_manifest.csv"
 #: The columns of a manifest.
 COLUMNS = ("key", "split", "label", "group", "digest")
 
+_HEADER = ",".join(COLUMNS).encode() + b"\n"
+
+# The columns that an earlier manifest is read for.
+_READ = ("key", "split", "label")
 
 # Rows that are written at once.
 _BATCH = 1 << 16
@@ -46,7 +50,7 @@ def write_manifest(path: epath.Path, rows: pa.RecordBatch) -> None:
         quoted = _quoted(column.dictionary)
         columns[name] = pa.DictionaryArray.from_arrays(column.indices, quoted)
     with path.open("wb") as file:
-        file.write(",".join(COLUMNS).encode() + b"\n")
+        file.write(_HEADER)
         for start in range(0, len(rows), _BATCH):
             key, *coded, digest = (
                 columns[name][start : start + _BATCH] for name in COLUMNS
@@ -64,25 +68,74 @@ def _quoted(column: pa.Array) -> pa.Array:
     return pc.if_else(is_odd, arrays.between('"', doubled, '"'), column)
 
 
-def read_manifest(path: epath.Path) -> Mapping[str, tuple[str, str]]:
+def no_rows() -> pa.RecordBatch:
+    """Returns what `read_manifest` does of a manifest without rows."""
+    columns = [arrays.texts([]), arrays.encoded([]), arrays.encoded([])]
+    return pa.record_batch(columns, names=list(_READ))
+
+
+def read_manifest(path: epath.Path) -> pa.RecordBatch:
     """Reads a split manifest.
 
     Args:
       path: the file.
 
     Returns:
-      The split and the label of each key.
+      Its rows, sorted by key: `key` (`arrays.TEXT`), `split` and `label`
+      (`arrays.CODES`).
 
     Raises:
       SourceError: if there is no such file, or it isn't a split manifest.
     """
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        content = path.read_bytes()
+        text = content.decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise exceptions.SourceError(
             f"pinned_splits {path}: it can't be read: {reason}"
         ) from None
+    rows = _read_at_once(content)
+    if rows is None:
+        rows = _read_line_by_line(text, path)
+    order = arrays.order_of(rows["key"])
+    return rows if order is None else rows.take(pa.array(order))
+
+
+def _read_at_once(content: bytes) -> pa.RecordBatch | None:
+    """Returns the rows of a manifest that is as it was written, without quotes.
+
+    It is None if it may not be, or something is wrong with it.
+    """
+    if not content.startswith(_HEADER) or b'"' in content or b"\r" in content:
+        return None
+    try:
+        table = pa_csv.read_csv(
+            pa.BufferReader(content),
+            parse_options=pa_csv.ParseOptions(quote_char=False),
+            convert_options=pa_csv.ConvertOptions(
+                include_columns=list(_READ),
+                column_types=dict.fromkeys(_READ, arrays.TEXT),
+            ),
+        )
+    except pa.ArrowInvalid:
+        return None
+    key, split, label = (arrays.texts(table[name]) for name in _READ)
+    splits = arrays.encoded(split)
+    is_whole = (
+        arrays.is_filled(key).all()
+        and all(map(split_names.is_split_name, arrays.names_of(splits)))
+        and pc.count_distinct(key).as_py() == len(key)
+    )
+    if not is_whole:
+        return None
+    names = list(map(split_names.split_name, arrays.names_of(splits)))
+    columns = [key, arrays.recoded(splits, names), arrays.encoded(label)]
+    return pa.record_batch(columns, names=list(_READ))
+
+
+def _read_line_by_line(text: str, path: epath.Path) -> pa.RecordBatch:
+    """Returns the rows of any manifest, or raises a `SourceError` with the line."""
     reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     try:
         lacking = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
@@ -111,4 +164,9 @@ def read_manifest(path: epath.Path) -> Mapping[str, tuple[str, str]]:
         raise exceptions.SourceError(
             f"pinned_splits {path}: line {reader.reader.line_num}: {error}"
         ) from None
-    return pinned
+    rows = [(key, *about) for key, about in pinned.items()]
+    if not rows:
+        return no_rows()
+    keys, splits, labels = zip(*rows, strict=True)
+    columns = [arrays.texts(keys), arrays.encoded(splits), arrays.encoded(labels)]
+    return pa.record_batch(columns, names=list(_READ))
