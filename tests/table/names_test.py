@@ -55,6 +55,13 @@ def test_extensions_of_images_go(cells):
     assert found == list(map(cut, cells))
 
 
+@given(st.lists(st.sampled_from(["a.jpg", "x/y.PNG", "a", "a.b/c", "a.txt", "b.Jpg."])))
+def test_images_are_known_by_their_extensions(cells):
+    """As each one is."""
+    found = names_of(cells).folded.have_image_extensions
+    assert found.tolist() == list(map(image_formats.is_image, cells))
+
+
 @given(COLUMNS)
 def test_other_extensions_are_known(cells):
     """As the extension of each one tells."""

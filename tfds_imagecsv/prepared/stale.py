@@ -186,10 +186,8 @@ def _has_folders(config: ImageCsvConfig, paths: Mapping[str, epath.Path]) -> boo
 def _has_other_images(found: Sources, members: Mapping[str, Any]) -> bool:
     """Returns whether folders have other images than the dataset has rows."""
     there = folders.images_of(listing.list_files(found.image_dir), found.folders)
-    return set(there) != {
-        *members["key"],
-        *(row["key"] for row in members["problems"]),
-    }
+    of_problems = (row["key"] for row in members["problems"])
+    return bool(there.to_pylist() != sorted({*members["key"], *of_problems}))
 
 
 def _changed_fields(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+import numpy as np
 import pyarrow as pa
 from etils import epath
 
@@ -12,6 +13,7 @@ from tfds_imagecsv import arrays, exceptions, image_formats, problems, split_nam
 from tfds_imagecsv.options import TableOptions
 from tfds_imagecsv.problems import shown
 from tfds_imagecsv.sources.listing import Listing
+from tfds_imagecsv.table.names import Names
 
 # The most names that a note shows.
 _MOST_SHOWN = 10
@@ -57,57 +59,75 @@ def rows_of(
       SourceError: if there is no image, a folder is a link, or splits and classes
         can't be told from each other.
     """
-    keys = sorted(images_of(files, given))
+    keys = images_of(files, given)
     _check(image_dir, files, keys)
     notes = list(_about_others(files))
     has_labels = options.label_type != "none"
+    # What is said of a folder is said of all images in it.
+    folder_of = _folders_of(keys)
+    names = arrays.names_of(folder_of)
+    tops = sorted({name.partition("/")[0] for name in names if name})
     if given:
-        split_of = {f"{folder}/": split for split, folder in given.items()}
-        prefixes = sorted(split_of, key=len, reverse=True)
-        of_key = [next(one for one in prefixes if key.startswith(one)) for key in keys]
-        splits = [split_of[one] for one in of_key]
-        below = [key[len(one) :] for one, key in zip(of_key, keys, strict=True)]
-    elif _has_split_folders(image_dir, keys, options):
-        splits = [split_names.split_name(key.partition("/")[0]) for key in keys]
-        below = [key.partition("/")[2] for key in keys]
-        tops = sorted({key.partition("/")[0] for key in keys})
+        found = [_given(name, given) for name in names]
+    elif _has_split_folders(image_dir, names, options):
+        found = [
+            _InSplit(split_names.split_name(top), below)
+            for top, _, below in (name.partition("/") for name in names)
+        ]
         notes.append(f"the folders {_named(tops)} are the splits")
     else:
-        splits, below = [""] * len(keys), keys
-        tops = sorted({key.partition("/")[0] for key in keys if "/" in key})
+        found = [_InSplit("", name) for name in names]
         named = [top for top in tops if split_names.is_usual(top)]
         if named and has_labels and options.label_level is None:
             notes.append(f"the folders {_named(named)} are classes, as others are")
     labels = None
     if has_labels:
         at = _position(options.label_level)
-        labels = [_label(key, at) for key in below]
-        notes += _about_folders(files, keys, below, options.label_level)
+        labels = arrays.recoded(folder_of, [_label(one.below, at) for one in found])
+        notes += _about_folders(files, keys, folder_of, found, options.label_level)
     understood = {"labels": "folders"} if has_labels else {}
-    if any(splits):
+    if any(one.split for one in found):
         understood["splits"] = "folders"
-    return FolderRows(
-        arrays.texts(keys),
-        None if labels is None else arrays.encoded(labels),
-        arrays.encoded(splits),
-        understood,
-        notes,
+    given_splits = arrays.recoded(folder_of, [one.split for one in found])
+    return FolderRows(keys, labels, given_splits, understood, notes)
+
+
+class _InSplit(NamedTuple):
+    """A folder: the split that it is in, or empty, and its path in that."""
+
+    split: str
+    below: str
+
+
+def _given(folder: str, given: Mapping[str, str]) -> _InSplit:
+    """Returns the split of a folder, and its path in that split's innermost folder."""
+    prefixes = {split: f"{top}/" if top else "" for split, top in given.items()}
+    split = max(
+        (one for one, prefix in prefixes.items() if f"{folder}/".startswith(prefix)),
+        key=lambda one: len(prefixes[one]),
     )
+    return _InSplit(split, folder[len(prefixes[split]) :])
 
 
-def images_of(files: Listing, given: Mapping[str, str]) -> list[str]:
-    """Returns the images of a directory, in any order.
+def _folders_of(keys: pa.Array) -> pa.DictionaryArray:
+    """Returns the folder of each file; empty for those at the top."""
+    stops = np.maximum(arrays.last_of(keys, "/"), 0)
+    return arrays.encoded(arrays.sliced(keys, stops=stops))
+
+
+def images_of(files: Listing, given: Mapping[str, str]) -> pa.Array:
+    """Returns the images of a directory, sorted, `arrays.TEXT`.
 
     Args:
       files: its files.
       given: as for `rows_of`: others than these folders don't count.
     """
-    inside = tuple(f"{folder}/" for folder in given.values() if folder)
-    return [
-        key
-        for key in files.keys.to_pylist()
-        if image_formats.is_image(key) and key.startswith(inside or ("",))
-    ]
+    are = Names(files.keys).folded.have_image_extensions
+    inside = [f"{folder}/" for folder in given.values() if folder]
+    if inside:
+        are_inside = [Names(files.keys).begin_with(one) for one in inside]
+        are &= np.logical_or.reduce(are_inside)
+    return arrays.filtered(files.keys, are)
 
 
 def top_of(files: Listing) -> str:
@@ -119,19 +139,19 @@ def top_of(files: Listing) -> str:
             return folder
         below = files.below(name)
         # The images of one class are no folders.
-        if not len(below.keys) or any("/" not in key for key in below.keys.to_pylist()):
+        if not len(below.keys) or not (arrays.last_of(below.keys, "/") >= 0).all():
             return folder
         folder, files = f"{folder}/{name}" if folder else name, below
 
 
-def _check(image_dir: epath.Path, files: Listing, keys: Sequence[str]) -> None:
+def _check(image_dir: epath.Path, files: Listing, keys: pa.Array) -> None:
     if files.links:
         raise exceptions.SourceError(
             f"image_dir {image_dir}: links to folders aren't followed, and these are"
             f" links: {_named(sorted(files.links))}. Put the folders themselves there,"
             " or remove the links."
         )
-    if not keys:
+    if not len(keys):
         raise exceptions.SourceError(
             f"image_dir {image_dir}: there is no image in it. Without label_csv, the"
             " label of an image is the name of its folder."
@@ -139,19 +159,25 @@ def _check(image_dir: epath.Path, files: Listing, keys: Sequence[str]) -> None:
 
 
 def _has_split_folders(
-    image_dir: epath.Path, keys: Sequence[str], options: TableOptions
+    image_dir: epath.Path, names: Sequence[str], options: TableOptions
 ) -> bool:
-    """Returns whether the folders at the top give splits."""
+    """Returns whether the folders at the top give splits.
+
+    Args:
+      image_dir: the directory.
+      names: the folders with images; empty for the directory itself.
+      options: as for `rows_of`.
+    """
     if options.label_level == 0:
         return False
-    tops = {key.partition("/")[0] for key in keys if "/" in key}
+    tops = {name.partition("/")[0] for name in names if name}
     named = {top for top in tops if split_names.is_usual(top)}
     if not named:
         return False
     # Those in which all images are in folders.
-    flat = {key.partition("/")[0] for key in keys if key.count("/") == 1}
+    flat = {name for name in names if name and "/" not in name}
     has_labels = options.label_type != "none"
-    are_all = named == tops and not any("/" not in key for key in keys)
+    are_all = named == tops and "" not in names
     if are_all and (
         not has_labels or not flat & named or flat == {split_names.UNLABELED}
     ):
@@ -180,43 +206,47 @@ def _position(level: int | None) -> int:
     return level - 1 if level > 0 else level
 
 
-def _label(key: str, at: int) -> str:
-    folders = key.split("/")[:-1]
+def _label(folder: str, at: int) -> str:
+    folders = folder.split("/") if folder else []
     return folders[at].strip() if -len(folders) <= at < len(folders) else ""
 
 
 def _about_folders(
     files: Listing,
-    keys: Sequence[str],
-    below: Sequence[str],
+    keys: pa.Array,
+    folder_of: pa.DictionaryArray,
+    found: Sequence[_InSplit],
     level: int | None,
 ) -> Iterable[str]:
     """Yields notes on folders without images, and on folders within those of labels."""
     with_images: set[str] = set()
-    for folder in {key.rpartition("/")[0] for key in keys}:
+    for folder in arrays.names_of(folder_of):
         parts = folder.split("/")
         with_images |= {"/".join(parts[: at + 1]) for at in range(len(parts))}
     empty = sorted(set(files.folders) - with_images)
     if empty:
         yield f"{_counted(len(empty), 'folder')} without an image: {_named(empty)}"
-    deepest = max(key.count("/") for key in below)
+    depths = np.array([one.below.count("/") + bool(one.below) for one in found])
     at = _position(level)
-    if level is None and deepest > at + 1:
-        deeper = next(key for key in below if key.count("/") > at + 1)
+    if level is None and depths.max() > at + 1:
+        first = int(np.argmax(arrays.mapped(folder_of, depths) > at + 1))
+        one = found[arrays.codes_of(folder_of)[first]]
+        key = f"{one.below}/{keys[first].as_py().rpartition('/')[2]}"
         yield (
-            f"the label of {shown(deeper)} is {shown(_label(deeper, at))}: label_level"
+            f"the label of {shown(key)} is {shown(_label(one.below, at))}: label_level"
             " chooses a folder within"
         )
 
 
 def _about_others(files: Listing) -> Iterable[str]:
     """Yields a note on files that aren't images by their names."""
-    names = (*files.keys.to_pylist(), *files.odd)
-    others = sorted(key for key in names if not image_formats.is_image(key))
+    are = Names(files.keys).folded.have_image_extensions
+    others = arrays.filtered(files.keys, ~are).to_pylist()
+    others += [key for key in files.odd if not image_formats.is_image(key)]
     if others:
         yield (
             f"{_counted(len(others), 'file')} without an extension of images (left"
-            f" out): {_named(others)}"
+            f" out): {_named(sorted(others))}"
         )
 
 

@@ -84,6 +84,14 @@ class Names:
         return self.without_start(starts) if starts.any() else self
 
     @functools.cached_property
+    def have_image_extensions(self) -> Bits:
+        """Which have the extension of an image, in small letters, behind a name."""
+        stems = arrays.lengths_of(self.column) - self._extension_sizes
+        has_name = stems > arrays.last_of(self.column, "/") + 1
+        found: Bits = has_name & (self._extension_sizes > 0)
+        return found
+
+    @functools.cached_property
     def have_other_extensions(self) -> Bits:
         """Which have an extension that isn't one of an image, in small letters."""
         point = arrays.last_of(self.column, ".")
