@@ -393,7 +393,12 @@ def is_same_as_before(column: pa.Array) -> Bits:
 
 def lines(*cells: pa.Array) -> pa.Array:
     """Returns lines of some columns' texts, with commas between these."""
-    return ended(pc.binary_join_element_wise(*cells, _text(",")), "\n")
+    return ended(beside(cells, ","), "\n")
+
+
+def beside(cells: Sequence[pa.Array], separator: str) -> pa.Array:
+    """Returns the texts of each row in one, with a separator between them."""
+    return pc.binary_join_element_wise(*cells, _text(separator))
 
 
 def ended(column: pa.Array, end: str) -> pa.Array:

@@ -578,6 +578,24 @@ def test_another_size_and_the_same_time(dataset):
     )
 
 
+def test_cells_with_a_zero_byte(dataset):
+    """A format other than CSV may have them; they don't hide where a cell ends."""
+
+    def write(label, group):
+        lines = [
+            {"filename": row[0], "label": label, "group": group} for row in ROWS[:2]
+        ]
+        text = "".join(f"{json.dumps(line)}\n" for line in lines)
+        (dataset.root / "labels.jsonl").write_text(text)
+
+    write("a\0b", "c")
+    table = str(dataset.root / "labels.jsonl")
+    dataset.make(ROWS[:2], label_csv=table, split_column=None)
+    dataset.raise_if_stale()
+    write("a", "b\0c")
+    assert "of the rows, 2 have changed" in dataset.changes()
+
+
 def test_an_image_that_was_rejected(dataset):
     """It is there now, or has become one: the next build would take it."""
     dataset.make(lost=["a.png", "b.png"], on_error="skip", max_rejected=1)

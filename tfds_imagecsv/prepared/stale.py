@@ -26,13 +26,17 @@ from tfds_imagecsv.problems import UnusableImageError
 from tfds_imagecsv.storage import files
 
 with epy.lazy_imports():
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    from tfds_imagecsv import arrays
     from tfds_imagecsv.sources import listing
     from tfds_imagecsv.sources import locate as locate_lib
     from tfds_imagecsv.table import arrow_tables, folders, label_table
 
 if TYPE_CHECKING:
     from tfds_imagecsv.sources.locate import Sources
-    from tfds_imagecsv.table.label_table import LabelTable
 
 # The fields that only say how the table is read: whether they matter shows in the rows.
 _ABOUT_THE_TABLE = frozenset(
@@ -246,19 +250,19 @@ def _changed_rows(
         table = label_table.read_label_table(config, found, known=known)
     except exceptions.SourceError as error:
         return [f"{place}: its content has changed, and can't be used: {error}"]
-    columns = {
-        name: column.to_pylist()
-        for name, column in (
-            ("key", table.rows["key"]),
-            *sources_json.table_columns(table.rows).items(),
-        )
+    in_table = {
+        "key": table.rows["key"],
+        **sources_json.table_columns(table.rows),
     }
-    names = list(dict.fromkeys(("key", "label", *members["table"], *columns)))
-    then = _rows(
-        {"key": members["key"], **members["table"]}, members["problems"], names
-    )
-    now = _rows(columns, sources_json.bad_rows(table), names)
-    number_of = dict(zip(now, _row_numbers(table), strict=True))
+    names = list(dict.fromkeys(("key", "label", *members["table"], *in_table)))
+    then_rows = _as_texts({"key": members["key"], **members["table"]}, names)
+    now_rows = _as_texts(in_table, names)
+    only_then, only_now = _in_one_only(then_rows, now_rows)
+    then = _rows(then_rows.filter(only_then), members["problems"])
+    now = _rows(now_rows.filter(only_now), sources_json.bad_rows(table))
+    numbers = table.rows["row"].filter(only_now).to_pylist()
+    numbers += [one.row for one in table.problems]
+    number_of = dict(zip(now, numbers, strict=True))
     gone = collections.defaultdict(list)
     for row in sorted(
         (collections.Counter(then) - collections.Counter(now)).elements()
@@ -287,25 +291,38 @@ def _changed_rows(
     )
 
 
-def _row_numbers(table: LabelTable) -> list[int]:
-    """Returns the row numbers of a label table, rows with a problem last."""
-    return [*table.rows["row"].to_pylist(), *(one.row for one in table.problems)]
+def _as_texts(columns: Mapping[str, Any], names: Sequence[str]) -> pa.RecordBatch:
+    """Returns the rows of a table, with a column of texts for each name."""
+    length = len(columns["key"])
+    texts = [
+        arrays.texts(columns[name]) if name in columns else arrays.texts([""] * length)
+        for name in names
+    ]
+    return pa.record_batch(texts, names=list(names))
+
+
+def _in_one_only(then: pa.RecordBatch, now: pa.RecordBatch) -> tuple[Any, Any]:
+    """Returns which rows of each table aren't in the other."""
+    if any(arrays.may_have(one, "\0") for one in (*then.columns, *now.columns)):
+        # Lines would be ambiguous.
+        return tuple(pa.array(np.ones(len(rows), bool)) for rows in (then, now))
+    lines = [arrays.beside(rows.columns, "\0") for rows in (then, now)]
+    return tuple(
+        pc.invert(pc.is_in(one, value_set=other)) for one, other in (lines, lines[::-1])
+    )
 
 
 def _rows(
-    columns: Mapping[str, Sequence[str]],
-    bad_rows: Sequence[Mapping[str, str]],
-    names: Sequence[str],
+    rows: pa.RecordBatch, bad_rows: Sequence[Mapping[str, str]]
 ) -> list[tuple[str, ...]]:
-    """Returns the rows of a table as tuples, whose last member is the problem.
+    """Returns rows as tuples, whose last member is the problem.
 
     A file that is named twice doesn't count as one: which of its rows has the problem
     depends on the order of the rows, which changes nothing.
     """
-    length = len(columns["key"])
-    values = [columns.get(name) or [""] * length for name in names]
+    names = rows.schema.names
     return [
-        *zip(*values, [""] * length, strict=True),
+        *((*row, "") for row in arrays.named(rows, names)),
         *(
             (
                 *(row.get(name, "") for name in names),
