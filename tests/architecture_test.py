@@ -32,6 +32,7 @@ ORDER = (
     "prepared",
     "report",
     "tfds_imagecsv_dataset_builder",
+    "flags",
     "cli",
 )
 

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
-import inspect
 import json
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import tensorflow_datasets as tfds
 from etils import epath, epy
 
-from tfds_imagecsv import exceptions, problems
+from tfds_imagecsv import exceptions, flags, problems
 from tfds_imagecsv.config import PATH_FIELDS, ImageCsvConfig, is_url, map_paths
 from tfds_imagecsv.engines import local
 from tfds_imagecsv.storage.paths import here
@@ -26,8 +24,6 @@ if TYPE_CHECKING:
     from tfds_imagecsv.report.summary import Summary
 
 with epy.lazy_imports():
-    import docstring_parser
-
     from tfds_imagecsv.images import inspection as inspection_lib
     from tfds_imagecsv.report import summary as summary_lib
     from tfds_imagecsv.sources import downloads as downloads_lib
@@ -67,28 +63,55 @@ def _parser() -> argparse.ArgumentParser:
         description="Images and a CSV of labels, as a TensorFlow Datasets dataset.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    check = commands.add_parser(
+
+    def add(name: str, command: Callable[..., int], words: str, text: str) -> Any:
+        found = commands.add_parser(
+            name,
+            help=words,
+            usage=f"{parser.prog} {name} IMAGES [LABELS] [--FLAG VALUE ...]",
+            description=text,
+            epilog="docs/config.md of tfds_imagecsv says more of each field.",
+            formatter_class=flags.HelpFormatter,
+        )
+        found.set_defaults(command=command)
+        found.add_argument(
+            "images", nargs="?", metavar="IMAGES", help="the same as --image-dir"
+        )
+        found.add_argument(
+            "labels", nargs="?", metavar="LABELS", help="the same as --label-csv"
+        )
+        found.add_argument(
+            *flags.spellings("data_dir"),
+            metavar="PATH",
+            help="where TFDS keeps datasets",
+        )
+        return found
+
+    check = add(
         "check",
-        help="inspect the images and plan the splits, but build nothing",
-        description="Inspects all images and plans the splits, as a build does. Shows"
-        " the input and its problems; with --name, also what has changed since the"
-        " dataset was built. The exit code is 1 if a build would fail.",
+        _check,
+        "inspect the images and plan the splits, but build nothing",
+        "Inspects all images and plans the splits, as a build does. Shows the input and"
+        " its problems; with --name, also what has changed since the dataset was built."
+        " The exit code is 1 if a build would fail.",
     )
-    check.set_defaults(command=_check)
     check.add_argument("--json", action="store_true", help="print JSON, for programs")
-    build = commands.add_parser(
+    build = add(
         "build",
-        help="build the dataset",
-        description="Builds the dataset, as `tfds build` does.",
+        _build,
+        "build the dataset",
+        "Builds the dataset, as `tfds build` does.",
     )
-    build.set_defaults(command=_build)
     build.add_argument(
-        "--file_format",
-        "--file-format",
+        *flags.spellings("file_format"),
+        metavar="FORMAT",
         help="tfrecord (the default), array_record, ...",
     )
     build.add_argument(
-        "--num_shards", "--num-shards", type=int, help="files of each split"
+        *flags.spellings("num_shards"),
+        type=int,
+        metavar="N",
+        help="files of each split [by its size]",
     )
     build.add_argument(
         "--overwrite",
@@ -96,79 +119,8 @@ def _parser() -> argparse.ArgumentParser:
         help="replace an existing dataset; it stays if the build fails",
     )
     for command in (check, build):
-        command.add_argument(
-            "--data_dir", "--data-dir", help="where TFDS keeps datasets"
-        )
-        command.add_argument("images", nargs="?", help="the same as --image_dir")
-        command.add_argument(
-            "labels", nargs="?", help="the same as --label_csv; without: folders"
-        )
-        _add_fields(command.add_argument_group("the config's fields"))
+        flags.add_fields(command)
     return parser
-
-
-def _add_fields(group: argparse._ArgumentGroup) -> None:
-    """Adds a flag for each field of the config."""
-    described: dict[str, str] = {}
-    for cls in reversed(ImageCsvConfig.__mro__):
-        parsed = docstring_parser.parse(inspect.getdoc(cls) or "")
-        described |= {one.arg_name: one.description or "" for one in parsed.params}
-    for field in dataclasses.fields(ImageCsvConfig):
-        flags = sorted({f"--{field.name}", f"--{field.name.replace('_', '-')}"})
-        group.add_argument(
-            *reversed(flags),
-            dest=field.name,
-            # The config has the defaults.
-            default=argparse.SUPPRESS,
-            help=" ".join(described.get(field.name, "").split()).replace("%", "%%"),
-            **_how_to_parse(str(field.type)),
-        )
-
-
-def _how_to_parse(annotation: str) -> dict[str, Any]:
-    """Returns how `argparse` reads the values of a field, by its annotation."""
-    if annotation in ("bool", "bool | None"):
-        return {"type": _json, "nargs": "?", "const": True, "metavar": "true|false"}
-    if annotation.startswith("PathOrPaths"):
-        return {"type": _path_or_paths, "metavar": "PATH|JSON"}
-    if annotation.startswith("str | Sequence[str]"):
-        return {"nargs": "+", "action": _OneOrMore, "metavar": "NAME"}
-    if annotation.startswith("Mapping[str, str] | str"):
-        return {"type": _json, "metavar": "all|JSON"}
-    if annotation.startswith("Sequence[str]"):
-        return {"nargs": "+", "metavar": "NAME"}
-    if annotation.startswith("Sequence[int]"):
-        return {"nargs": "+", "type": _json, "metavar": "N"}
-    if annotation.startswith("str") or "OrStr |" in annotation:
-        return {"metavar": "TEXT"}
-    return {"type": _json, "metavar": "VALUE"}
-
-
-class _OneOrMore(argparse.Action):
-    """Takes one text as a string, several as a list."""
-
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        values: Any,
-        option_string: str | None = None,
-    ) -> None:
-        """Stores them."""
-        setattr(namespace, self.dest, values if len(values) > 1 else values[0])
-
-
-def _path_or_paths(text: str) -> Any:
-    """Returns a path, or paths by split, which are a JSON object."""
-    return _json(text) if text.lstrip().startswith("{") else text
-
-
-def _json(text: str) -> Any:
-    """Returns a value as `tfds build --config` reads it."""
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError:
-        return text  # the config names the rule
 
 
 def _config(args: dict[str, Any], **defaults: Any) -> ImageCsvConfig:
@@ -251,17 +203,20 @@ def _inspect(config: ImageCsvConfig) -> Inspection:
 
 
 def _print_outcome(summary: Summary | None, error: str | None) -> None:
-    if summary:
-        summary.print()
-        if summary.problems and not error:
-            report = problems.report(
-                summary.problems,
-                label_csv=summary.label_csv,
-                image_dir=summary.image_dir,
-                places=summary.places,
-            )
-            print("\nLeft out: " + report)
-    print(f"\nA build would fail. {error}" if error else "\nA build would succeed.")
+    if summary is None:
+        print(f"A build would fail. {error}")
+        return
+    summary.print(would_fail=error is not None)
+    if error:
+        print(f"\nError: {error}")
+    elif summary.problems:
+        report = problems.report(
+            summary.problems,
+            label_csv=summary.label_csv,
+            image_dir=summary.image_dir,
+            places=summary.places,
+        )
+        print("\nLeft out: " + report)
 
 
 def _build(args: dict[str, Any]) -> int:

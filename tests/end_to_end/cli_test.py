@@ -13,7 +13,7 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 import tfds_imagecsv
-from tfds_imagecsv import cli
+from tfds_imagecsv import cli, flags
 from tfds_imagecsv.images import inspection
 
 
@@ -68,6 +68,7 @@ def test_a_good_dataset(make_dataset, run, tmp_path):
     assert code == 0
     lines = [" ".join(line.split()) for line in output.splitlines()]
     assert [line for line in lines if line and "──" not in line] == [
+        "A build would succeed: train 16, validation 2, test 2 images.",
         f"20 rows in {tmp_path}/labels.csv,",
         f"20 of them with an image in {tmp_path}/images that can be used",
         "Read as delimiter: ',', file names: 'filename', labels: 'label'",
@@ -78,11 +79,10 @@ def test_a_good_dataset(make_dataset, run, tmp_path):
         "height 4 4 4",
         "width 5 5 5",
         f"bytes of the file {min(sizes)} {statistics.median(sizes):.0f} {max(sizes)}",
-        "Classes train validation test total",
+        "Classes (2) train validation test images",
         "cat 8 1 1 10",
         "dog 8 1 1 10",
         "total 16 2 2 20",
-        "A build would succeed.",
     ]
     assert sorted(tmp_path.rglob("*")) == before
 
@@ -96,9 +96,10 @@ def test_a_dataset_with_problems(make_dataset, run, tmp_path):
     assert code == 1
     assert "20 rows" in output
     assert "18 of them" in output
+    assert output.startswith("A build would fail; the end says why.\n\n20 rows in ")
     assert output.endswith(
         f"""
-A build would fail. 2 problems in {tmp_path}/labels.csv with the images in \
+Error: 2 problems in {tmp_path}/labels.csv with the images in \
 {tmp_path}/images:
 
 Image not found (1):
@@ -122,7 +123,7 @@ def test_rows_that_are_left_out_are_shown(make_dataset, run, tmp_path):
     assert code == 0
     assert "Left out: 1 problem in" in output
     assert "row 5: '03.png'" in output
-    assert output.endswith("\nA build would succeed.\n")
+    assert output.startswith("A build would succeed: train 15,")
 
 
 def test_json(make_dataset, check, tmp_path, write_png):
@@ -235,24 +236,71 @@ def test_no_image_can_be_used(make_dataset, run, tmp_path):
 
 
 def test_many_classes(make_dataset, run):
-    """Forty are shown; all are counted."""
-    make_dataset([(f"{at}.png", f"class {at:03}") for at in range(45)])
-    code, output, _ = run("check", "images", "labels.csv")
+    """The largest and the smallest are shown, and how the others are distributed."""
+    sizes = {f"class {at:02}": 3 + at for at in range(41)}
+    names = [name for name, size in sizes.items() for _ in range(size)]
+    make_dataset([(f"{at}.png", name) for at, name in enumerate(names)])
+    code, output, _ = run("check", "images", "labels.csv", "--test_size=0")
     assert code == 0
-    assert "class 039" in output
-    assert "class 040" not in output.partition("Note")[0]
-    assert "... and 5 more" in output
+    lines = [" ".join(line.split()) for line in output.splitlines()]
+    start = lines.index("Classes (41) train validation images")
+    shown = [line.rsplit(" ", 3) for line in lines[start + 1 :] if line.count(" ") > 3]
+    assert [(name, int(images)) for name, _, _, images in shown] == [
+        *((f"class {at}", 3 + at) for at in range(40, 35, -1)),
+        *((f"class 0{at}", 3 + at) for at in range(4, -1, -1)),
+        ("lower quartile", 13),
+        ("upper quartile", 33),
+    ]
+    assert "... 31 more ..." in lines
+    for name, images in (("least", 3), ("median", 23), ("most", 43), ("total", 943)):
+        (line,) = [one for one in lines[start + 1 :] if one.startswith(f"{name} ")]
+        train, validation, total = map(int, line.split()[1:])
+        assert total == images
+        assert name != "total" or train + validation == total
 
 
-def test_each_field_of_the_config_is_a_flag(run, capsys):
-    """With its words from the docstring."""
+def test_eighty_columns_are_enough(make_dataset, run):
+    """Also for long names, and for more splits than fit beside each other."""
+    make_dataset(
+        [(f"{at:02}.png", "very " * 20 + f"long {at % 2}") for at in range(40)]
+    )
+    for more in ([], ["--folds=12"]):
+        code, output, _ = run("check", "images", "labels.csv", *more)
+        assert code == 0
+        tables = output[output.index("Images") :]
+        assert max(map(len, tables.splitlines())) <= 80
+        assert "\u2026" not in tables
+    lines = [" ".join(line.split()) for line in output.splitlines()]
+    assert "fold11 3 2" in lines
+    assert "total 40 2" in lines
+
+
+@pytest.mark.parametrize("command", ["check", "build"])
+def test_each_field_of_the_config_is_a_flag(run, capsys, command):
+    """It has a line among those of its topic: two screens for all."""
     with pytest.raises(SystemExit):
-        run("check", "--help")
-    text = " ".join(capsys.readouterr().out.split())
+        run(command, "--help")
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) <= 100
+    assert max(map(len, lines)) <= 80
     for field in dataclasses.fields(tfds_imagecsv.ImageCsvConfig):
-        assert f"--{field.name} " in text
-        assert f"--{field.name.replace('_', '-')} " in text
-    assert "The size of the `test` split, like `val_size`. Default: 0.1." in text
+        flag = f"--{field.name.replace('_', '-')} "
+        assert len([line for line in lines if line.strip().startswith(flag)]) == 1
+    assert "  --test-size SIZE                  likewise [0.1]" in lines
+
+
+def test_defaults_in_the_help():
+    """They are those of the config."""
+    fields = {
+        field.name: field for field in dataclasses.fields(tfds_imagecsv.ImageCsvConfig)
+    }
+    for topic in flags.TOPICS.values():
+        for name, flag in topic.items():
+            default, said = fields[name].default, flag.help.partition("[")[2][:-1]
+            if said and isinstance(default, str | int | float):
+                assert said == (
+                    str(default).lower() if default is True else str(default)
+                )
 
 
 @pytest.mark.parametrize(
@@ -313,7 +361,7 @@ def test_mistakes_in_flags(run, args, message):
     """They are named without a stack trace."""
     code, output, _ = run("check", *args)
     assert code == 1
-    assert output == f"\nA build would fail. {message}\n"
+    assert output == f"A build would fail. {message}\n"
 
 
 def test_paths_are_relative_to_the_folder(make_dataset, check, tmp_path, monkeypatch):
@@ -362,10 +410,10 @@ def test_a_dataset_that_is_stale(make_dataset, run, tmp_path):
     make_dataset()
     args = ("images", "labels.csv", "--name=pets", "--data_dir=data")
     assert run("build", *args)[0] == 0
-    for flags in ((), ("--version=1.0.1", "--val_size=0.2")):
-        code, output, _ = run("check", *args, *flags)
+    for more in ((), ("--version=1.0.1", "--val_size=0.2")):
+        code, output, _ = run("check", *args, *more)
         assert code == 0
-        assert output.endswith("\nA build would succeed.\n")
+        assert output.startswith("A build would succeed: ")
     text = (tmp_path / "labels.csv").read_text()
     (tmp_path / "labels.csv").write_text(text.replace("00.png,cat", "00.png,dog"))
     args = (*args, "--val_size=0.2")
@@ -375,7 +423,7 @@ def test_a_dataset_that_is_stale(make_dataset, run, tmp_path):
     code, output, _ = run("check", *args)
     assert code == 1
     assert "20 rows in" in output
-    assert output.endswith(f"\nA build would fail. {changed}\n")
+    assert output.endswith(f"\nError: {changed}\n")
     code, output, _ = run("check", *args, "--json")
     found = json.loads(output)
     assert (code, found["ok"], found["error"]) == (1, False, changed)
@@ -439,7 +487,7 @@ def test_the_command_in_a_process_of_its_own(make_dataset, tmp_path, command):
     make_dataset()
     done = run_in_process(*command, "check", "images", "labels.csv", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "A build would succeed." in done.stdout
+    assert done.stdout.startswith("A build would succeed: ")
     (tmp_path / "images" / "03.png").write_bytes(b"")
     done = run_in_process(*command, "check", "images", "labels.csv", cwd=tmp_path)
     assert done.returncode == 1

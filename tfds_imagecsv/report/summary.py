@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,8 +23,22 @@ from tfds_imagecsv.splits.dataset_plan import DatasetPlan
 from tfds_imagecsv.splits.select import about_copies, about_unlisted_images
 from tfds_imagecsv.table import extra_columns, label_types
 
-# Enough for a screen; JSON has all.
+# Classes that are shown one by one, which is enough for a screen; JSON has all. Of
+# more, the largest and the smallest are.
 _MAX_CLASSES = 40
+_MAX_ENDS = 5
+
+# Splits that fit beside each other into 80 columns.
+_MAX_COLUMNS = 4
+
+# What is shown of the images by class, where there are many.
+_QUANTILES = {
+    0: "least",
+    0.25: "lower quartile",
+    0.5: "median",
+    0.75: "upper quartile",
+    1: "most",
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -106,29 +121,43 @@ class Summary:
         ]
         return values
 
-    def print(self, console: rich.console.Console | None = None) -> None:
+    def print(
+        self, console: rich.console.Console | None = None, *, would_fail: bool = False
+    ) -> None:
         """Prints all but the problems.
+
+        The first line says whether a build would work, the next ones what was
+        understood; then come tables.
 
         Args:
           console: where it prints; default: standard output.
+          would_fail: whether a build would.
         """
         console = console or rich.console.Console(highlight=False)
+
+        def say(text: str) -> None:
+            console.print(text, markup=False, soft_wrap=True)
+
+        say(self._outcome(would_fail=would_fail))
         if self.label_csv:
-            text = (
-                f"{self.rows:,} rows in {self.label_csv},\n{self.usable_images:,} of"
+            say(
+                f"\n{self.rows:,} rows in {self.label_csv},\n{self.usable_images:,} of"
                 f" them with an image in {self.image_dir} that can be used"
             )
         else:
-            text = (
-                f"{self.rows:,} images in the folders of {self.image_dir},"
+            say(
+                f"\n{self.rows:,} images in the folders of {self.image_dir},"
                 f"\n{self.usable_images:,} of them can be used"
             )
-        console.print(text, markup=False, soft_wrap=True)
         if self.understood:
             read_as = ", ".join(
                 f"{what}: {shown(value)}" for what, value in self.understood.items()
             )
-            console.print(f"Read as {read_as}", markup=False, soft_wrap=True)
+            say(f"Read as {read_as}")
+        if self.extra_columns:
+            say(f"Extra columns: {extra_columns.shown(self.extra_columns)}")
+        for note in self.notes:
+            say(f"Note: {note}")
         if self.usable_images:
             for table in (
                 self._formats_table(),
@@ -137,14 +166,15 @@ class Summary:
             ):
                 console.print()
                 console.print(table)
-        if self.extra_columns:
-            console.print(
-                f"\nExtra columns: {extra_columns.shown(self.extra_columns)}",
-                markup=False,
-                soft_wrap=True,
-            )
-        for note in self.notes:
-            console.print(f"\nNote: {note}", markup=False, soft_wrap=True)
+
+    def _outcome(self, *, would_fail: bool) -> str:
+        """Returns a line that says whether a build would work."""
+        if would_fail:
+            return "A build would fail; the end says why."
+        sizes = ", ".join(
+            f"{name} {size:,}" for name, size in (self.split_sizes or {}).items()
+        )
+        return f"A build would succeed: {sizes} images."
 
     def _formats_table(self) -> rich.table.Table:
         table = _table("Images", "images")
@@ -174,20 +204,48 @@ class Summary:
 
     def _classes_table(self) -> rich.table.Table:
         splits = self.splits or {}
-        table = _table("Classes", *splits, "total")
         # Quantiles are counted in splits only.
         classes = self.classes or _totals(splits)
-        for name, count in list(classes.items())[:_MAX_CLASSES]:
-            counts = [f"{split.get(name, 0):,}" for split in splits.values()]
-            total = sum(split.get(name, 0) for split in splits.values())
-            name = rich.markup.escape(escaped(name))
-            table.add_row(name, *counts, f"{total if splits else count:,}")
-        if len(classes) > _MAX_CLASSES:
-            table.add_row(f"... and {len(classes) - _MAX_CLASSES:,} more")
+        if len(splits) > _MAX_COLUMNS:
+            return self._splits_table(classes)
+        table = _table(f"Classes ({len(classes):,})", *splits, "images")
+
+        def add(name: str, of_split: Callable[[Mapping[str, int]], int]) -> None:
+            counts = [of_split(counts) for counts in (*splits.values(), classes)]
+            table.add_row(name, *(f"{count:,}" for count in counts))
+
+        def add_class(name: str) -> None:
+            shown_name = rich.markup.escape(escaped(name))
+            add(shown_name, lambda counts: counts.get(name, 0))
+
+        if len(classes) <= _MAX_CLASSES:
+            for name in classes:
+                add_class(name)
+        else:
+            by_size = sorted(classes, key=lambda name: (-classes[name], name))
+            for name in by_size[:_MAX_ENDS]:
+                add_class(name)
+            table.add_row(f"... {len(classes) - 2 * _MAX_ENDS:,} more ...")
+            for name in by_size[-_MAX_ENDS:]:
+                add_class(name)
+            table.add_section()
+            for share, words in _QUANTILES.items():
+                add(words, functools.partial(_quantile, names=by_size, share=share))
         table.add_section()
-        totals = list((self.split_sizes or {}).values())
+        totals = [*(self.split_sizes or {}).values()]
         total = sum(totals) if splits else self.usable_images
-        table.add_row("total", *(f"{count:,}" for count in totals), f"{total:,}")
+        table.add_row("total", *(f"{count:,}" for count in (*totals, total)))
+        return table
+
+    def _splits_table(self, classes: Mapping[str, int]) -> rich.table.Table:
+        """Returns a table of many splits, each in a row."""
+        table = _table("Splits", "images", "classes")
+        for name, size in (self.split_sizes or {}).items():
+            there = sum(map(bool, (self.splits or {})[name].values()))
+            table.add_row(rich.markup.escape(escaped(name)), f"{size:,}", f"{there:,}")
+        table.add_section()
+        total = sum((self.split_sizes or {}).values())
+        table.add_row("total", f"{total:,}", f"{len(classes):,}")
         return table
 
 
@@ -251,6 +309,12 @@ def _table(title: str, *numbers: str) -> rich.table.Table:
     for name in numbers:
         table.add_column(name, justify="right")
     return table
+
+
+def _quantile(counts: Mapping[str, int], *, names: Sequence[str], share: float) -> int:
+    """Returns the number of images that a share of the classes doesn't have more of."""
+    sizes = [counts.get(name, 0) for name in names]
+    return int(np.quantile(sizes, share, method="inverted_cdf"))
 
 
 def _totals(counts: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
