@@ -150,16 +150,20 @@ def counts_of(column: pa.DictionaryArray) -> dict[str, int]:
     }
 
 
-def recoded(column: pa.DictionaryArray, names: Sequence[str]) -> pa.DictionaryArray:
+def recoded(
+    column: pa.DictionaryArray, names: Sequence[str] | pa.Array
+) -> pa.DictionaryArray:
     """Returns a column with another text for each code; equal ones become one."""
     return merged(codes_of(column), names)
 
 
-def merged(codes: npt.NDArray[Any], names: Sequence[str]) -> pa.DictionaryArray:
+def merged(
+    codes: npt.NDArray[Any], names: Sequence[str] | pa.Array
+) -> pa.DictionaryArray:
     """Returns a column of codes, given a text for each code; equal ones become one."""
-    different = {name: at for at, name in enumerate(dict.fromkeys(names))}
-    new = np.array([different[name] for name in names], np.int32)
-    return coded(new[codes] if len(codes) else new[:0], list(different))
+    different = encoded(names)
+    new = codes_of(different)
+    return coded(new[codes] if len(codes) else new[:0], different.dictionary)
 
 
 def mapped(column: pa.DictionaryArray, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -172,16 +176,12 @@ def mapped(column: pa.DictionaryArray, values: npt.NDArray[Any]) -> npt.NDArray[
 
 def is_text(column: pa.DictionaryArray, *wanted: str) -> Bits:
     """Returns which rows have one of some texts."""
-    different = frozenset(wanted)
-    return mapped(
-        column, np.array([one in different for one in names_of(column)], bool)
-    )
+    is_one = pc.is_in(column.dictionary, value_set=texts(wanted))
+    return mapped(column, is_one.to_numpy(zero_copy_only=False))
 
 
 def is_filled(column: pa.Array) -> Bits:
     """Returns which rows have a text that isn't empty."""
-    if isinstance(column, pa.DictionaryArray):
-        return ~is_text(column, "")
     found: Bits = lengths_of(column) > 0
     return found
 

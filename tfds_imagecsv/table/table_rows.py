@@ -266,7 +266,7 @@ def _stripped(
     if field in of.filename_fields or field in of.extra_fields:
         return arrays.stripped(arrays.texts(column))
     found = arrays.encoded(column)
-    return arrays.recoded(found, list(map(str.strip, arrays.names_of(found))))
+    return arrays.recoded(found, arrays.stripped(found.dictionary))
 
 
 def _whole_rows(
