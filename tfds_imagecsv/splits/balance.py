@@ -29,6 +29,9 @@ _ROW = 2**8
 # well by single moves.
 _MOST_EXCHANGED = 1000
 
+# The most groups whose moves are rated again at once.
+_MOST_RATED_AT_ONCE = 256
+
 
 def even_out(
     counts: sparse.csr_array,
@@ -228,18 +231,29 @@ class _Task:
 
         All moves are rated at once, which is fast. Then they are made one by one, the
         best first; each is rated again, since earlier moves may have changed its worth.
+        The fewer of them are still worth it, the more are rated again at once.
         """
         moved = True
         while moved:
             moved = False
             best = self._costs(splits, deviations, weighting).min(axis=1)
             worthwhile = np.flatnonzero(best < 0)
-            for group in worthwhile[np.argsort(best[worthwhile], kind="stable")]:
-                costs = self._costs_of(int(group), splits, deviations, weighting)
-                to = int(costs.argmin())
-                if costs[to] < 0:
-                    self._move(group, to, splits, deviations)
-                    moved = True
+            groups = worthwhile[np.argsort(best[worthwhile], kind="stable")]
+            done, at_once = 0, 1
+            while done < len(groups):
+                some = groups[done : done + at_once]
+                costs = self._costs_of(some, splits, deviations, weighting)
+                found = np.flatnonzero(costs.min(axis=1) < 0)
+                if not len(found):
+                    done += len(some)
+                    at_once = min(2 * at_once, _MOST_RATED_AT_ONCE)
+                    continue
+                # Of the others, this move changes the worth.
+                first = int(found[0])
+                self._move(some[first], int(costs[first].argmin()), splits, deviations)
+                moved = True
+                done += first + 1
+                at_once = max(1, at_once // 4)
 
     def _costs(self, splits: _Ints, deviations: _Ints, weighting: _Weighting) -> _Ints:
         """Returns what moving groups adds to the weighted squared excesses.
@@ -268,21 +282,33 @@ class _Task:
         return costs
 
     def _costs_of(
-        self, group: int, splits: _Ints, deviations: _Ints, weighting: _Weighting
+        self, groups: _Ints, splits: _Ints, deviations: _Ints, weighting: _Weighting
     ) -> _Ints:
-        """Returns the row of `_costs` for one group, with much less work."""
-        table, here = self._table, splits[group]
-        cells = slice(table.indptr[group], table.indptr[group + 1])
-        classes = table.indices[cells]
-        costs: _Ints
-        if self._has_single:
-            costs = self._costs_of_cells(
-                classes, table.data[cells], here, deviations, weighting
-            ).sum(axis=0)
+        """Returns the rows of `_costs` for some groups, with much less work."""
+        table, here = self._table, splits[groups]
+        begins, ends = table.indptr[groups], table.indptr[groups + 1]
+        if len(groups) == 1:
+            firsts, cells = np.zeros(1, np.int64), np.arange(begins[0], ends[0])
         else:
-            slope = weighting.rows.data[cells] @ deviations[classes]
-            costs = 2 * (slope - slope[here] + weighting.own[group])
-        costs[here] = 0
+            counts = ends - begins
+            firsts = np.cumsum(counts) - counts
+            cells = np.repeat(begins - firsts, counts) + np.arange(counts.sum())
+        classes = table.indices[cells]
+        if self._has_single:
+            of_cells = self._costs_of_cells(
+                classes,
+                table.data[cells],
+                np.repeat(here, ends - begins),
+                deviations,
+                weighting,
+            )
+            costs: _Ints = np.add.reduceat(of_cells, firsts)
+        else:
+            of_cells = weighting.rows.data[cells][:, None] * deviations[classes]
+            slope = np.add.reduceat(of_cells, firsts)
+            at = np.arange(len(groups)), here
+            costs = 2 * (slope - slope[at][:, None] + weighting.own[groups][:, None])
+        costs[np.arange(len(groups)), here] = 0
         return costs
 
     def _costs_of_cells(
