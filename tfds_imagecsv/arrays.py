@@ -488,8 +488,20 @@ def free_unused() -> None:
 
 def as_digests(digests: npt.NDArray[np.uint8]) -> pa.Array:
     """Returns a column of digests, whose bytes are given, uint8, shape [rows, 16]."""
-    buffer = pa.py_buffer(np.ascontiguousarray(digests))
-    return pa.Array.from_buffers(DIGEST, len(digests), [None, buffer])
+    return as_column(digests)
+
+
+def as_column(values: npt.NDArray[Any]) -> pa.Array:
+    """Returns a column of numbers, or of `pa.binary` of a fixed size.
+
+    Args:
+      values: numbers, shape [rows], or uint8, shape [rows, bytes].
+    """
+    if values.ndim == 1:
+        return pa.array(values)
+    buffer = pa.py_buffer(np.ascontiguousarray(values))
+    dtype = pa.binary(values.shape[1])
+    return pa.Array.from_buffers(dtype, len(values), [None, buffer])
 
 
 def digests_of(column: pa.Array) -> npt.NDArray[np.uint64]:

@@ -67,6 +67,7 @@ def inspect(chunk: Chunk) -> image_table._Found:
         digests=b"".join(digests),
         modified=10**18 + np.arange(len(numbers)),
         converted={},
+        measured={},
         refused={},
     )
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import io
 import zlib
+from collections.abc import Callable
 from typing import Any
 
 from PIL import Image
@@ -15,6 +17,7 @@ from tfds_imagecsv.images import (
     formats,
     geometry,
     resize,
+    small_pictures,
     stored_form,
     turn_jpeg,
 )
@@ -32,9 +35,19 @@ _KEPT_QUALITY = 97
 # The chroma subsamplings that Pillow can write, by the height and width of the blocks.
 _SUBSAMPLINGS = {(8, 8): "4:4:4", (8, 16): "4:2:2", (16, 16): "4:2:0"}
 
+# Pillow's modes of which it can take means, beside those with alpha.
+_WITH_MEANS = frozenset({"L", "RGB", "CMYK"})
+
+_See = Callable[[Any, Facts], object]
+
 
 def convert(
-    content: bytes, facts: Facts, options: ImageOptions, *, check_end: bool = False
+    content: bytes,
+    facts: Facts,
+    options: ImageOptions,
+    *,
+    check_end: bool = False,
+    see: _See | None = None,
 ) -> bytes:
     """Returns an image's file as `stored_as` says that it is stored.
 
@@ -43,6 +56,7 @@ def convert(
       facts: what they are.
       options: what the image is to be.
       check_end: whether to check, too, what comes behind the pixels.
+      see: as for `formats.read_facts`; JPEGs may be reduced less.
 
     Raises:
       UnusableImageError: if the image is damaged, which its header doesn't tell.
@@ -50,16 +64,19 @@ def convert(
     try:
         if check_end:
             formats.check_end(content, facts.format)
-        return _converted(content, facts, options)
+        return _converted(content, facts, options, see)
     except Exception as error:
         raise formats.unreadable(error) from error
 
 
-def _converted(content: bytes, facts: Facts, options: ImageOptions) -> bytes:
+def _converted(
+    content: bytes, facts: Facts, options: ImageOptions, see: _See | None
+) -> bytes:
     stored = stored_form.stored_as(facts, options)
     size = stored.stored_width, stored.stored_height
     # Pillow has no colours of 16 bits.
     if options.dtype == "uint16" and facts.depth == 16:
+        _show(content, facts, options, see)
         return convert_16_bit.encoded(
             convert_16_bit.converted(content, facts, options, size)
         )
@@ -67,9 +84,10 @@ def _converted(content: bytes, facts: Facts, options: ImageOptions) -> bytes:
     if is_jpeg and stored.conversion == stored_form.ORIENTATION:
         turned = turn_jpeg.turned(content, facts)
         if turned is not None:
+            _show(content, facts, options, see)
             return turned
     # Each step frees the image of the one before.
-    picture, tables = _decoded(content, facts, options, size)
+    picture, tables = _decoded(content, facts, options, size, see)
     picture = _with_channels(picture, facts, options)
     is_resized = picture.size != size
     if is_resized:
@@ -131,8 +149,40 @@ def _finer_tables(image: Any, facts: Facts, options: ImageOptions) -> list[list[
     ]
 
 
+def _show(
+    content: bytes, facts: Facts, options: ImageOptions, see: _See | None
+) -> None:
+    """Decodes an image for those who want to see it; Pillow doesn't convert it."""
+    if see is not None:
+        with formats.opened(content, max_pixels=options.max_pixels) as image:
+            factor = small_pictures.factor_for(*image.size)
+            image.draft(None, [max(1, side // factor) for side in image.size])
+            image.load()
+            see(image, facts)
+
+
+def small_picture(picture: Any, facts: Facts, options: ImageOptions) -> Any:
+    """Returns a small picture of an image, see `small_pictures.SmallPictures`.
+
+    Args:
+      picture: the decoded image, which may be reduced already.
+      facts: those of its file.
+      options: what becomes of transparency and orientation.
+    """
+    has_alpha = facts.has_alpha and picture.mode in ("LA", "RGBA")
+    if has_alpha or (picture.mode in _WITH_MEANS and not facts.has_alpha):
+        picture = small_pictures.reduced(picture)
+    options = dataclasses.replace(options, channels=1 if facts.is_gray else 3)
+    picture = small_pictures.reduced(_with_channels(picture, facts, options))
+    return _oriented(picture, facts, options)
+
+
 def _decoded(
-    content: bytes, facts: Facts, options: ImageOptions, size: tuple[int, int]
+    content: bytes,
+    facts: Facts,
+    options: ImageOptions,
+    size: tuple[int, int],
+    see: _See | None,
 ) -> tuple[Any, list[list[int]]]:
     """Returns an image upright, and the quantization tables if it keeps its size.
 
@@ -142,6 +192,8 @@ def _decoded(
         tables = _finer_tables(image, facts, options)
         _draft(image, facts, options, size)
         image.load()
+        if see is not None:
+            see(image, facts)
         picture = image
         if options.icc == "srgb" and facts.has_other_profile:
             picture = color_profile.to_srgb(image, image.info["icc_profile"])

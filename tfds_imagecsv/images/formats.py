@@ -20,6 +20,7 @@ from tfds_imagecsv.images import (
     jpeg_xl,
     png,
     signatures,
+    small_pictures,
 )
 from tfds_imagecsv.images.facts import Facts
 from tfds_imagecsv.problems import Kind, UnusableImageError
@@ -32,6 +33,9 @@ _DNG_VERSION, _IS_REDUCED = 50706, 1
 
 # What announces an orientation in a PNG. Pillow would decode all of it to find out.
 _PNG_ORIENTATION = (b"eXIf", b"Raw profile type exif", b"tiff:Orientation")
+
+# The pixels of a PNG whose inflated data are kept, with up to 4 bytes a pixel.
+_MOST_KEPT = 1 << 22
 
 
 def unreadable(error: Exception) -> UnusableImageError:
@@ -85,6 +89,7 @@ def read_facts(
     max_pixels: int,
     decode: bool,
     is_decoded_later: Callable[[Facts], object] = lambda _: False,
+    see: Callable[[Any, Facts], object] | None = None,
 ) -> Facts:
     """Returns the facts of an image file.
 
@@ -93,6 +98,8 @@ def read_facts(
       max_pixels: the most pixels that it may have.
       decode: whether to decode all of it, or to read only its header.
       is_decoded_later: says of an image by its facts that `decode` doesn't apply to it.
+      see: called with the decoded image (Pillow's) as it is in the file, and its facts.
+        JPEGs are reduced by `small_pictures.factor_for`.
 
     Raises:
       UnusableImageError: if it is no image, is damaged or too large, or its pixels
@@ -104,8 +111,7 @@ def read_facts(
             _check_size(plain.height, plain.width, max_pixels)
             if not decode or is_decoded_later(plain):
                 return plain
-            if plain.format == "PNG":
-                png.check(content)
+            if plain.format == "PNG" and _check_plain_png(content, plain, see):
                 return plain
         if signatures.extra_of(content) is signatures.JXL and signatures.JXL.load():
             _check_size(*jpeg_xl.size_of(content), max_pixels)
@@ -114,7 +120,9 @@ def read_facts(
             facts = plain or _facts(image, content)
             _check_mode(facts)
             if decode and not is_decoded_later(facts):
-                _decode(image, facts.format, content)
+                _decode(image, facts.format, content, is_seen=see is not None)
+                if see is not None:
+                    see(image, facts)
     except PIL.UnidentifiedImageError:
         raise _unidentified(content) from None
     except UnusableImageError:
@@ -125,6 +133,29 @@ def read_facts(
         # Pillow's plugins raise nearly anything for damaged files.
         raise unreadable(error) from error
     return facts
+
+
+def _check_plain_png(
+    content: bytes, facts: Facts, see: Callable[[Any, Facts], object] | None
+) -> bool:
+    """Checks a usual PNG, and shows it.
+
+    Returns:
+      Whether that is done. Pillow has to decode a large one, whose inflated data take
+      too much memory.
+
+    Raises:
+      Exception: if it is damaged.
+    """
+    if see is None:
+        png.check(content)
+    elif facts.height * facts.width <= _MOST_KEPT:
+        kept: list[bytes] = []
+        png.check(content, kept)
+        see(png.picture_of(content, facts, kept), facts)
+    else:
+        return False
+    return True
 
 
 def _unidentified(content: bytes) -> UnusableImageError:
@@ -300,8 +331,14 @@ def _is_plain_bmp(content: bytes) -> bool:
     )
 
 
-def _decode(image: Any, image_format: str, content: bytes) -> None:
+def _decode(image: Any, image_format: str, content: bytes, *, is_seen: bool) -> None:
     """Decodes all of an image's data.
+
+    Args:
+      image: the image as Pillow opened it.
+      image_format: its format.
+      content: the file's bytes.
+      is_seen: whether somebody needs its pixels.
 
     Raises:
       Exception: if it is damaged.
@@ -309,8 +346,9 @@ def _decode(image: Any, image_format: str, content: bytes) -> None:
     if image_format == "JPEG":
         # Damage shows in the entropy-coded data, which libjpeg reads at any scale. The
         # smallest scale saves the arithmetic, which can't fail.
-        image.draft(None, (max(1, image.width // 8), max(1, image.height // 8)))
-    if check_end(content, image_format):
+        factor = small_pictures.factor_for(*image.size) if is_seen else 8
+        image.draft(None, [max(1, side // factor) for side in image.size])
+    if check_end(content, image_format) or is_seen:
         image.load()
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from tfds_imagecsv import arrays
@@ -16,6 +17,7 @@ from tfds_imagecsv.engines.engine import Chunk, Engine
 from tfds_imagecsv.engines.shared_rows import SharedRows
 from tfds_imagecsv.images import convert, formats, kinds, stored_form
 from tfds_imagecsv.images.facts import Facts
+from tfds_imagecsv.images.small_pictures import Measure, SmallPictures
 from tfds_imagecsv.images.stored_form import Stored
 from tfds_imagecsv.options import ImageOptions
 from tfds_imagecsv.problems import Kind, Problem, UnusableImageError
@@ -48,7 +50,7 @@ class ImageTable:
         `files.File`). If images were converted, also where the bytes are that are
         stored: `stored_file` (`arrays.CODES`: a file of converted images; empty for the
         image's own), `stored_offset` (int64: where they begin in that file) and
-        `stored_size` (int64: how many they are).
+        `stored_size` (int64: how many they are). Last, what `measures` gives.
       problems: the problems of the other rows' images.
       unusable: the files of the other rows that could be read, by key.
     """
@@ -65,6 +67,7 @@ def inspect_images(
     *,
     engine: Engine,
     converted_dir: epath.Path | None = None,
+    measures: Sequence[Measure] = (),
     progress: Callable[[int], object] = lambda _: None,
     meanwhile: Callable[[], object] = lambda: None,
 ) -> ImageTable:
@@ -78,6 +81,9 @@ def inspect_images(
       engine: where the work is done.
       converted_dir: where files of converted images go, as an absolute path; None to
         convert nothing.
+      measures: functions of modules, which measure small pictures of the images in the
+        workers; none with `verify="header"`. Of bytes, they make a column of
+        `pyarrow.binary` of their number.
       progress: called with the number of images inspected since the last call.
       meanwhile: see `engine.Engine`.
 
@@ -85,9 +91,10 @@ def inspect_images(
       The rows with usable images, and the problems of the others.
     """
     options = options or ImageOptions()
-    found = _Collected(len(rows))
+    measures = tuple(measures) if options.verify == "decode" else ()
+    found = _Collected(len(rows), _measured(measures, SmallPictures()))
     with engine.share(rows.select(["key"])) as shared:
-        chunks = _chunks(image_dir, shared, options, converted_dir)
+        chunks = _chunks(image_dir, shared, options, converted_dir, measures)
         answers = engine.map(_inspect_chunk, chunks, meanwhile)
         for chunk, answer in zip(chunks, answers, strict=True):
             found.add(answer, chunk.rows)
@@ -118,6 +125,7 @@ def _chunks(
     rows: SharedRows,
     options: ImageOptions,
     converted_dir: epath.Path | None,
+    measures: tuple[Measure, ...],
 ) -> list[Chunk]:
     """Returns what `_inspect_chunk` takes, of all images."""
     if converted_dir is not None:
@@ -131,7 +139,7 @@ def _chunks(
     chunks = []
     for number, at in enumerate(range(0, count, size)):
         converted = "" if converted_dir is None else f"{converted_dir}/{number}"
-        about = os.fspath(image_dir), options, converted
+        about = os.fspath(image_dir), options, converted, measures
         chunks.append(Chunk(about, rows.slice(at, min(at + size, count))))
     return chunks
 
@@ -146,6 +154,7 @@ class _Found(NamedTuple):
       digests: those of the files, one behind the other.
       modified: when they were, int64; see `files.File`.
       converted: the file, the offset and the size of converted images, by position.
+      measured: what the measures give.
       refused: why images are unusable, by their position in the chunk.
     """
 
@@ -155,6 +164,7 @@ class _Found(NamedTuple):
     digests: bytes
     modified: arrays.Ints
     converted: Mapping[int, tuple[str, int, int]]
+    measured: Mapping[str, npt.NDArray[Any]]
     refused: Mapping[int, _Refused]
 
 
@@ -163,9 +173,10 @@ class _Collected:
 
     Args:
       rows: how many images there are.
+      measured: what is measured of no image.
     """
 
-    def __init__(self, rows: int) -> None:
+    def __init__(self, rows: int, measured: Mapping[str, npt.NDArray[Any]]) -> None:
         #: Why images are unusable, by row.
         self.refused: dict[int, _Refused] = {}
         self._rows = 0
@@ -176,6 +187,10 @@ class _Collected:
         self._modified = np.empty(rows, np.int64)
         self._digests = np.empty((rows, arrays.DIGEST.byte_width), np.uint8)
         self._converted: dict[int, tuple[str, int, int]] = {}
+        self._measured = {
+            name: np.zeros((rows, *values.shape[1:]), values.dtype)
+            for name, values in measured.items()
+        }
 
     def add(self, found: _Found, rows: int) -> None:
         """Adds what a chunk of some rows has found."""
@@ -193,6 +208,8 @@ class _Collected:
         self._modified[start:stop] = found.modified
         digests = np.frombuffer(found.digests, np.uint8)
         self._digests[start:stop] = digests.reshape(-1, arrays.DIGEST.byte_width)
+        for name, values in found.measured.items():
+            self._measured[name][start:stop] = values
         self._images, self._rows = stop, self._rows + rows
 
     def columns(self) -> dict[str, pa.Array]:
@@ -218,6 +235,8 @@ class _Collected:
                 stored_sizes,
             )
             columns |= dict(zip(_CONVERTED, map(pa.array, stored), strict=True))
+        for name, values in self._measured.items():
+            columns[name] = arrays.as_column(values[:count])
         return columns
 
 
@@ -259,7 +278,7 @@ class _ConvertedFile:
 
 def _inspect_chunk(chunk: Chunk) -> _Found:
     """Inspects the images of a chunk, and converts those that have to be."""
-    image_dir, options, converted_path = chunk.about
+    image_dir, options, converted_path, measures = chunk.about
     finder = files.FileReader(image_dir)
     decode = options.verify == "decode"
     known: dict[Facts, tuple[int, bool]] = {}
@@ -270,6 +289,12 @@ def _inspect_chunk(chunk: Chunk) -> _Found:
     modified: list[int] = []
     places: dict[int, tuple[str, int, int]] = {}
     refused = {}
+    pictures = SmallPictures()
+    seen: list[Any] = []
+
+    def see(picture: Any, facts: Facts) -> None:
+        """Keeps a small picture of the image that is inspected."""
+        seen[:] = [convert.small_picture(picture, facts, options)]
 
     def kind_of(facts: Facts) -> tuple[int, bool]:
         """Returns the number of a combination, and whether it is converted here."""
@@ -292,11 +317,16 @@ def _inspect_chunk(chunk: Chunk) -> _Found:
                     max_pixels=options.max_pixels,
                     decode=decode,
                     is_decoded_later=lambda facts: kind_of(facts)[1],
+                    see=see if measures else None,
                 )
                 number, is_converted = kind_of(facts)
                 if is_converted:
                     converted = convert.convert(
-                        content, facts, options, check_end=decode
+                        content,
+                        facts,
+                        options,
+                        check_end=decode,
+                        see=see if measures else None,
                     )
                     place = converted_file.append(converted)
                     places[len(sizes)] = place
@@ -312,6 +342,7 @@ def _inspect_chunk(chunk: Chunk) -> _Found:
                 sizes.append(len(content))
                 digests.append(files.digest_of(content))
                 modified.append(finder.modified)
+                pictures.images += seen
     return _Found(
         kinds=found,
         kind_of=np.array(kinds_of, np.int32),
@@ -319,5 +350,16 @@ def _inspect_chunk(chunk: Chunk) -> _Found:
         digests=b"".join(digests),
         modified=np.array(modified, np.int64),
         converted=places,
+        measured=_measured(measures, pictures),
         refused=refused,
     )
+
+
+def _measured(
+    measures: Sequence[Measure], pictures: SmallPictures
+) -> dict[str, npt.NDArray[Any]]:
+    """Returns all that is measured of some pictures."""
+    found: dict[str, npt.NDArray[Any]] = {}
+    for measure in measures:
+        found |= measure(pictures)
+    return found
