@@ -172,8 +172,9 @@ def small_picture(picture: Any, facts: Facts, options: ImageOptions) -> Any:
     has_alpha = facts.has_alpha and picture.mode in ("LA", "RGBA")
     if has_alpha or (picture.mode in _WITH_MEANS and not facts.has_alpha):
         picture = small_pictures.reduced(picture)
-    options = dataclasses.replace(options, channels=1 if facts.is_gray else 3)
-    picture = small_pictures.reduced(_with_channels(picture, facts, options))
+    if has_alpha or picture.mode not in ("L", "RGB") or facts.has_alpha:
+        wanted = dataclasses.replace(options, channels=1 if facts.is_gray else 3)
+        picture = small_pictures.reduced(_with_channels(picture, facts, wanted))
     return _oriented(picture, facts, options)
 
 

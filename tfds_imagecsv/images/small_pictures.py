@@ -7,8 +7,8 @@ libjpeg reduces them while it decodes.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
@@ -28,19 +28,6 @@ _LEAST = 48
 _FACTORS = (8, 4, 2)
 
 
-class Group(NamedTuple):
-    """Small pictures of one shape.
-
-    Attributes:
-      positions: where they are in `SmallPictures`, int64, shape [pictures].
-      pixels: uint8, shape [pictures, height, width, 3] in RGB, or [pictures, height,
-        width] in gray.
-    """
-
-    positions: npt.NDArray[np.int64]
-    pixels: npt.NDArray[np.uint8]
-
-
 #: Measures pictures. It returns columns by name, each with a row for each picture: of
 #: any number type, shape [pictures], or uint8, shape [pictures, bytes]. It must take no
 #: pictures, too, and return the same columns, empty.
@@ -50,41 +37,68 @@ Measure = Callable[["SmallPictures"], Mapping[str, "npt.NDArray[Any]"]]
 class SmallPictures:
     """The small pictures of some images, one behind the other.
 
+    Args:
+      images: Pillow's images.
+
     Attributes:
-      images: of Pillow's mode `"L"` if they are stored as gray, else `"RGB"`; upright,
+      images: the same, of Pillow's mode `"L"` if they are stored as gray, else `"RGB"`; upright,
         with their transparency on the background; no side has more than `SIDE` pixels.
     """
 
-    def __init__(self) -> None:
-        self.images: list[Any] = []
+    def __init__(self, images: Iterable[Any] = ()) -> None:
+        self.images = list(images)
 
     def __len__(self) -> int:
         return len(self.images)
 
     @functools.cached_property
-    def groups(self) -> list[Group]:
-        """The pixels: a group for each shape, gray pictures apart."""
-        return list(_grouped(self.images))
+    def sizes(self) -> npt.NDArray[np.int64]:
+        """The heights and widths in pixels, shape [pictures, 2]."""
+        import numpy as np
+
+        sizes = [one.size for one in self.images]
+        return np.array(sizes, np.int64).reshape(-1, 2)[:, ::-1]
 
     @functools.cached_property
-    def gray_groups(self) -> list[Group]:
-        """The pixels of all pictures in gray (ITU-R 601-2): a group for each shape."""
-        return list(_grouped([one.convert("L") for one in self.images]))
+    def pixels(self) -> npt.NDArray[np.uint8]:
+        """The pixels in RGB, shape [pictures, height, width, 3].
 
+        The array is as high and wide as the largest of them, and black beside them.
+        """
+        return self._stacked("RGB").reshape(len(self), *self._canvas, 3)
 
-def _grouped(images: list[Any]) -> Iterator[Group]:
-    import numpy as np
-
-    by_shape: dict[tuple[str, tuple[int, int]], list[int]] = {}
-    for at, one in enumerate(images):
-        by_shape.setdefault((one.mode, one.size), []).append(at)
-    for (mode, (width, height)), positions in by_shape.items():
-        channels = (3,) if mode == "RGB" else ()
-        pixels = b"".join([images[at].tobytes() for at in positions])
-        yield Group(
-            np.array(positions, np.int64),
-            np.frombuffer(pixels, np.uint8).reshape(-1, height, width, *channels),
+    def sampled(self) -> SmallPictures:
+        """Returns every fourth pixel of large pictures, all of those up to half a side."""
+        return SmallPictures(
+            one
+            if max(one.size) <= SIDE // 2
+            else one.resize(
+                [max(1, side // 2) for side in one.size], Image.Resampling.NEAREST
+            )
+            for one in self.images
         )
+
+    @functools.cached_property
+    def gray(self) -> npt.NDArray[np.uint8]:
+        """The same in gray (ITU-R 601-2), shape [pictures, height, width]."""
+        return self._stacked("L").reshape(len(self), *self._canvas)
+
+    @property
+    def _canvas(self) -> tuple[int, int]:
+        height, width = self.sizes.max(axis=0, initial=1).tolist()
+        return height, width
+
+    def _stacked(self, mode: str) -> npt.NDArray[np.uint8]:
+        import numpy as np
+
+        height, width = self._canvas
+        stacked = []
+        for one in self.images:
+            picture = one if one.mode == mode else one.convert(mode)
+            if picture.size != (width, height):
+                picture = picture.crop((0, 0, width, height))
+            stacked.append(picture.tobytes())
+        return np.frombuffer(b"".join(stacked), np.uint8)
 
 
 def factor_for(width: int, height: int) -> int:
