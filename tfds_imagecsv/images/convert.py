@@ -22,6 +22,7 @@ from tfds_imagecsv.images import (
     turn_jpeg,
 )
 from tfds_imagecsv.images.facts import Facts
+from tfds_imagecsv.images.small_pictures import SmallPictures
 from tfds_imagecsv.options import ImageOptions
 
 # TensorFlow decodes JPEGs with libjpeg's fast transform, which errs the more the
@@ -35,8 +36,8 @@ _KEPT_QUALITY = 97
 # The chroma subsamplings that Pillow can write, by the height and width of the blocks.
 _SUBSAMPLINGS = {(8, 8): "4:4:4", (8, 16): "4:2:2", (16, 16): "4:2:0"}
 
-# Pillow's modes of which it can take means, beside those with alpha.
-_WITH_MEANS = frozenset({"L", "RGB", "CMYK"})
+# Pillow's modes of which it can take means, if no colour of them is transparent.
+_WITH_MEANS = frozenset({"L", "LA", "RGB", "RGBA", "CMYK"})
 
 _See = Callable[[Any, Facts], object]
 
@@ -161,21 +162,40 @@ def _show(
             see(image, facts)
 
 
-def small_picture(picture: Any, facts: Facts, options: ImageOptions) -> Any:
-    """Returns a small picture of an image, see `small_pictures.SmallPictures`.
+def add_small(
+    pictures: SmallPictures, picture: Any, facts: Facts, options: ImageOptions
+) -> None:
+    """Adds an image to small pictures.
 
     Args:
+      pictures: what it is added to.
       picture: the decoded image, which may be reduced already.
       facts: those of its file.
       options: what becomes of transparency and orientation.
     """
-    has_alpha = facts.has_alpha and picture.mode in ("LA", "RGBA")
-    if has_alpha or (picture.mode in _WITH_MEANS and not facts.has_alpha):
-        picture = small_pictures.reduced(picture)
-    if has_alpha or picture.mode not in ("L", "RGB") or facts.has_alpha:
-        wanted = dataclasses.replace(options, channels=1 if facts.is_gray else 3)
-        picture = small_pictures.reduced(_with_channels(picture, facts, wanted))
-    return _oriented(picture, facts, options)
+    longer = max(facts.height, facts.width)
+    factor = small_pictures.factor_for(*picture.size)
+    if facts.format == "JPEG" and max(picture.size) == longer and factor > 1:
+        picture = picture.reduce(factor)
+    sample = small_pictures.sampled(picture)
+    is_keyed = facts.has_alpha and picture.mode in ("L", "RGB")
+    if is_keyed or picture.mode not in _WITH_MEANS:
+        picture = _without_alpha(picture, facts, options)
+    picture = small_pictures.reduced(picture)
+    pictures.images.append(
+        _oriented(_without_alpha(picture, facts, options), facts, options)
+    )
+    pictures.samples.append(_without_alpha(sample, facts, options))
+    pictures.sides.append(longer)
+
+
+def _without_alpha(picture: Any, facts: Facts, options: ImageOptions) -> Any:
+    """Returns an image as gray if its file has no colours, else as RGB."""
+    mode = "L" if facts.is_gray else "RGB"
+    if picture.mode == mode and not facts.has_alpha:
+        return picture
+    options = dataclasses.replace(options, channels=len(mode))
+    return _with_channels(picture, facts, options)
 
 
 def _decoded(

@@ -290,11 +290,9 @@ def _inspect_chunk(chunk: Chunk) -> _Found:
     places: dict[int, tuple[str, int, int]] = {}
     refused = {}
     pictures = SmallPictures()
-    seen: list[Any] = []
 
     def see(picture: Any, facts: Facts) -> None:
-        """Keeps a small picture of the image that is inspected."""
-        seen[:] = [convert.small_picture(picture, facts, options)]
+        convert.add_small(pictures, picture, facts, options)
 
     def kind_of(facts: Facts) -> tuple[int, bool]:
         """Returns the number of a combination, and whether it is converted here."""
@@ -336,13 +334,13 @@ def _inspect_chunk(chunk: Chunk) -> _Found:
                     file = files.File(
                         len(content), files.digest_of(content), finder.modified
                     )
+                pictures.keep(len(sizes))
                 refused[at] = _Refused(error.kind, error.detail, file)
             else:
                 kinds_of.append(number)
                 sizes.append(len(content))
                 digests.append(files.digest_of(content))
                 modified.append(finder.modified)
-                pictures.images += seen
     return _Found(
         kinds=found,
         kind_of=np.array(kinds_of, np.int32),

@@ -14,7 +14,7 @@ from etils import epath
 from tfds_imagecsv import arrays, image_formats, tfds_private
 from tfds_imagecsv.config import ImageCsvConfig
 from tfds_imagecsv.engines.engine import Engine
-from tfds_imagecsv.images import copies, image_table, listing
+from tfds_imagecsv.images import copies, image_table, listing, quality
 from tfds_imagecsv.problems import Kind, Problem
 from tfds_imagecsv.sources.locate import Sources
 from tfds_imagecsv.storage import files
@@ -40,8 +40,8 @@ class Inspection:
       sources: its files.
       table: what the table says.
       rows: a row for each usable image, sorted by key, with the columns of the label
-        table and of `image_table.ImageTable`, and `pinned` (`arrays.CODES`: the split
-        in an earlier manifest, or empty).
+        table, of `image_table.ImageTable` with `quality.measure`, and `pinned`
+        (`arrays.CODES`: the split in an earlier manifest, or empty).
       copies: the rows of identical images, see `copies.identical_images`.
       problems: the problems of rows and images, in any order.
       unlisted: the images of the directory that no row names, sorted.
@@ -120,6 +120,7 @@ def inspect(
             config.image_options,
             engine=engine,
             converted_dir=converted_dir,
+            measures=[quality.measure],
             progress=bar.update,
             meanwhile=list_directory,
         )

@@ -7,7 +7,7 @@ libjpeg reduces them while it decodes.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
@@ -38,67 +38,84 @@ class SmallPictures:
     """The small pictures of some images, one behind the other.
 
     Args:
-      images: Pillow's images.
+      images: see below.
+      samples: see below.
+      sides: see below.
 
     Attributes:
-      images: the same, of Pillow's mode `"L"` if they are stored as gray, else `"RGB"`; upright,
-        with their transparency on the background; no side has more than `SIDE` pixels.
+      images: reduced images (Pillow's), of mode `"L"` if their files have no colours,
+        else `"RGB"`; upright, with their transparency on the background. No side has
+        more than `SIDE` pixels.
+      samples: likewise, but of single pixels in the place of means: of all that
+        `formats.read_facts` shows, which for a JPEG are means of blocks.
+      sides: the longer side of each image in its file, in pixels.
     """
 
-    def __init__(self, images: Iterable[Any] = ()) -> None:
+    def __init__(
+        self,
+        images: Iterable[Any] = (),
+        samples: Iterable[Any] = (),
+        sides: Iterable[int] = (),
+    ) -> None:
         self.images = list(images)
+        self.samples = list(samples)
+        self.sides = list(sides)
 
     def __len__(self) -> int:
         return len(self.images)
 
+    def keep(self, count: int) -> None:
+        """Drops all but the first pictures."""
+        del self.images[count:], self.samples[count:], self.sides[count:]
+
     @functools.cached_property
     def sizes(self) -> npt.NDArray[np.int64]:
-        """The heights and widths in pixels, shape [pictures, 2]."""
-        import numpy as np
-
-        sizes = [one.size for one in self.images]
-        return np.array(sizes, np.int64).reshape(-1, 2)[:, ::-1]
-
-    @functools.cached_property
-    def pixels(self) -> npt.NDArray[np.uint8]:
-        """The pixels in RGB, shape [pictures, height, width, 3].
-
-        The array is as high and wide as the largest of them, and black beside them.
-        """
-        return self._stacked("RGB").reshape(len(self), *self._canvas, 3)
-
-    def sampled(self) -> SmallPictures:
-        """Returns every fourth pixel of large pictures, all of those up to half a side."""
-        return SmallPictures(
-            one
-            if max(one.size) <= SIDE // 2
-            else one.resize(
-                [max(1, side // 2) for side in one.size], Image.Resampling.NEAREST
-            )
-            for one in self.images
-        )
+        """The heights and widths of `images`, shape [pictures, 2]."""
+        return sizes_of(self.images)
 
     @functools.cached_property
     def gray(self) -> npt.NDArray[np.uint8]:
-        """The same in gray (ITU-R 601-2), shape [pictures, height, width]."""
-        return self._stacked("L").reshape(len(self), *self._canvas)
+        """The pixels of `images` in gray (ITU-R 601-2), see `stacked`."""
+        return stacked(self.images, "L")
 
-    @property
-    def _canvas(self) -> tuple[int, int]:
-        height, width = self.sizes.max(axis=0, initial=1).tolist()
-        return height, width
+    @functools.cached_property
+    def pixels(self) -> npt.NDArray[np.uint8]:
+        """The pixels of `images` in RGB, see `stacked`."""
+        return stacked(self.images, "RGB")
 
-    def _stacked(self, mode: str) -> npt.NDArray[np.uint8]:
-        import numpy as np
 
-        height, width = self._canvas
-        stacked = []
-        for one in self.images:
-            picture = one if one.mode == mode else one.convert(mode)
-            if picture.size != (width, height):
-                picture = picture.crop((0, 0, width, height))
-            stacked.append(picture.tobytes())
-        return np.frombuffer(b"".join(stacked), np.uint8)
+def sizes_of(images: Sequence[Any]) -> npt.NDArray[np.int64]:
+    """Returns the heights and widths of images in pixels, shape [images, 2]."""
+    import numpy as np
+
+    sizes = [one.size for one in images]
+    return np.array(sizes, np.int64).reshape(-1, 2)[:, ::-1]
+
+
+def stacked(images: Sequence[Any], mode: str) -> npt.NDArray[np.uint8]:
+    """Returns the pixels of images in an array that is black beside smaller ones.
+
+    Args:
+      images: Pillow's images.
+      mode: what they are converted to, `"L"` or `"RGB"`.
+
+    Returns:
+      An array of the shape [images, height, width], with colours [..., 3], as high and
+      wide as the largest of them.
+    """
+    import numpy as np
+
+    height, width = sizes_of(images).max(axis=0, initial=1).tolist()
+    found = []
+    for one in images:
+        picture = one if one.mode == mode else one.convert(mode)
+        if picture.size != (width, height):
+            picture = picture.crop((0, 0, width, height))
+        found.append(picture.tobytes())
+    channels = (3,) if mode == "RGB" else ()
+    return np.frombuffer(b"".join(found), np.uint8).reshape(
+        len(images), height, width, *channels
+    )
 
 
 def factor_for(width: int, height: int) -> int:
@@ -109,6 +126,20 @@ def factor_for(width: int, height: int) -> int:
     """
     longer = max(width, height)
     return next((one for one in _FACTORS if longer >= one * _LEAST), 1)
+
+
+def sampled(picture: Any, side: int = SIDE) -> Any:
+    """Returns a picture of single pixels, whose sides have no more than some number.
+
+    Args:
+      picture: an image of Pillow.
+      side: the most pixels.
+    """
+    longer = max(picture.size)
+    if longer <= side:
+        return picture
+    size = [max(1, one * side // longer) for one in picture.size]
+    return picture.resize(size, Image.Resampling.NEAREST)
 
 
 def reduced(picture: Any) -> Any:

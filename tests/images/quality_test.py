@@ -1,0 +1,152 @@
+"""Quality issues, beside cleanvision, whose names and definitions they have."""
+
+import numpy as np
+import pytest
+import walk
+from cleanvision import Imagelab
+from etils import epath
+from PIL import Image, ImageDraw, ImageFilter
+from samples import encoded
+from sklearn.datasets import load_sample_images
+
+from tfds_imagecsv.engines import local
+from tfds_imagecsv.images import image_table, quality
+from tfds_imagecsv.options import ImageOptions
+
+PHOTOS = [Image.fromarray(one) for one in load_sample_images().images]
+
+
+def inspected(folder):
+    """Returns the rows of the images of a folder, sorted by name."""
+    names = sorted(path.name for path in folder.iterdir())
+    table = image_table.inspect_images(
+        epath.Path(folder),
+        walk.batch(row=range(len(names)), key=names, label="cat"),
+        ImageOptions(),
+        engine=local.LocalEngine(workers=1),
+        measures=[quality.measure],
+    )
+    assert table.problems == ()
+    return table.rows
+
+
+def issues_of(folder):
+    """Returns the issues of the images of a folder, by name."""
+    rows = inspected(folder)
+    found = quality.issues(quality.scores(rows))
+    return {
+        key: {name for name, has_it in found.items() if has_it[at]}
+        for at, key in enumerate(rows["key"].to_pylist())
+    }
+
+
+def oracle(folder):
+    """Returns cleanvision's issues of the images of a folder, by name."""
+    lab = Imagelab(data_path=str(folder), verbose=False)
+    lab.find_issues({name: {} for name in quality.THRESHOLDS}, n_jobs=1, verbose=False)
+    return {
+        path.rpartition("/")[2]: {
+            name for name in quality.THRESHOLDS if row[f"is_{name}_issue"]
+        }
+        for path, row in lab.issues.iterrows()
+    }
+
+
+def photograph(rng, low=200, high=400):
+    """Returns a part of a photograph."""
+    width, height = rng.integers(low, high, 2).tolist()
+    photo = PHOTOS[rng.integers(2)]
+    left = int(rng.integers(photo.width - width + 1))
+    top = int(rng.integers(photo.height - height + 1))
+    return photo.crop((left, top, left + width, top + height))
+
+
+def darker(rng):
+    """Returns a photograph of a night."""
+    share = rng.uniform(0.02, 0.5)
+    return photograph(rng).point(lambda level: level * share)
+
+
+def lighter(rng):
+    """Returns a photograph that was exposed for too long."""
+    share = rng.uniform(0.001, 0.15)
+    return photograph(rng).point(lambda level: 255 - (255 - level) * share)
+
+
+def blurred(rng):
+    """Returns a photograph out of focus."""
+    return photograph(rng).filter(ImageFilter.GaussianBlur(rng.uniform(1, 25)))
+
+
+def plain(rng):
+    """Returns a drawing of few colours."""
+    image = Image.new("RGB", (300, 240), tuple(rng.integers(256, size=3).tolist()))
+    draw = ImageDraw.Draw(image)
+    for _ in range(rng.integers(4)):
+        corners = sorted(rng.integers(240, size=2).tolist())
+        color = tuple(rng.integers(256, size=3).tolist())
+        draw.rectangle((corners[0], corners[0], *corners[1:] * 2), fill=color)
+    return image
+
+
+def long(rng):
+    """Returns a part of a photograph that is much longer than wide."""
+    image = photograph(rng, 300, 400)
+    size = image.width, int(image.width * rng.uniform(0.05, 0.6))
+    image = image.crop((0, 0, *size))
+    return image.transpose(Image.Transpose.TRANSPOSE) if rng.integers(2) else image
+
+
+def of_odd_size(rng):
+    """Returns a photograph that is far larger than others, or an icon."""
+    side = int(rng.choice([4, 20, 800, 900]))
+    return photograph(rng).resize((side, side))
+
+
+def gray(rng):
+    """Returns a photograph without colours."""
+    return photograph(rng).convert("L")
+
+
+KINDS = {
+    "normal": photograph,
+    "dark": darker,
+    "light": lighter,
+    "blurry": blurred,
+    "low_information": plain,
+    "odd_aspect_ratio": long,
+    "odd_size": of_odd_size,
+    "grayscale": gray,
+}
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    """A folder of images with planted issues, which their names begin with."""
+    folder = tmp_path_factory.mktemp("corpus")
+    for number, (kind, make) in enumerate(KINDS.items()):
+        for at in range(40):
+            image = make(np.random.default_rng((number, at)))
+            image_format = "PNG" if at % 2 else "JPEG"
+            name = f"{kind}_{at:02}.{image_format.lower()}"
+            (folder / name).write_bytes(encoded(image, image_format))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def both(corpus):
+    """Our issues of the corpus, and those of cleanvision."""
+    return issues_of(corpus), oracle(corpus)
+
+
+@pytest.mark.parametrize("issue", quality.THRESHOLDS)
+def test_what_cleanvision_finds_is_found(both, issue):
+    """Of those that either finds, both find 95 %."""
+    ours, theirs = (
+        {name for name, found in one.items() if issue in found} for one in both
+    )
+    assert len(theirs) >= 15
+    assert len(ours & theirs) >= 0.95 * len(ours | theirs), (
+        sorted(ours - theirs),
+        sorted(theirs - ours),
+    )
