@@ -170,6 +170,15 @@ def test_json(make_dataset, check, tmp_path, write_png):
         "largest_class_deviation": 0.0,
         "largest_split_deviation": 0.0,
         "duplicates": [["17.png", "19.png"]],
+        "quality": {
+            "dark": ["00.png"],
+            "light": [],
+            "low_information": ["00.png"],
+            "blurry": [],
+            "grayscale": [],
+            "odd_aspect_ratio": [],
+            "odd_size": ["00.png"],
+        },
         "images_without_row": [f"more/{at:02}.png" for at in range(15)],
         "rejected_rows": [],
         "notes": [
@@ -183,6 +192,30 @@ def test_json(make_dataset, check, tmp_path, write_png):
         ],
         "understood": {"delimiter": ",", "file names": "filename", "labels": "label"},
     }
+
+
+def test_quality_issues_are_counted(make_dataset, run, check, tmp_path):
+    """With one image of each; names are shown as text."""
+    name = "[red]\N{RIGHT-TO-LEFT OVERRIDE}.png"
+    make_dataset([(name, "cat"), *((f"{at:02}.png", "cat") for at in range(20))])
+    for path in (name, "03.png"):
+        Image.new("L", (5, 4)).save(tmp_path / "images" / path)
+    (tmp_path / "images" / "03.png").write_bytes(
+        (tmp_path / "images" / "04.png").read_bytes()
+    )
+    code, output, _ = run("check", "images", "labels.csv")
+    assert code == 0
+    lines = [" ".join(line.split()) for line in output.splitlines()]
+    start = lines.index("Quality images such as")
+    assert lines[start + 2 : start + 6] == [
+        "dark 1 [red]\\u202e.png",
+        "low information 1 [red]\\u202e.png",
+        "blurry 1 [red]\\u202e.png",
+        "grayscale 1 [red]\\u202e.png",
+    ]
+    assert check()["quality"]["dark"] == [name]
+    assert check("--verify=header")["quality"] is None
+    assert "Quality" not in run("check", "images", "labels.csv", "--verify=header")[1]
 
 
 def test_json_of_problems(make_dataset, check, tmp_path):

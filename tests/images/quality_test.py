@@ -10,7 +10,7 @@ from samples import encoded
 from sklearn.datasets import load_sample_images
 
 from tfds_imagecsv.engines import local
-from tfds_imagecsv.images import image_table, quality
+from tfds_imagecsv.images import image_table, quality, small_pictures
 from tfds_imagecsv.options import ImageOptions
 
 PHOTOS = [Image.fromarray(one) for one in load_sample_images().images]
@@ -150,3 +150,65 @@ def test_what_cleanvision_finds_is_found(both, issue):
         sorted(ours - theirs),
         sorted(theirs - ours),
     )
+
+
+@pytest.mark.parametrize(
+    ("size", "mode"),
+    [((1, 1), "RGB"), ((1, 900), "L"), ((2, 2), "RGB"), ((70, 1), "L")],
+)
+def test_the_smallest_images(tmp_path, size, mode):
+    """They have scores as any others, and are of the usual size if they are alone."""
+    (tmp_path / "a.png").write_bytes(encoded(Image.new(mode, size, "white")))
+    rows = inspected(tmp_path)
+    scores = quality.scores(rows)
+    for name, values in scores.items():
+        assert 0 <= values[0] <= 1, name
+    expected = {"light", "low_information"}
+    if mode == "L":
+        expected |= {"grayscale", "odd_aspect_ratio"}
+    assert issues_of(tmp_path)["a.png"] - {"blurry"} == expected
+
+
+def test_the_edges_are_those_of_pillow():
+    """Also if pictures of other sizes are in the same array."""
+    rng = np.random.default_rng(0)
+    shapes = [(9, 7), (3, 3), (2, 7), (1, 1), (9, 2), (5, 9)]
+    pictures = [
+        Image.fromarray(rng.integers(256, size=one).astype(np.uint8)) for one in shapes
+    ]
+    gray = small_pictures.stacked(pictures, "L")
+    spread = quality._spread_of_edges(gray, small_pictures.sizes_of(pictures))
+    expected = [
+        np.asarray(one.filter(ImageFilter.FIND_EDGES)).std() for one in pictures
+    ]
+    np.testing.assert_allclose(spread, expected)
+
+
+def test_scores_do_not_depend_on_what_is_inspected_together(corpus, tmp_path):
+    """But for the odd size, which is odd among the others."""
+    rows = inspected(corpus)
+    for at in (3, 100, 201):
+        folder = tmp_path / str(at)
+        folder.mkdir()
+        name = rows["key"][at].as_py()
+        (folder / name).write_bytes((corpus / name).read_bytes())
+        alone = inspected(folder)
+        for column in quality.MEASURED:
+            column = f"quality/{column}"
+            assert alone[column][0] == rows[column][at]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "odd"),
+    [
+        ([10], []),
+        ([10, 10, 10, 10, 11], [4]),
+        ([10, 11, 12, 13, 14, 21], []),
+        ([10, 11, 12, 13, 14, 24, 1], [5, 6]),
+        ([], []),
+    ],
+)
+def test_odd_sizes(sizes, odd):
+    """More than three interquartile ranges away from the quartiles."""
+    scores = quality._scores_of_size(np.array(sizes, float))
+    assert np.flatnonzero(scores < quality.THRESHOLDS["odd_size"]).tolist() == odd

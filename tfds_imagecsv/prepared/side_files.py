@@ -1,4 +1,4 @@
-"""The files beside the records: manifest, rejected rows, sources."""
+"""The files beside the records: manifest, quality, rejected rows, sources."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from etils import epath
 
 from tfds_imagecsv.images.inspection import Inspection
-from tfds_imagecsv.prepared import sources_json
+from tfds_imagecsv.prepared import image_quality, sources_json
 from tfds_imagecsv.splits import select
 from tfds_imagecsv.splits.dataset_plan import DatasetPlan
 from tfds_imagecsv.table import manifest
@@ -30,6 +30,7 @@ def write(
       source_digests: see `stale.digests_of`.
     """
     manifest.write_manifest(data_path / manifest.FILENAME, plan.rows)
+    image_quality.write(data_path / image_quality.FILENAME, plan.rows)
     if plan.rejected:
         rejected = io.StringIO()
         writer = csv.writer(rejected, lineterminator="\n")

@@ -15,7 +15,7 @@ import rich.console
 import rich.markup
 import rich.table
 
-from tfds_imagecsv.images import kinds, listing
+from tfds_imagecsv.images import kinds, listing, quality
 from tfds_imagecsv.images.copies import keys_of_sets
 from tfds_imagecsv.images.inspection import Inspection
 from tfds_imagecsv.problems import Places, Problem, escaped, shown
@@ -69,6 +69,8 @@ class Summary:
       largest_class_deviation: see `assign.SplitPlan`; None without a plan.
       largest_split_deviation: likewise.
       duplicates: the names of identical images, a list for each set.
+      quality: the names of images by quality issue, see `quality.THRESHOLDS`; None if
+        their pixels weren't decoded.
       images_without_row: the images that no row names.
       rejected_rows: the rows that are left out, with reasons.
       notes: what doesn't stop a build, but matters.
@@ -95,6 +97,7 @@ class Summary:
     largest_class_deviation: float | None
     largest_split_deviation: float | None
     duplicates: tuple[tuple[str, ...], ...]
+    quality: Mapping[str, tuple[str, ...]] | None
     images_without_row: tuple[str, ...]
     rejected_rows: tuple[Mapping[str, Any], ...]
     notes: tuple[str, ...]
@@ -162,6 +165,7 @@ class Summary:
             for table in (
                 self._formats_table(),
                 self._sizes_table(),
+                *self._quality_tables(),
                 self._classes_table(),
             ):
                 console.print()
@@ -201,6 +205,17 @@ class Summary:
                 words, *(f"{values[key]:,.0f}" for key in ("min", "median", "max"))
             )
         return table
+
+    def _quality_tables(self) -> list[rich.table.Table]:
+        """Returns a table of the quality issues, if there are any."""
+        if not any((self.quality or {}).values()):
+            return []
+        table = _table("Quality", "images", "such as")
+        for name, keys in (self.quality or {}).items():
+            if keys:
+                example = rich.markup.escape(escaped(keys[0]))
+                table.add_row(name.replace("_", " "), f"{len(keys):,}", example)
+        return [table]
 
     def _classes_table(self) -> rich.table.Table:
         splits = self.splits or {}
@@ -295,12 +310,23 @@ def make_summary(
         largest_class_deviation=plan.largest_class_deviation if plan else None,
         largest_split_deviation=plan.largest_split_deviation if plan else None,
         duplicates=tuple(map(tuple, keys_of_sets(copies))),
+        quality=_keys_by_issue(rows),
         images_without_row=inspection.unlisted,
         rejected_rows=tuple(one._asdict() for one in plan.rejected) if plan else (),
         notes=notes,
         understood=inspection.table.understood,
         places=inspection.table.places,
     )
+
+
+def _keys_by_issue(rows: pa.RecordBatch) -> dict[str, tuple[str, ...]] | None:
+    """Returns the names of images by quality issue; None if they weren't measured."""
+    if not quality.is_measured(rows):
+        return None
+    return {
+        name: tuple(rows["key"].filter(pa.array(has_it)).to_pylist())
+        for name, has_it in quality.issues(quality.scores(rows)).items()
+    }
 
 
 def _table(title: str, *numbers: str) -> rich.table.Table:

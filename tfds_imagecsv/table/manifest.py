@@ -47,19 +47,20 @@ def write_manifest(path: epath.Path, rows: pa.RecordBatch) -> None:
     for name in ("split", "label", "group"):
         # Each different text is quoted once.
         column = columns[name]
-        quoted = _quoted(column.dictionary)
-        columns[name] = pa.DictionaryArray.from_arrays(column.indices, quoted)
+        columns[name] = pa.DictionaryArray.from_arrays(
+            column.indices, quoted(column.dictionary)
+        )
     with path.open("wb") as file:
         file.write(_HEADER)
         for start in range(0, len(rows), _BATCH):
             key, *coded, digest = (
                 columns[name][start : start + _BATCH] for name in COLUMNS
             )
-            cells = _quoted(key), *map(arrays.decoded, coded), arrays.as_hex(digest)
+            cells = quoted(key), *map(arrays.decoded, coded), arrays.as_hex(digest)
             file.write(arrays.bytes_of(arrays.lines(*cells)).tobytes())
 
 
-def _quoted(column: pa.Array) -> pa.Array:
+def quoted(column: pa.Array) -> pa.Array:
     """Returns texts as cells of a CSV: with a comma or a quote in it, in quotes."""
     if not arrays.may_have(column, ",", '"'):
         return column
