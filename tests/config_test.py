@@ -10,6 +10,7 @@ import pickle
 from fractions import Fraction
 
 import numpy as np
+import pandas as pd
 import pytest
 import tensorflow_datasets as tfds
 from hypothesis import assume, given
@@ -32,7 +33,7 @@ FIELDS = (
     " pinned_splits, min_class_size, rare_classes, channels, dtype, background,"
     " apply_exif, resize, max_side, image_shape, encoding, quality, icc, max_pixels,"
     " verify,"
-    " on_error, max_rejected, workers, checksums"
+    " on_error, max_rejected, workers, checksums, homepage, citation, license"
 )
 
 
@@ -1180,3 +1181,100 @@ def test_keys_and_values_that_json_has_no_word_for():
     assert config.split_names == {"0": "test", "True": "train"}
     config = make(label_column=["a", "b"], false_values=[-1, ""])
     assert config.false_values == ("-1", "")
+
+
+URL_RULE = (
+    "homepage must be a URL that begins with http:// or https:// and has no white"
+    " space, got "
+)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("description", "", TEXT_RULE.format("description") + "''"),
+        ("license", " \n", TEXT_RULE.format("license") + "' \\n'"),
+        ("citation", ["@misc{a}"], TEXT_RULE.format("citation") + "['@misc{a}']"),
+        (
+            "citation",
+            "ab\ud800",
+            "citation must be text that UTF-8 can hold, got '\\ud800' at character 3",
+        ),
+        *(
+            ("homepage", url, f"{URL_RULE}{url!r}")
+            for url in (
+                *("example.org", "https://", "https:///a", "javascript:alert(1)"),
+                *("https://a b", "https://a\nb", "https://a/\u202eb", "ftp://a"),
+            )
+        ),
+    ],
+    ids=str,
+)
+def test_texts_about_the_dataset_that_are_refused(field, value, message):
+    """They can be stored, and a homepage can be a link."""
+    assert error_of(**{field: value}) == message
+
+
+def test_texts_about_the_dataset():
+    """They are kept as they are: markup and control characters are text."""
+    fields = {
+        "description": "# Pets\n\n<b>\x1b",
+        "homepage": "http://localhost:8000/pets?a=1#b",
+        "citation": "@misc{pets}",
+        "license": "MIT",
+    }
+    config = make(**fields)
+    assert {name: getattr(config, name) for name in fields} == fields
+
+
+@pytest.mark.parametrize(
+    ("fields", "shown"),
+    [
+        ({}, ""),
+        ({"val_size": 1}, ", val_size=1"),
+        ({"val_size": 1.0, "test_size": 0}, ", val_size=1.0, test_size=0"),
+        ({"val_size": 0.1, "seed": 0, "classes": None}, ""),
+        ({"version": "1.0.1", "tags": ["a"]}, ", version='1.0.1', tags=['a']"),
+        ({"version": tfds.core.Version("1.0.1")}, ", version='1.0.1'"),
+        (
+            {"extra_columns": {"age": "int64"}, "classes": ["a", "'"]},
+            ", extra_columns={'age': 'int64'}, classes=('a', \"'\")",
+        ),
+    ],
+    ids=str,
+)
+def test_a_config_is_shown_as_python(fields, shown):
+    """With what differs from the defaults; evaluated, it is the same config."""
+    config = make(**fields)
+    text = repr(config)
+    paths = "image_dir='images', label_csv='labels.csv'"
+    # TFDS's fields come before.
+    of_tfds = shown if "version" in shown else ""
+    others = shown.removeprefix(of_tfds)
+    assert text == f"ImageCsvConfig(name='pets'{of_tfds}, {paths}{others})"
+    again = eval(text, {"ImageCsvConfig": tfds_imagecsv.ImageCsvConfig})
+    values = vars(config) | {"version": config.version and str(config.version)}
+    assert vars(again) == values
+
+
+def test_a_table_in_memory_is_shown_as_what_it_is():
+    """Thousands of its rows would be no Python either."""
+    table = pd.DataFrame({"filename": ["a.png"], "label": ["cat"]})
+    assert repr(make(label_csv=table)) == (
+        "ImageCsvConfig(name='pets', image_dir='images', label_csv=<a DataFrame of"
+        " pandas>)"
+    )
+    assert "{'train': <a DataFrame of pandas>}" in repr(
+        make(label_csv={"train": table})
+    )
+
+
+def test_a_class_of_configs_is_shown_by_its_name():
+    """With its own fields."""
+
+    @dataclasses.dataclass(kw_only=True, eq=False, repr=False)
+    class Own(tfds_imagecsv.ImageCsvConfig):
+        color: str = "red"
+
+    config = Own(name="a", image_dir="i", color="blue")
+    assert repr(config).endswith("Own(name='a', image_dir='i', color='blue')")

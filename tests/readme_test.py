@@ -152,12 +152,13 @@ def test_the_extras_install_what_the_code_imports():
 
 
 def test_the_table_of_the_config_is_complete():
-    """Each field of our own has a row, and each row is a field."""
+    """Each field that means something here has a row, and each row is a field."""
     text = (readme.DOCS / "config.md").read_text()
     rows = re.findall(r"^\| `(\w+)` \|", text, re.M)
     inherited = {field.name for field in dataclasses.fields(tfds.core.BuilderConfig)}
     own = [field.name for field in dataclasses.fields(tfds_imagecsv.ImageCsvConfig)]
-    assert rows == [name for name in own if name == "name" or name not in inherited]
+    inherited -= {"name", "description"}
+    assert rows == [name for name in own if name not in inherited]
 
 
 def test_the_picture_of_the_splits_is_true():

@@ -225,7 +225,15 @@ def _build(args: dict[str, Any]) -> int:
     builder = ImageCsv(config=_config(args), **options)
     if builder.is_prepared() and not overwrite:
         builder.raise_if_stale()
-        print(f"{builder.data_path} is there already; --overwrite builds it anew.")
+        news = ""
+        if builder.info.has_new_texts():
+            mode = tfds.download.GenerateMode.UPDATE_DATASET_INFO
+            config = tfds.download.DownloadConfig(download_mode=mode)
+            builder.download_and_prepare(download_config=config)
+            news = " Its description is up to date now."
+        print(
+            f"{builder.data_path} is there already; --overwrite builds it anew.{news}"
+        )
         return 0
     mode = tfds.download.GenerateMode.REUSE_DATASET_IF_EXISTS
     if overwrite:

@@ -27,6 +27,9 @@ _VERSION = re.compile(r"\d+\.\d+\.\d+")
 PATH_FIELDS = ("image_dir", "label_csv", "class_csv", "pinned_splits")
 _COLUMNS = ("filename_column", "group_column", "split_column")
 
+# What is said about the dataset, and changes none of its records.
+TEXT_FIELDS = ("description", "homepage", "citation", "license")
+
 # The fields of several tables or folders, by split.
 PathOrPaths = str | os.PathLike[str] | Mapping[str, Any]
 
@@ -36,6 +39,8 @@ Table = Any
 _PERCENT = re.compile(r"(\d+(?:\.\d+)?) ?%")
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+
+_HOMEPAGE = re.compile(r"https?://[^\s/?#]\S*")
 
 # The most pixels that TensorFlow decodes (its `decode_image_op.cc`).
 _MAX_PIXELS = 2**29 - 1
@@ -177,6 +182,12 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
         the same for any number. Default: the number of cores.
       checksums: The SHA-256 of downloads by URL, as 64 hexadecimal digits. Default:
         none, and nothing is checked.
+      description: What the dataset is, as text or Markdown. Default: how many images of
+        which table are in which split.
+      homepage: The URL of a page about the dataset. Default: none.
+      citation: How to cite the dataset, such as BibTeX. Default: none.
+      license: The licence of the images and labels: a name such as `"CC-BY-4.0"`, or
+        its text. Default: none, which is unknown.
 
     Raises:
       ConfigError: if a field is unknown, missing or invalid.
@@ -231,6 +242,9 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
     max_rejected: float = 0.01
     workers: int | None = None
     checksums: Mapping[str, str] | None = None
+    homepage: str | None = None
+    citation: str | None = None
+    license: str | None = None
 
     def __new__(cls, **values: Any) -> ImageCsvConfig:
         """Rejects unknown fields and reports missing ones."""
@@ -249,6 +263,21 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
             raise exceptions.ConfigError(f"{', '.join(missing)}: must be given")
         instance: ImageCsvConfig = super().__new__(cls)
         return instance
+
+    def __repr__(self) -> str:
+        """Shows the fields that differ from their defaults, as Python."""
+        shown = []
+        for field in dataclasses.fields(self):
+            default: Any = field.default
+            if field.default_factory is not dataclasses.MISSING:
+                default = field.default_factory()
+            # 1 is one image and 1.0 all of them, so texts are compared.
+            value, usual = (
+                _as_python(one) for one in (getattr(self, field.name), default)
+            )
+            if default is dataclasses.MISSING or value != usual:
+                shown.append(f"{field.name}={value}")
+        return f"{type(self).__qualname__}({', '.join(shown)})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Lets instances be copied and pickled, though `__new__` needs arguments."""
@@ -318,6 +347,26 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
         if self.checksums is not None:
             urls = [*filter(is_url, self.paths.values())]
             self.checksums = _checksums(self.checksums, urls)
+        self._check_texts()
+
+    def _check_texts(self) -> None:
+        """Checks what is said about the dataset."""
+        for field in TEXT_FIELDS:
+            value = getattr(self, field)
+            _check_text(field, value, optional=True)
+            try:
+                (value or "").encode()
+            except UnicodeEncodeError as error:
+                raise exceptions.ConfigError(
+                    f"{field} must be text that UTF-8 can hold, got"
+                    f" {value[error.start]!r} at character {error.start + 1}"
+                ) from None
+        url = self.homepage
+        if url is not None and not (_HOMEPAGE.fullmatch(url) and url.isprintable()):
+            raise exceptions.ConfigError(
+                "homepage must be a URL that begins with http:// or https:// and has no"
+                f" white space, got {url!r}"
+            )
 
     def _check_labels(self) -> None:
         """Checks the fields about labels."""
@@ -565,6 +614,16 @@ def _restore(cls: type[ImageCsvConfig], values: Mapping[str, Any]) -> ImageCsvCo
     config = object.__new__(cls)
     config.__dict__.update(values)
     return config
+
+
+def _as_python(value: object) -> str:
+    """Returns a field's value as Python; tables in memory as what they are called."""
+    if options.is_frame(value):
+        return f"<{options.name_of_frame(value)}>"
+    if isinstance(value, Mapping):
+        items = (f"{key!r}: {_as_python(one)}" for key, one in value.items())
+        return f"{{{', '.join(items)}}}"
+    return repr(str(value) if isinstance(value, tfds.core.Version) else value)
 
 
 def exact_fraction(size: float) -> fractions.Fraction:

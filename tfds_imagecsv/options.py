@@ -85,6 +85,12 @@ def is_frame(value: object) -> bool:
     )
 
 
+def name_of_frame(value: object) -> str:
+    """Returns what a table in memory is called, such as `a DataFrame of pandas`."""
+    kind = type(value)
+    return f"a {kind.__name__} of {kind.__module__.partition('.')[0]}"
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TableOptions:
     """How tables are read; see the fields of `ImageCsvConfig` of the same names.

@@ -14,6 +14,7 @@ from etils import epath, epy
 
 from tfds_imagecsv import exceptions, garbage_collection, tfds_private
 from tfds_imagecsv.config import ImageCsvConfig
+from tfds_imagecsv.dataset import info as info_lib
 from tfds_imagecsv.dataset import registration
 from tfds_imagecsv.engines import beam, local
 from tfds_imagecsv.engines.engine import Chunk, Engine
@@ -152,12 +153,15 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
     def _info(self) -> tfds.core.DatasetInfo:
         # TFDS calls this at every load, so it touches neither the table nor the images.
         # A build sets the class names; TFDS restores them afterwards.
-        features = self._features({})
-        return self.dataset_info_from_configs(
-            features=features,
-            supervised_keys=("image", "label") if "label" in features else None,
-            metadata=tfds.core.MetadataDict(),
-        )
+        config = self.builder_config
+        folder = self.get_metadata()
+        # Our folder's README.md and CITATIONS.bib are about the built-in dataset.
+        is_built_in = config is not None and config.name == registration.BUILT_IN.name
+        has_our_configs = self.BUILDER_CONFIGS is registration.CONFIGS
+        if folder is ImageCsv.get_metadata() and not (is_built_in and has_our_configs):
+            folder = None
+        texts = info_lib.texts_of(config, folder=folder)
+        return info_lib.make_info(self, texts, features=self._features({}))
 
     def _features(self, inferred: Mapping[str, str]) -> tfds.features.FeaturesDict:
         """Returns the features of the dataset; classes have no names yet.

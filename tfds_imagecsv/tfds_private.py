@@ -12,7 +12,7 @@ from typing import Any
 
 import tensorflow_datasets as tfds
 from etils import epath
-from tensorflow_datasets.core import file_adapters
+from tensorflow_datasets.core import dataset_info, file_adapters
 from tensorflow_datasets.core.download import resource
 from tensorflow_datasets.core.utils import shard_utils
 
@@ -58,6 +58,11 @@ def set_features(info: tfds.core.DatasetInfo, features: Any) -> None:
     if not hasattr(info, "_features"):
         raise _lacks("DatasetInfo has no _features")
     info._features = features
+
+
+def read_info(directory: epath.PathLike) -> Any:
+    """Returns the message of protocol buffers in a dataset's `dataset_info.json`."""
+    return dataset_info.read_from_json(dataset_info.dataset_info_path(directory))
 
 
 def forget_builder_configs() -> None:

@@ -428,6 +428,24 @@ def test_build(make_dataset, run, tmp_path):
     )
 
 
+def test_build_with_other_texts(make_dataset, run, tmp_path):
+    """They are written beside the records; without others, nothing is."""
+    make_dataset()
+    args = ("images", "labels.csv", "--name=pets", "--data_dir=data")
+    run("build", *args, "--license=MIT")
+    there = "data/image_csv/pets/1.0.0 is there already; --overwrite builds it anew."
+    assert run("build", *args, "--license=MIT")[:2] == (0, f"{there}\n")
+    (tmp_path / "images" / "00.png").touch()
+    words = ("--license=CC0-1.0", "--citation=@misc{pets}")
+    code, output, _ = run("build", *args, *words)
+    assert (code, output) == (0, f"{there} Its description is up to date now.\n")
+    folder = tmp_path / "data" / "image_csv" / "pets" / "1.0.0"
+    assert (folder / "LICENSE").read_text() == "CC0-1.0"
+    info = tfds.builder_from_directory(folder).info
+    assert info.citation == "@misc{pets}"
+    assert run("build", *args, *words)[1] == f"{there}\n"
+
+
 CHANGED = """\
 {path}: the config or the sources of this dataset have changed since it was built:
   val_size: was 0.1, is 0.2

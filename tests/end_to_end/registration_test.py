@@ -832,12 +832,14 @@ def test_a_class_without_configs_of_its_own(own, data_dir):
 
 
 def test_a_class_outside_of_a_package(tmp_path):
-    """TFDS would fail to read the texts of a module's package."""
+    """TFDS would fail to read the texts of a module's package; ours aren't about it."""
     (tmp_path / "dogs.py").write_text(OWN.format(name="Dogs"))
     for code in ("from dogs import Dogs\n", OWN.format(name="Dogs")):
-        code += "print(Dogs(data_dir='data').info.full_name)"
+        code += "info = Dogs(data_dir='data').info\n"
+        code += "print(info.full_name, info.description, [info.citation])"
         output = run_python(code, cwd=tmp_path, path=tmp_path)
-        assert output == "dogs/full/1.0.0\n"
+        description = "Images of i, with labels from l. Not built yet."
+        assert output == f"dogs/full/1.0.0 {description} ['']\n"
 
 
 # The README's repository, in new processes

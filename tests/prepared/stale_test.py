@@ -191,7 +191,7 @@ def test_what_is_kept_of_the_config(dataset, tmp_path):
     assert own - set(dataset.kept) == {
         *("name", "version", "release_notes", "supported_versions", "description"),
         *("tags", "image_dir", "label_csv", "class_csv", "pinned_splits", "workers"),
-        "checksums",
+        *("checksums", "homepage", "citation", "license"),
     }
     assert dataset.kept["classes"] == ["dog", "cat"]
     assert str(tmp_path) not in json.dumps(dataset.kept) + dataset.sources.read_text()
@@ -256,6 +256,9 @@ def test_another_value_of_a_field(dataset, name):
         {"name": "cats"},
         {"version": "1.0.0"},
         {"description": "Pets."},
+        {"homepage": "https://example.org"},
+        {"citation": "@misc{pets}"},
+        {"license": "MIT"},
         {"tags": ["x"]},
         {"release_notes": {"1.0.0": "x"}},
         {"supported_versions": ["1.0.0"]},

@@ -12,7 +12,7 @@ import tensorflow_datasets as tfds
 from etils import epy
 from PIL import features
 
-from tfds_imagecsv.config import PATH_FIELDS, ImageCsvConfig
+from tfds_imagecsv.config import PATH_FIELDS, TEXT_FIELDS, ImageCsvConfig
 
 # Each load imports this module.
 with epy.lazy_imports():
@@ -24,11 +24,15 @@ if TYPE_CHECKING:
 #: The key under which the metadata keep the config's fields.
 CONFIG_KEY = "config"
 
+#: The key of the version of this package that built the dataset.
+VERSION_KEY = "tfds_imagecsv_version"
+
 # The fields that change nothing in the result. Paths don't either: their files do.
 _WITHOUT_EFFECT = frozenset(
     (
         *(field.name for field in dataclasses.fields(tfds.core.BuilderConfig)),
         *PATH_FIELDS,
+        *TEXT_FIELDS,
         *("workers", "checksums"),
     )
 )
@@ -42,7 +46,7 @@ def metadata_of(config: ImageCsvConfig, plan: DatasetPlan) -> dict[str, Any]:
     """Returns the metadata of a dataset, as values that JSON can hold."""
     conversions = listing.count_conversions(plan.rows)
     return {
-        "tfds_imagecsv_version": importlib.metadata.version("tfds-imagecsv"),
+        VERSION_KEY: importlib.metadata.version("tfds-imagecsv"),
         CONFIG_KEY: config_fields(config),
         "val_size": config.val_size,
         "test_size": config.test_size,

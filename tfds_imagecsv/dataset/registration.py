@@ -26,20 +26,22 @@ with epy.lazy_imports():
 # TFDS's name of `ImageCsv`.
 BUILDER_NAME = "image_csv"
 
+# The dataset of this package. Its README.md and CITATIONS.bib are the package's.
+BUILT_IN = ImageCsvConfig(
+    name="cifar10",
+    description="Kaggle's CIFAR-10: 50,000 labelled 32x32 images, 10 classes.",
+    homepage="https://www.kaggle.com/c/cifar-10",
+    image_dir="train",
+    label_csv="trainLabels.csv",
+    filename_column="id",
+    label_column="label",
+    filename_suffix=".png",
+    val_size=0.3,
+    test_size=0.1,
+)
+
 # The `BUILDER_CONFIGS` of `ImageCsv`; the built-in one comes first.
-CONFIGS = [
-    ImageCsvConfig(
-        name="cifar10",
-        description="Kaggle's CIFAR-10: 50,000 labelled 32x32 images, 10 classes.",
-        image_dir="train",
-        label_csv="trainLabels.csv",
-        filename_column="id",
-        label_column="label",
-        filename_suffix=".png",
-        val_size=0.3,
-        test_size=0.1,
-    ),
-]
+CONFIGS = [BUILT_IN]
 
 # The environment variable that names the TOML files to register at import.
 TOML_VARIABLE = "TFDS_IMAGECSV_TOML"

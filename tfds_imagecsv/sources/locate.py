@@ -9,7 +9,7 @@ from typing import Any
 
 from etils import epath
 
-from tfds_imagecsv import exceptions
+from tfds_imagecsv import exceptions, options
 from tfds_imagecsv.config import ImageCsvConfig, is_url
 from tfds_imagecsv.sources import archives
 from tfds_imagecsv.sources.downloads import Downloads
@@ -73,8 +73,7 @@ def name_of(table: object) -> str:
     """Returns the path of a table's file, or what a table in memory is."""
     if isinstance(table, epath.Path):
         return str(table)
-    kind = type(table)
-    return f"a {kind.__name__} of {kind.__module__.partition('.')[0]}"
+    return options.name_of_frame(table)
 
 
 def sources_of(
