@@ -1,4 +1,4 @@
-"""The command `tfds-imagecsv`: check a table and its images, or build a dataset."""
+"""The command `tfds-imagecsv`: check a table and its images, build, write a card."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 with epy.lazy_imports():
     from tfds_imagecsv.images import inspection as inspection_lib
+    from tfds_imagecsv.prepared import prepared_dataset
+    from tfds_imagecsv.report import card_files
     from tfds_imagecsv.report import summary as summary_lib
     from tfds_imagecsv.sources import downloads as downloads_lib
     from tfds_imagecsv.sources import locate as locate_lib
@@ -117,6 +119,21 @@ def _parser() -> argparse.ArgumentParser:
         "--overwrite",
         action="store_true",
         help="replace an existing dataset; it stays if the build fails",
+    )
+    card = commands.add_parser(
+        "card",
+        help="describe a dataset for dataset hubs",
+        description="Writes a card for dataset hubs (README.md), a description in"
+        " Croissant (croissant.json) and the images beside the records of a dataset.",
+    )
+    card.set_defaults(command=_card)
+    card.add_argument("dataset", help="its name, such as image_csv/pets")
+    card.add_argument("--data_dir", "--data-dir", help="where TFDS keeps datasets")
+    card.add_argument(
+        "--no_images",
+        "--no-images",
+        action="store_true",
+        help="leave out the images, which take as much room as the records",
     )
     for command in (check, build):
         flags.add_fields(command)
@@ -253,6 +270,13 @@ def _build(args: dict[str, Any]) -> int:
     data_dir = options["data_dir"]
     place = f', data_dir="{data_dir}"' if data_dir else ""
     print(f"Load it: tfds.load({name}{place})")
+    return 0
+
+
+def _card(args: dict[str, Any]) -> int:
+    dataset = prepared_dataset.open_dataset(args["dataset"], args["data_dir"])
+    for path in card_files.write_card(dataset, with_images=not args["no_images"]):
+        print(f"Wrote {path}")
     return 0
 
 

@@ -6,13 +6,17 @@ import dataclasses
 import itertools
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Any
 
 import tensorflow_datasets as tfds
 from etils import epath
-from tensorflow_datasets.core import dataset_info, file_adapters
+from tensorflow_datasets.core import (
+    dataset_info,
+    file_adapters,
+    read_only_builder,
+)
 from tensorflow_datasets.core.download import resource
 from tensorflow_datasets.core.utils import shard_utils
 
@@ -63,6 +67,51 @@ def set_features(info: tfds.core.DatasetInfo, features: Any) -> None:
 def read_info(directory: epath.PathLike) -> Any:
     """Returns the message of protocol buffers in a dataset's `dataset_info.json`."""
     return dataset_info.read_from_json(dataset_info.dataset_info_path(directory))
+
+
+def builder_of_files(
+    name: str, data_dir: epath.PathLike | None
+) -> tfds.core.DatasetBuilder | None:
+    """Returns the builder of a prepared dataset, made without its code.
+
+    Args:
+      name: as in `tfds.load`.
+      data_dir: TFDS's data directory; None for its own.
+
+    Returns:
+      The builder; None if there is no such dataset.
+    """
+    try:
+        return read_only_builder.builder_from_files(name, data_dir=data_dir)
+    except (tfds.core.DatasetNotFoundError, ValueError):
+        return None
+
+
+def undecoded(builder: tfds.core.DatasetBuilder, split: str) -> Iterator[Any]:
+    """Yields the examples of a split as dictionaries, with images as bytes.
+
+    Args:
+      builder: a prepared dataset's.
+      split: the split's name.
+    """
+    if builder.info.file_format == file_adapters.FileFormat.ARRAY_RECORD:
+        deserialize = tfds.decode.DeserializeMethod.DESERIALIZE_NO_DECODE
+        source = builder.as_data_source(split, deserialize_method=deserialize)
+        for at in range(len(source)):
+            yield _of_example(source[at], builder.info.features)
+        return
+    skip = {"image": tfds.decode.SkipDecoding()}
+    yield from tfds.as_numpy(builder.as_dataset(split=split, decoders=skip))
+
+
+def _of_example(example: Any, features: tfds.features.FeaturesDict) -> dict[str, Any]:
+    """Returns the values of a `tf.train.Example` by the names of their features."""
+    found: dict[str, Any] = {}
+    for name, feature in example.features.feature.items():
+        values = getattr(feature, feature.WhichOneof("kind")).value
+        is_one = features[name].shape == () or name == "image"
+        found[name] = values[0] if is_one else list(values)
+    return found
 
 
 def forget_builder_configs() -> None:

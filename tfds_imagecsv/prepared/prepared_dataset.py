@@ -1,0 +1,168 @@
+"""A prepared dataset, of which nothing is known but what lies beside its records."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import io
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import tensorflow_datasets as tfds
+from etils import epath, epy
+
+from tfds_imagecsv import exceptions, tfds_private
+from tfds_imagecsv.dataset import metadata
+from tfds_imagecsv.table import manifest
+
+with epy.lazy_imports():
+    import pyarrow as pa
+    from pyarrow import csv as pa_csv
+
+    from tfds_imagecsv.dataset import features as features_lib
+
+
+@dataclasses.dataclass(frozen=True)
+class Record:
+    """What a record has.
+
+    Attributes:
+      split: the split's name.
+      key: the image's file name, relative to the directory of the images.
+      image: the image file's bytes, as they are stored.
+      label: a class id, or -1 for none; a list of class ids; a number, or a list of
+        numbers; None without labels.
+    """
+
+    split: str
+    key: str
+    image: bytes
+    label: Any
+
+
+@dataclasses.dataclass(frozen=True)
+class PreparedDataset:
+    """A dataset of this package's builder.
+
+    Attributes:
+      builder: TFDS's builder of a dataset that is there; it knows no config.
+    """
+
+    builder: tfds.core.DatasetBuilder
+
+    @property
+    def path(self) -> epath.Path:
+        """The directory of the records."""
+        return epath.Path(self.builder.data_path)
+
+    @property
+    def info(self) -> tfds.core.DatasetInfo:
+        """TFDS's info."""
+        return self.builder.info
+
+    @functools.cached_property
+    def metadata(self) -> Mapping[str, Any]:
+        """What `metadata.metadata_of` has returned to the build."""
+        return dict(self.info.metadata)
+
+    @property
+    def name(self) -> str:
+        """The name by which TFDS loads it, without its version."""
+        config = self.info.config_name
+        return f"{self.info.name}/{config}" if config else str(self.info.name)
+
+    @property
+    def label_type(self) -> str:
+        """One of `options.LABEL_TYPES`."""
+        return str(self.metadata["label_type"])
+
+    @property
+    def label_shape(self) -> tuple[int | None, ...]:
+        """The shape of a label: `()` for a class or one number."""
+        return tuple(self.info.features["label"].shape)
+
+    @functools.cached_property
+    def class_names(self) -> tuple[str, ...]:
+        """The names of the classes in the order of their ids; none without classes."""
+        label = features_lib.class_label(self.info.features)
+        return tuple(label.names) if label is not None else ()
+
+    @property
+    def split_sizes(self) -> dict[str, int]:
+        """The number of examples of each split."""
+        return {name: one.num_examples for name, one in self.info.splits.items()}
+
+    @functools.cached_property
+    def manifest(self) -> bytes:
+        """The content of the split manifest."""
+        return bytes((self.path / manifest.FILENAME).read_bytes())
+
+    def manifest_rows(self) -> pa.Table:
+        """Returns the rows of the split manifest, whose cells are all texts."""
+        return pa_csv.read_csv(
+            io.BytesIO(self.manifest),
+            parse_options=pa_csv.ParseOptions(newlines_in_values=True),
+            convert_options=pa_csv.ConvertOptions(
+                column_types=dict.fromkeys(manifest.COLUMNS, pa.string())
+            ),
+        )
+
+    def records(self) -> Iterator[Record]:
+        """Yields the records of all splits, with undecoded images."""
+        for split in self.info.splits:
+            for example in tfds_private.undecoded(self.builder, split):
+                yield Record(
+                    split=split,
+                    key=example["image/filename"].decode(),
+                    image=example["image"],
+                    label=_plain(example.get("label")),
+                )
+
+
+def _plain(value: Any) -> Any:
+    """Returns an array of NumPy as numbers of Python."""
+    return value.tolist() if hasattr(value, "tolist") else value
+
+
+def open_dataset(name: str, data_dir: epath.PathLike | None = None) -> PreparedDataset:
+    """Opens a prepared dataset; its config and its sources aren't needed.
+
+    Args:
+      name: such as `image_csv/pets`, with or without a version (`:1.0.0`).
+      data_dir: TFDS's data directory; default: TFDS's own.
+
+    Raises:
+      SourceError: if there is no such dataset, or if it isn't one of this package, or
+        one that was built before there were split manifests.
+    """
+    if data_dir is not None:
+        data_dir = epath.Path(data_dir).expanduser()
+    builder = tfds_private.builder_of_files(name, data_dir)
+    if builder is None:
+        where = data_dir or tfds.core.constants.DATA_DIR
+        raise exceptions.SourceError(
+            f"There is no prepared dataset {name} in {where}. Give the name as TFDS"
+            " knows it, such as image_csv/pets, and data_dir if it isn't the default."
+        )
+    dataset = PreparedDataset(builder)
+    lacks = None
+    if not (dataset.path / manifest.FILENAME).exists():
+        lacks = manifest.FILENAME
+    elif metadata.VERSION_KEY not in _metadata_of(builder):
+        lacks = "what tfds_imagecsv writes into metadata.json"
+    elif not {"image", "image/filename"} <= set(builder.info.features):
+        lacks = "image or image/filename among its features"
+    if lacks:
+        raise exceptions.SourceError(
+            f"{dataset.path} has no {lacks}: it isn't a dataset of tfds_imagecsv, or it"
+            " was built by a version that didn't write that yet. Build it anew."
+        )
+    return dataset
+
+
+def _metadata_of(builder: tfds.core.DatasetBuilder) -> Mapping[str, Any]:
+    try:
+        return dict(builder.info.metadata or {})
+    except (OSError, json.JSONDecodeError):
+        return {}
