@@ -46,12 +46,10 @@ def write_card(dataset: PreparedDataset, *, with_images: bool) -> list[epath.Pat
     Raises:
       StorageError: if the directory of the dataset can't be written.
     """
-    image_folder, note = IMAGE_FOLDER, _WITH_IMAGES
+    image_folder = IMAGE_FOLDER if with_images else None
+    note = _WITH_IMAGES
     if not with_images:
-        image_folder, note = (
-            None,
-            _WITHOUT_IMAGES.format("they are in the records only"),
-        )
+        note = _WITHOUT_IMAGES.format("they are in the records only")
     elif not croissant.has_images(dataset):
         note = _WITHOUT_IMAGES.format("too many of their names have no extension")
     text = card.card_of(dataset, image_folder=image_folder, note=note)
@@ -72,8 +70,8 @@ def write_card(dataset: PreparedDataset, *, with_images: bool) -> list[epath.Pat
 
 
 def _replace(path: epath.Path, old: epath.Path) -> None:
-    """Renames a file or a folder, in the place of an old one."""
-    if old.is_dir():
+    """Renames a file, or the folder of images, in the place of an old one."""
+    if old.name == IMAGE_FOLDER and old.is_dir():
         old.rmtree()
     path.replace(old)
 
