@@ -272,7 +272,7 @@ def test_records_are_written_by_tfds(tmp_path, file_format):
 # The command's process is known by the command's package among its modules.
 IN_COMMAND = "import sys; sys.modules['tensorflow_datasets.scripts.cli'] = sys; "
 SHOW = "from tfds_imagecsv import exceptions, tfds_private; "
-SHOW += "tfds_private.show_errors_without_traceback(); "
+SHOW += "tfds_private.speak_to_users(); "
 
 
 @pytest.fixture
@@ -291,13 +291,13 @@ def in_command(monkeypatch):
 def test_nothing_changes_outside_of_the_command(excepthook, monkeypatch):
     """A library doesn't change how other programs show their errors."""
     monkeypatch.delitem(sys.modules, "tensorflow_datasets.scripts.cli", raising=False)
-    tfds_private.show_errors_without_traceback()
+    tfds_private.speak_to_users()
     assert sys.excepthook is excepthook
 
 
 def test_the_message_is_all_that_is_shown(excepthook, in_command, capsys):
     """A stack trace would hide it."""
-    tfds_private.show_errors_without_traceback()
+    tfds_private.speak_to_users()
     error = exceptions.SourceError("label_csv l.csv: no such file.")
     sys.excepthook(type(error), error, None)
     captured = capsys.readouterr()
@@ -307,7 +307,7 @@ def test_the_message_is_all_that_is_shown(excepthook, in_command, capsys):
 
 def test_another_error_is_shown_as_before(excepthook, in_command, capsys):
     """What isn't the user's mistake is shown by what Python was set up with."""
-    tfds_private.show_errors_without_traceback()
+    tfds_private.speak_to_users()
     sys.excepthook(ValueError, ValueError("a bug"), None)
     assert capsys.readouterr().err == "ValueError: a bug\n"
 
@@ -323,7 +323,7 @@ Put all of it in single quotes, and names and texts within it in double quotes.
 def test_json_of_a_flag(excepthook, in_command, capsys, monkeypatch, flag):
     """TFDS reads it without a word about where it is from."""
     monkeypatch.setattr(sys, "argv", ["tfds", "build", "image_csv", *flag])
-    tfds_private.show_errors_without_traceback()
+    tfds_private.speak_to_users()
     with pytest.raises(json.JSONDecodeError) as caught:
         json.loads(BAD_JSON)
     sys.excepthook(caught.type, caught.value, None)
@@ -334,7 +334,7 @@ def test_json_of_a_flag(excepthook, in_command, capsys, monkeypatch, flag):
 def test_json_of_something_else(excepthook, in_command, capsys, monkeypatch, argv):
     """It is no mistake in a flag."""
     monkeypatch.setattr(sys, "argv", argv)
-    tfds_private.show_errors_without_traceback()
+    tfds_private.speak_to_users()
     error = json.JSONDecodeError("Expecting value", BAD_JSON, 9)
     sys.excepthook(type(error), error, None)
     reason = "Expecting value: line 1 column 10 (char 9)"

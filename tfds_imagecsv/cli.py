@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import tensorflow_datasets as tfds
 from etils import epath, epy
 
-from tfds_imagecsv import exceptions, flags, problems
+from tfds_imagecsv import exceptions, flags, problems, tfds_private
 from tfds_imagecsv.config import PATH_FIELDS, ImageCsvConfig, is_url, map_paths
 from tfds_imagecsv.engines import local
 from tfds_imagecsv.storage.paths import here
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 with epy.lazy_imports():
     from tfds_imagecsv.images import inspection as inspection_lib
     from tfds_imagecsv.prepared import prepared_dataset
-    from tfds_imagecsv.report import card_files
+    from tfds_imagecsv.report import card_files, outcome
     from tfds_imagecsv.report import summary as summary_lib
     from tfds_imagecsv.sources import downloads as downloads_lib
     from tfds_imagecsv.sources import locate as locate_lib
@@ -56,6 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"Error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
+        print(tfds_private.STOPPED, file=sys.stderr)
         return 130
 
 
@@ -257,28 +259,42 @@ def _build(args: dict[str, Any]) -> int:
         mode = tfds.download.GenerateMode.REUSE_CACHE_IF_EXISTS
     with warnings.catch_warnings():
         warnings.simplefilter("always", exceptions.ImageCsvWarning)
-        warnings.showwarning = _show_warning
+        warnings.showwarning = tfds_private.show_note
         builder.download_and_prepare(
             download_config=tfds.download.DownloadConfig(
                 download_mode=mode, num_shards=num_shards
             )
         )
-    print(f"Built in {builder.data_path}:")
-    for name, split in builder.info.splits.items():
-        print(f"  {name}: {split.num_examples:,} examples, {split.num_shards} shards")
-    name = f'"{builder.name}/{builder.builder_config.name}"'
-    data_dir = options["data_dir"]
-    place = f', data_dir="{data_dir}"' if data_dir else ""
-    print(f"Load it: tfds.load({name}{place})")
+    print(outcome.outcome_of(builder))
     return 0
 
 
 def _card(args: dict[str, Any]) -> int:
     dataset = prepared_dataset.open_dataset(args["dataset"], args["data_dir"])
-    for path in card_files.write_card(dataset, with_images=not args["no_images"]):
+    with _quiet_libraries():
+        written = card_files.write_card(dataset, with_images=not args["no_images"])
+    for path in written:
         print(f"Wrote {path}")
     return 0
 
 
-def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    print(f"Warning: {message}", file=sys.stderr)
+@contextlib.contextmanager
+def _quiet_libraries() -> Iterator[None]:
+    """Leaves out what libraries in C++ print, as TensorFlow does when it starts.
+
+    TensorFlow 2.21 prints it whatever `TF_CPP_MIN_LOG_LEVEL` says. What Python prints
+    is unaffected.
+    """
+    python_stderr, there = sys.stderr, os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        with open(there, "w", encoding="utf-8", buffering=1, closefd=False) as stderr:
+            if python_stderr is sys.__stderr__:
+                sys.stderr = stderr
+            os.dup2(nowhere, 2)
+            yield
+    finally:
+        sys.stderr = python_stderr
+        os.dup2(there, 2)
+        os.close(there)
+        os.close(nowhere)

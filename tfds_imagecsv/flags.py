@@ -30,7 +30,10 @@ TOPICS = {
     "The dataset": {
         "name": Flag("NAME", 'load it as tfds.load("image_csv/NAME")'),
         "version": Flag("X.Y.Z", "its version [1.0.0]"),
-        "description": Flag("TEXT", "what it is"),
+        "description": Flag("TEXT", "what it is [images, classes, splits]"),
+        "homepage": Flag("URL", "a page about it"),
+        "citation": Flag("TEXT", "how to cite it, such as BibTeX"),
+        "license": Flag("TEXT", "its licence: a name or its text"),
         "release_notes": Flag("JSON", "what has changed, by version"),
         "supported_versions": Flag("JSON", "other versions that can be built"),
         "tags": Flag("JSON", "words that programs may look for"),

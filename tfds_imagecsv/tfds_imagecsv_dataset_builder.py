@@ -37,6 +37,7 @@ with epy.lazy_imports():
     from tfds_imagecsv.dataset import metadata
     from tfds_imagecsv.images import inspection as inspection_lib
     from tfds_imagecsv.prepared import side_files, stale
+    from tfds_imagecsv.report import outcome
     from tfds_imagecsv.shards import examples, shard_plan, write
     from tfds_imagecsv.sources import downloads as downloads_lib
     from tfds_imagecsv.sources import locate as locate_lib
@@ -246,6 +247,8 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
             stack.enter_context(unfinished.kept_unless_replaced(self.data_path))
             super().download_and_prepare(**kwargs)
             self._is_known_to_be_fresh = True
+        if tfds_private.is_in_command() and self.is_prepared():
+            tfds_private.print_at_end(outcome.outcome_of(self))
 
     def _working_place(self, config: tfds.download.DownloadConfig) -> epath.Path:
         """Returns the path beside which the build keeps what only it needs."""
@@ -560,4 +563,5 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
 
 
 s3.use_s3fs()
-tfds_private.show_errors_without_traceback()
+tfds_private.silence_log()
+tfds_private.speak_to_users()

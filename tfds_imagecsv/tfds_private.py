@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import dataclasses
 import itertools
 import json
+import logging
+import multiprocessing
 import sys
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Any
@@ -21,6 +26,10 @@ from tensorflow_datasets.core.download import resource
 from tensorflow_datasets.core.utils import shard_utils
 
 from tfds_imagecsv import exceptions
+from tfds_imagecsv.config import ImageCsvConfig
+
+#: What a command prints when it is stopped by Ctrl-C.
+STOPPED = "Stopped."
 
 # The package of the `tfds` command, loaded only where the command runs. If TFDS renames
 # it, users will see stack traces again.
@@ -301,24 +310,85 @@ def write_records(path: str, file_format: str, records: Iterable[bytes]) -> None
     adapter.write_examples(path, ((b"", record) for record in records))
 
 
-def show_errors_without_traceback() -> None:
-    """Lets the `tfds` command print only the message of an `ImageCsvError`.
+class _Silence(logging.Filter):
+    """Leaves out lines of TFDS's log that tell users of this package nothing.
 
-    A stack trace says nothing about a mistake in a CSV, and hides the message. The same
-    holds for invalid JSON in the command's flags. Other programs and other errors are
-    unaffected.
+    One shows a whole config; the other misses a file in a folder that isn't there.
     """
-    if _TFDS_COMMAND not in sys.modules:
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Returns whether a line is logged."""
+        text = str(record.msg)
+        values: Sequence[Any] = record.args if isinstance(record.args, tuple) else ()
+        if text.startswith("Using custom data configuration") and values:
+            return not isinstance(values[0], ImageCsvConfig)
+        if text.startswith("Variant folder") and values:
+            with contextlib.suppress(OSError):
+                return bool(epath.Path(values[0]).exists())
+        return True
+
+
+def silence_log() -> None:
+    """Leaves out what TFDS logs of a dataset that isn't there yet."""
+    logger = logging.getLogger("absl")
+    if not any(isinstance(one, _Silence) for one in logger.filters):
+        logger.addFilter(_Silence())
+
+
+def show_note(message: Warning | str, *_: Any, **__: Any) -> None:
+    """Prints a warning as a note, without the line of code that it is from."""
+    print(f"Note: {message}", file=sys.stderr)
+
+
+# What the `tfds` command prints when all else is printed.
+_at_end: list[str] = []
+
+
+def is_in_command() -> bool:
+    """Returns whether this process is that of the `tfds` command."""
+    return _TFDS_COMMAND in sys.modules
+
+
+def print_at_end(text: str) -> None:
+    """Prints a text after what the `tfds` command prints of a dataset.
+
+    Elsewhere, it prints nothing; the other processes of the command print it at once.
+    """
+    if not is_in_command():
         return
-    show_with_traceback = sys.excepthook
+    if multiprocessing.parent_process() is None:
+        _at_end.append(text)
+    else:
+        print(text, flush=True)
+
+
+def _print_rest() -> None:
+    while _at_end:
+        print(_at_end.pop(0), end="\n\n" if _at_end else "\n", flush=True)
+
+
+def speak_to_users() -> None:
+    """Lets the `tfds` command speak to the users of this package.
+
+    It prints only the message of an `ImageCsvError`: a stack trace says nothing about a
+    mistake in a CSV, and hides the message. The same holds for invalid JSON in the
+    command's flags, and for Ctrl-C. Warnings of this package are notes. Other programs,
+    other errors and other warnings are unaffected.
+    """
+    if not is_in_command():
+        return
+    show_with_traceback, show_with_line = sys.excepthook, warnings.showwarning
 
     def show(
         kind: type[BaseException],
         error: BaseException,
         traceback: TracebackType | None,
     ) -> None:
+        _print_rest()
         if isinstance(error, exceptions.ImageCsvError):
             print(f"Error: {error}", file=sys.stderr)
+        elif isinstance(error, KeyboardInterrupt):
+            print(STOPPED, file=sys.stderr)
         elif isinstance(error, json.JSONDecodeError) and (flag := _flag_of(error.doc)):
             print(
                 f"Error: {flag} isn't JSON: {error}, got {error.doc}\nPut all of it"
@@ -328,7 +398,19 @@ def show_errors_without_traceback() -> None:
         else:
             show_with_traceback(kind, error, traceback)
 
+    def show_warning(
+        message: Warning | str, category: type[Warning], *args: Any, **kwargs: Any
+    ) -> None:
+        if issubclass(category, exceptions.ImageCsvWarning):
+            show_note(message)
+        else:
+            show_with_line(message, category, *args, **kwargs)
+
     sys.excepthook = show
+    warnings.showwarning = show_warning
+    # Each dataset has notes of its own, also where they are the same.
+    warnings.simplefilter("always", exceptions.ImageCsvWarning)
+    atexit.register(_print_rest)
 
 
 def _flag_of(value: str) -> str | None:

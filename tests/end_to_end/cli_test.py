@@ -428,6 +428,34 @@ def test_build(make_dataset, run, tmp_path):
     )
 
 
+def test_what_a_process_prints(make_dataset, tmp_path, write_png):
+    """Nothing of what libraries say when they start; notes and the outcome."""
+    make_dataset()
+    write_png(tmp_path / "images" / "unlisted.png")
+    env = {name: os.environ[name] for name in os.environ if name[:3] != "TF_"}
+    command = pathlib.Path(sys.executable).with_name("tfds-imagecsv")
+
+    def run(*args):
+        process = subprocess.run(
+            [command, *args, "--data_dir=data"],
+            cwd=tmp_path,
+            env=env,
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        lines = process.stderr.splitlines()
+        bars = ("Inspecting images:", "Writing images:", "Reading ")
+        said = [one.strip() for one in lines if not one.strip().startswith(bars)]
+        return process.stdout, [one for one in said if one]
+
+    output, said = run("build", "images", "labels.csv", "--name=pets")
+    assert said == ["Note: 1 image has no row in the CSV (left out): unlisted.png"]
+    assert "cat           8            1      1      10\n" in output
+    assert output.endswith('Load it: tfds.load("image_csv/pets", data_dir="data")\n')
+    assert run("card", "image_csv/pets")[1] == []
+
+
 def test_build_with_other_texts(make_dataset, run, tmp_path):
     """They are written beside the records; without others, nothing is."""
     make_dataset()
@@ -512,7 +540,7 @@ def test_overwrite_keeps_what_is_there_if_it_must(make_dataset, run, tmp_path):
     assert builder.info.splits.total_num_examples == 20
     code, _, errors = run("build", *args, "--on_error=skip", "--max_rejected=0.5")
     assert code == 0
-    assert "Warning: 1 of 20 rows are left out" in errors
+    assert "Note: 1 of 20 rows are left out" in errors
     builder = tfds.builder("image_csv/pets", data_dir=tmp_path / "data")
     assert builder.info.splits.total_num_examples == 19
 

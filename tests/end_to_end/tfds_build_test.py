@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -328,3 +329,98 @@ def test_json_that_can_not_be_read(tfds_build, data_dir):
         " names and texts within it in double quotes.",
     )
     assert not data_dir.exists()
+
+
+# What users see
+
+INFO = "tfds.core.DatasetInfo("
+
+
+def test_what_a_build_prints(tfds_build, data_dir, make_dataset, write_png):
+    """Notes are notes, lines that say nothing are left out, users get the end."""
+    config = make_dataset()
+    write_png(pathlib.Path(config.image_dir) / "unlisted.png")
+    names = ("name", "image_dir", "label_csv")
+    values = json.dumps({name: getattr(config, name) for name in names})
+    process = tfds_build(
+        "image_csv", IMPORTS, f"--config={values}", f"--data_dir={data_dir / 'other'}"
+    )
+    assert_success(process)
+    note = "Note: 1 image has no row in the CSV (left out): unlisted.png"
+    # A progress bar may be before it in its line.
+    assert process.stderr.count(note) == 1
+    both = process.stdout + process.stderr
+    # TFDS logs these; if it calls them otherwise, `tfds_private` has to follow.
+    for words in (
+        *("custom data configuration", "ImageCsvConfig(", "Variant folder"),
+        *("ImageCsvWarning", "_make_plan", "catalog", "CIFAR"),
+    ):
+        assert words not in both
+    path = data_dir / "other" / "image_csv" / "pets" / "1.0.0"
+    report = f"Report: {path}/report.html\n" if (path / "report.html").exists() else ""
+    assert INFO in process.stdout
+    assert process.stdout.partition(INFO)[2].endswith(
+        f"""
+Classes   train   validation   test   total
+───────────────────────────────────────────
+cat           8            1      1      10
+dog           8            1      1      10
+
+Built in {path}:
+  train: 16 examples, 1 shards
+  validation: 2 examples, 1 shards
+  test: 2 examples, 1 shards
+{report}Load it: tfds.load("image_csv/pets", data_dir="{data_dir}/other")
+"""
+    )
+
+
+def test_the_log_of_others_is_complete(tfds_build, tmp_path):
+    """TFDS still says that it uses the config of another class."""
+    (tmp_path / "others.py").write_text(
+        """
+import tensorflow_datasets as tfds
+import tfds_imagecsv
+
+class Others(tfds.testing.DummyDataset):
+    BUILDER_CONFIGS = [tfds.core.BuilderConfig(name="a")]
+"""
+    )
+    config = json.dumps({"name": "b"})
+    process = tfds_build("others.py", f"--config={config}")
+    assert_success(process)
+    assert "Using custom data configuration: BuilderConfig(name='b'" in process.stdout
+    assert "Load it" not in process.stdout
+
+
+@pytest.mark.parametrize("command", ["tfds", "tfds-imagecsv"])
+def test_a_build_that_is_interrupted(command, make_dataset, data_dir):
+    """Ctrl-C reaches all of its processes; one line is all that is said of it."""
+    config = make_dataset()
+    label_csv = pathlib.Path(config.label_csv)
+    label_csv.unlink()
+    os.mkfifo(label_csv)
+    args = [f"--data_dir={data_dir}"]
+    if command == "tfds":
+        names = ("name", "image_dir", "label_csv")
+        values = json.dumps({name: getattr(config, name) for name in names})
+        args = ["image_csv", IMPORTS, f"--config={values}", *args]
+    else:
+        args = [config.image_dir, config.label_csv, "--name=pets", *args]
+    process = subprocess.Popen(
+        [pathlib.Path(sys.executable).with_name(command), "build", *args],
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    # Waits until the build reads the table, which has no end yet.
+    with label_csv.open("w"):
+        os.killpg(process.pid, signal.SIGINT)
+        output, errors = process.communicate()
+    assert process.returncode in (130, -signal.SIGINT)
+    assert errors.splitlines()[-1] == "Stopped."
+    assert "Traceback" not in output + errors
+    assert "Interrupt" not in output + errors
+    assert not list(data_dir.rglob("*.tfrecord*"))
