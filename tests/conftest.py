@@ -19,10 +19,12 @@ hypothesis.settings.load_profile("any_machine")
 TESTS = pathlib.Path(__file__).parent
 
 # What `pytest -m "not slow"` leaves out: commands in new processes, clusters, servers,
-# the README's commands, and the laws that take many datasets or plans to show.
+# the README's commands, the laws that take many datasets or plans to show, and what is
+# compared with a library that takes long.
 SLOW = (
     "end_to_end",
     "engines/engines_test.py",
+    "images/quality_test.py",
     "laws/conversions_matrix_test.py",
     "laws/damage_test.py",
     "laws/oracle_test.py",

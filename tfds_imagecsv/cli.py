@@ -1,4 +1,4 @@
-"""The command `tfds-imagecsv`: check a table and its images, build, write a card."""
+"""The command `tfds-imagecsv`: check, build, compare, describe for a hub."""
 
 from __future__ import annotations
 
@@ -22,12 +22,16 @@ from tfds_imagecsv.tfds_imagecsv_dataset_builder import ImageCsv
 
 if TYPE_CHECKING:
     from tfds_imagecsv.images.inspection import Inspection
+    from tfds_imagecsv.prepared.compare import Version
     from tfds_imagecsv.report.summary import Summary
 
 with epy.lazy_imports():
+    from tfds_imagecsv.dataset import registration
     from tfds_imagecsv.images import inspection as inspection_lib
     from tfds_imagecsv.prepared import prepared_dataset
     from tfds_imagecsv.report import card_files, outcome
+    from tfds_imagecsv.prepared import compare as compare_lib
+    from tfds_imagecsv.report import comparison
     from tfds_imagecsv.report import summary as summary_lib
     from tfds_imagecsv.sources import downloads as downloads_lib
     from tfds_imagecsv.sources import locate as locate_lib
@@ -137,7 +141,27 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="leave out the images, which take as much room as the records",
     )
-    for command in (check, build):
+    compare = commands.add_parser(
+        "compare",
+        help="show what has changed between two versions of a dataset",
+        usage=f"{parser.prog} compare OLD NEW | OLD --FLAG VALUE [--FLAG VALUE ...]",
+        description="Shows which examples are new, gone, in another split or"
+        " relabelled, and which classes have drifted. OLD and NEW are prepared"
+        " datasets: directories with records, or names such as image_csv/pets or"
+        " image_csv/pets:1.0.0; or datasets that aren't built: FILE.toml"
+        " (FILE.toml:NAME if it has several), or the flags of a config in the place of"
+        " NEW. Those are planned, as check does it.",
+        epilog="docs/config.md of tfds_imagecsv says more of each field.",
+        formatter_class=flags.HelpFormatter,
+    )
+    compare.set_defaults(command=_compare)
+    compare.add_argument("old", metavar="OLD", help="the old version")
+    compare.add_argument("new", nargs="?", metavar="NEW", help="the new version")
+    compare.add_argument(
+        *flags.spellings("data_dir"), metavar="PATH", help="where TFDS keeps datasets"
+    )
+    compare.add_argument("--json", action="store_true", help="print JSON, for programs")
+    for command in (check, build, compare):
         flags.add_fields(command)
     return parser
 
@@ -219,6 +243,70 @@ def _inspect(config: ImageCsvConfig) -> Inspection:
         inspection_lib.start_workers_early(sources, engine)
         table = label_table.read_label_table(config, sources)
         return inspection_lib.inspect(config, sources, table, engine=engine)
+
+
+def _compare(args: dict[str, Any]) -> int:
+    as_json, data_dir = args.pop("json"), args.pop("data_dir")
+    names = [args.pop("old"), args.pop("new")]
+    if names[1] is not None and args:
+        raise exceptions.ConfigError(
+            f"NEW is given twice: {names[1]!r}, and as flags: {', '.join(sorted(args))}"
+        )
+    if names[1] is None and not args:
+        raise exceptions.ConfigError("NEW must be given, or the flags of its config.")
+    versions = [
+        _version(name, data_dir) if name is not None else _planned(args)
+        for name in names
+    ]
+    found = compare_lib.compare(*versions)
+    if as_json:
+        print(json.dumps(found.as_json(), indent=2, ensure_ascii=False))
+    else:
+        comparison.print_comparison(found)
+    return 0
+
+
+def _version(name: str, data_dir: str | None) -> Version:
+    """Returns the version that an argument of `compare` names."""
+    file, _, table = name.rpartition(".toml")
+    if file and (not table or table.startswith(":")):
+        config = registration.config_of_toml(f"{file}.toml", table[1:] or None)
+        return _plan_of(name, config)
+    folder = here() / epath.Path(name).expanduser()
+    if not folder.is_dir():
+        root = (
+            here() / epath.Path(data_dir or tfds.core.constants.DATA_DIR).expanduser()
+        )
+        folder = root / name.replace(":", "/")
+    return compare_lib.read(name, _with_records(name, folder))
+
+
+def _with_records(name: str, folder: epath.Path) -> epath.Path:
+    """Returns the directory of a dataset's latest version, given it or its parent."""
+    if not folder.is_dir():
+        raise exceptions.SourceError(
+            f"{name}: there is no such dataset: no directory {folder}."
+        )
+    versions = [
+        one.name
+        for one in folder.iterdir()
+        if tfds.core.Version.is_valid(one.name) and one.is_dir()
+    ]
+    return folder / max(versions, key=tfds.core.Version) if versions else folder
+
+
+def _planned(args: dict[str, Any]) -> Version:
+    """Returns the version of a config that is given as flags."""
+    config = _config({"images": None, "labels": None, **args}, name=_CHECKED_NAME)
+    return _plan_of("the config of the flags", config)
+
+
+def _plan_of(name: str, config: ImageCsvConfig) -> Version:
+    """Returns the version that a config would build."""
+    inspection = _inspect(config)
+    selection = select.select_rows(config, inspection)
+    plan = dataset_plan.make_plan(config, inspection, selection)
+    return compare_lib.of_plan(name, plan)
 
 
 def _print_outcome(summary: Summary | None, error: str | None) -> None:

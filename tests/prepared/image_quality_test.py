@@ -39,6 +39,7 @@ def test_each_example_has_its_scores(make_dataset, make_builder, tmp_path):
         "light|low_information|blurry|grayscale|odd_aspect_ratio|odd_size"
     )
     assert white["brightness"] == "1.0000"
+    assert (white["height"], white["width"]) == ("1", "5")
     assert white["odd_aspect_ratio"] == "0.2000"
 
 

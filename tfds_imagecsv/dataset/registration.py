@@ -125,17 +125,57 @@ def register_toml(path: str | os.PathLike[str]) -> None:
         no config, or can't be registered (see `register`). The message names all
         problems of the file. Nothing of it is registered then.
     """
-    file = epath.Path(pathlib.Path.cwd()) / epath.Path(path).expanduser()
+    file = _absolute(path)
+    _register(
+        (f"{file}, {_header(name)}", _config_of_table(name, table, file.parent))
+        for name, table in _read_tables(file).items()
+    )
+
+
+def config_of_toml(
+    path: str | os.PathLike[str], name: str | None = None
+) -> ImageCsvConfig:
+    """Returns a config of a TOML file, without registering it.
+
+    Args:
+      path: the file, as for `register_toml`.
+      name: the name of its table; None if there is one only.
+
+    Raises:
+      ConfigError: if the file or the table can't be used, or there are several tables.
+    """
+    file = _absolute(path)
+    tables = _read_tables(file)
+    known = ", ".join(tables)
+    if name is None and len(tables) > 1:
+        raise exceptions.ConfigError(
+            f"{file}: there are {len(tables)} datasets: {known}. Name one behind a"
+            f" colon: {path}:{next(iter(tables))}"
+        )
+    name = next(iter(tables)) if name is None else name
+    if name not in tables:
+        raise exceptions.ConfigError(
+            f"{file}: there is no {_header(name)}. It has: {known}"
+        )
+    config = _config_of_table(name, tables[name], file.parent)
+    if isinstance(config, exceptions.ConfigError):
+        raise exceptions.ConfigError(f"{file}, {_header(name)}: {config}")
+    return config
+
+
+def _absolute(path: str | os.PathLike[str]) -> epath.Path:
+    return epath.Path(pathlib.Path.cwd()) / epath.Path(path).expanduser()
+
+
+def _read_tables(file: epath.Path) -> dict[str, Any]:
+    """Returns the tables of a TOML file; raises a `ConfigError` if there is none."""
     tables = _read_toml(file)
     if not tables:
         raise exceptions.ConfigError(
             f"{file}: there is no table. Write one for each dataset: its name in"
             " brackets, such as [pets], and the fields of its config below."
         )
-    _register(
-        (f"{file}, {_header(name)}", _config_of_table(name, table, file.parent))
-        for name, table in tables.items()
-    )
+    return tables
 
 
 def register_installed() -> None:

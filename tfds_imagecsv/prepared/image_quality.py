@@ -12,13 +12,13 @@ import pyarrow as pa
 from etils import epath
 
 from tfds_imagecsv import arrays
-from tfds_imagecsv.images import quality
+from tfds_imagecsv.images import kinds, quality
 from tfds_imagecsv.table import manifest
 
 FILENAME = "image_quality.csv"
 
 #: The columns of the file.
-COLUMNS = ("key", "issues", "brightness", *quality.THRESHOLDS)
+COLUMNS = ("key", "issues", "height", "width", "brightness", *quality.THRESHOLDS)
 
 # Scores have four decimals.
 _PARTS = 10_000
@@ -35,7 +35,8 @@ def write(path: epath.Path, rows: pa.RecordBatch) -> None:
 
     It is a CSV in UTF-8 with a header and a row for each example, sorted by key: the
     same images give the same bytes. `issues` has the names of an image's issues with
-    `|` between them; `brightness` and the scores have four decimals.
+    `|` between them; `height` and `width` are those of the file in pixels; `brightness`
+    and the scores have four decimals.
 
     Args:
       path: the file.
@@ -48,7 +49,12 @@ def write(path: epath.Path, rows: pa.RecordBatch) -> None:
         rows = rows.take(pa.array(order))
     scores = quality.scores(rows)
     numbers = [quality.brightness(rows), *(scores[one] for one in quality.THRESHOLDS)]
-    columns = [rows["key"], _names_of(quality.issues(scores)), *map(_decimals, numbers)]
+    columns = [
+        rows["key"],
+        _names_of(quality.issues(scores)),
+        *(arrays.encoded(kinds.column(rows, one)) for one in ("height", "width")),
+        *map(_decimals, numbers),
+    ]
     with path.open("wb") as file:
         file.write(",".join(COLUMNS).encode() + b"\n")
         for start in range(0, len(rows), _BATCH):
