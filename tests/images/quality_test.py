@@ -176,7 +176,7 @@ def test_the_edges_are_those_of_pillow():
     pictures = [
         Image.fromarray(rng.integers(256, size=one).astype(np.uint8)) for one in shapes
     ]
-    gray = small_pictures.stacked(pictures, "L")
+    gray = small_pictures.SmallPictures(pictures).gray
     spread = quality._spread_of_edges(gray, small_pictures.sizes_of(pictures))
     expected = [
         np.asarray(one.filter(ImageFilter.FIND_EDGES)).std() for one in pictures

@@ -9,7 +9,7 @@ and the rest on all pixels, where we take the small picture.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -43,7 +43,7 @@ MEASURED = ("brightness", "dark", "light", "low_information", "blurry")
 # Pictures that are measured at once: few enough for a processor's cache.
 _BLOCK = 16
 
-# The most pixels of which the percentiles are taken.
+# Pictures of more pixels are large.
 _SAMPLES = (SIDE // 2) ** 2
 
 # Of the columns that `measure` makes.
@@ -75,46 +75,45 @@ def measure(pictures: SmallPictures) -> dict[str, Floats]:
       pixels, and the brightness of the mean colour, 0 to 1.
     """
     found = {name: np.empty(len(pictures), np.float32) for name in MEASURED}
-    samples, counts = _samples(pictures.samples)
     # As large as cleanvision's.
     sides = np.minimum(np.array(pictures.sides, np.int64), SIDE)
     scales = (sides / pictures.sizes.max(axis=1, initial=1)) ** 2
+    sizes = small_pictures.sizes_of(pictures.samples)
     for at in range(0, len(pictures), _BLOCK):
         block = slice(at, at + _BLOCK)
         found["blurry"][block] = _sharpness(
             pictures.gray[block], pictures.sizes[block], scales[block]
         )
-        for name, values in _brightness(samples[block], counts[block]):
-            found[name][block] = values
+        samples = pictures.sampled_pixels[block]
+        for which, pixels, counts in _sampled(samples, sizes[block]):
+            for name, values in _brightness(pixels, counts):
+                found[name][block][which] = values
     bits = np.array([one.entropy() for one in pictures.samples], np.float32)
     found["low_information"][:] = np.minimum(_PER_BIT * bits, 1)
     return {_PREFIX + name: values for name, values in found.items()}
 
 
-def _samples(
-    pictures: Sequence[Any],
-) -> tuple[npt.NDArray[np.uint8], arrays.Ints]:
-    """Returns pixels of pictures (Pillow's), up to `_SAMPLES` of each.
+def _sampled(
+    pixels: npt.NDArray[np.uint8], sizes: arrays.Ints
+) -> Iterator[tuple[arrays.Bits, npt.NDArray[np.uint8], arrays.Ints]]:
+    """Yields every fourth pixel of large pictures, and all of small ones.
 
-    Returns:
-      The pixels in RGB, shape [pictures, _SAMPLES, 3], with black behind them; and how
-      many there are of each picture, shape [pictures].
+    Percentiles don't need more. Yields which pictures they are, their pixels in RGB
+    with black among them (shape [pictures, pixels, 3]), and how many count.
     """
-    counts, found = [], []
-    for one in pictures:
-        if one.width * one.height > _SAMPLES:
-            one = small_pictures.sampled(one, SIDE // 2)
-        counts.append(one.width * one.height)
-        rgb = one if one.mode == "RGB" else one.convert("RGB")
-        found.append(rgb.tobytes().ljust(3 * _SAMPLES, b"\0"))
-    pixels = np.frombuffer(b"".join(found), np.uint8).reshape(-1, _SAMPLES, 3)
-    return pixels, np.array(counts, np.int64)
+    is_large = sizes.prod(axis=1) > _SAMPLES
+    for step, which in ((2, is_large), (1, ~is_large)):
+        if which.any():
+            part = pixels[:, ::step, ::step]
+            part = part if which.all() else part[which]
+            counts = ((sizes[which] + step - 1) // step).prod(axis=1)
+            yield which, part.reshape(len(part), -1, 3), counts
 
 
 def _brightness(
     samples: npt.NDArray[np.uint8], counts: arrays.Ints
 ) -> Iterator[tuple[str, npt.NDArray[np.float64]]]:
-    """Yields what is measured of the brightness of pictures, see `_samples`."""
+    """Yields what is measured of the brightness of pictures, see `_sampled`."""
     bands = [samples[..., at] for at in range(3)]
     squares = np.take(_weighted_squares()[0], bands[0])
     for table, band in zip(_weighted_squares()[1:], bands[1:], strict=True):
