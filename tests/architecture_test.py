@@ -30,8 +30,9 @@ ORDER = (
     "shards",
     "dataset",
     "prepared",
-    "report",
+    "reports",
     "tfds_imagecsv_dataset_builder",
+    "checked",
     "flags",
     "cli",
 )

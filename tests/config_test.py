@@ -33,7 +33,7 @@ FIELDS = (
     " pinned_splits, min_class_size, rare_classes, channels, dtype, background,"
     " apply_exif, resize, max_side, image_shape, encoding, quality, icc, max_pixels,"
     " verify,"
-    " on_error, max_rejected, workers, checksums, homepage, citation, license"
+    " on_error, max_rejected, workers, checksums, homepage, citation, license, report"
 )
 
 
@@ -751,6 +751,7 @@ def test_defaults_of_what_images_are():
         ("max_rejected", np.float64(0.25)),
         ("workers", 1),
         ("workers", np.int64(64)),
+        ("report", False),
     ],
 )
 def test_a_value_that_a_field_of_images_can_have(field, value):
@@ -898,6 +899,8 @@ WORKERS_RULE = "workers must be an int of 1 or more, got "
         ("workers", 0, WORKERS_RULE + "0"),
         ("workers", -1, WORKERS_RULE + "-1"),
         ("workers", 2.0, WORKERS_RULE + "2.0"),
+        ("report", "no", "report must be true or false, got 'no'"),
+        ("report", 0, "report must be true or false, got 0"),
         ("workers", True, WORKERS_RULE + "True"),
         ("workers", "2", WORKERS_RULE + "'2'"),
     ],

@@ -31,6 +31,7 @@ SLOW = (
     "make_dummy_data_test.py",
     "reading",
     "readme_test.py",
+    "reports/browser_test.py",
     "splits/balance_test.py",
     "storage/unfinished_test.py",
     "tfds_imagecsv_dataset_builder_test.py",

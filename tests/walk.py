@@ -4,10 +4,13 @@ import pandas as pd
 import pyarrow as pa
 from etils import epath
 
+import tfds_imagecsv
 from tfds_imagecsv import arrays
 from tfds_imagecsv.engines import local
 from tfds_imagecsv.images import facts, inspection, kinds, stored_form
 from tfds_imagecsv.options import TableOptions
+from tfds_imagecsv.reports import report as report_lib
+from tfds_imagecsv.reports import summary
 from tfds_imagecsv.sources import locate
 from tfds_imagecsv.splits import dataset_plan, select, together
 from tfds_imagecsv.storage import files
@@ -124,3 +127,20 @@ def plan(config, inspected):
     return dataset_plan.make_plan(
         config, inspected, select.select_rows(config, inspected)
     )
+
+
+def report_inputs(config):
+    """Returns the summary, the inspection, the plan and the error of a config."""
+    found, planned, error = inspect(config), None, None
+    try:
+        planned = plan(config, found)
+    except tfds_imagecsv.ImageCsvError as reason:
+        error = str(reason)
+    made = summary.make_summary(found, planned, label_type=config.label_type)
+    return made, found, planned, error
+
+
+def report(config, **kwargs):
+    """Returns the report of a config, as text."""
+    *inputs, error = report_inputs(config)
+    return report_lib.make_report(config, *inputs, error=error, **kwargs)

@@ -13,6 +13,7 @@ Importing this package registers the dataset builder `image_csv`:
     train = builder.as_dataset(split="train", as_supervised=True)
 """
 
+from tfds_imagecsv.checked import check, report
 from tfds_imagecsv.config import ImageCsvConfig
 from tfds_imagecsv.dataset import registration
 from tfds_imagecsv.dataset.registration import register, register_toml
@@ -41,8 +42,10 @@ __all__ = [
     "StaleDatasetError",
     "StorageError",
     "WorkerError",
+    "check",
     "register",
     "register_toml",
+    "report",
 ]
 
 # The last thing: what it imports imports this package, and must find all of it.

@@ -14,32 +14,30 @@ from typing import TYPE_CHECKING, Any
 import tensorflow_datasets as tfds
 from etils import epath, epy
 
-from tfds_imagecsv import exceptions, flags, problems, tfds_private
+from tfds_imagecsv import checked, exceptions, flags, problems, tfds_private
 from tfds_imagecsv.config import PATH_FIELDS, ImageCsvConfig, is_url, map_paths
-from tfds_imagecsv.engines import local
-from tfds_imagecsv.storage.paths import here
+from tfds_imagecsv.storage import files
+from tfds_imagecsv.storage.paths import absolute, here
 from tfds_imagecsv.tfds_imagecsv_dataset_builder import ImageCsv
 
 if TYPE_CHECKING:
-    from tfds_imagecsv.images.inspection import Inspection
     from tfds_imagecsv.prepared.compare import Version
-    from tfds_imagecsv.report.summary import Summary
+    from tfds_imagecsv.reports.summary import Summary
 
 with epy.lazy_imports():
     from tfds_imagecsv.dataset import registration
-    from tfds_imagecsv.images import inspection as inspection_lib
-    from tfds_imagecsv.prepared import prepared_dataset
-    from tfds_imagecsv.report import card_files, outcome
     from tfds_imagecsv.prepared import compare as compare_lib
-    from tfds_imagecsv.report import comparison
-    from tfds_imagecsv.report import summary as summary_lib
-    from tfds_imagecsv.sources import downloads as downloads_lib
+    from tfds_imagecsv.prepared import prepared_dataset
+    from tfds_imagecsv.reports import card_files, comparison, outcome
     from tfds_imagecsv.sources import locate as locate_lib
-    from tfds_imagecsv.splits import dataset_plan, select
-    from tfds_imagecsv.table import label_table
 
 # The name of a config that only `check` sees.
 _CHECKED_NAME = "checked"
+
+# The exit codes of `check` besides 0: a build would fail; it wouldn't, but the report
+# can't be written.
+_FAILS = 1
+_NO_REPORT = 2
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -104,6 +102,12 @@ def _parser() -> argparse.ArgumentParser:
         " The exit code is 1 if a build would fail.",
     )
     check.add_argument("--json", action="store_true", help="print JSON, for programs")
+    check.add_argument(
+        "--report",
+        dest="report_file",
+        metavar="FILE",
+        help="write a page with plots and pictures, to open in a browser",
+    )
     build = add(
         "build",
         _build,
@@ -162,7 +166,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     compare.add_argument("--json", action="store_true", help="print JSON, for programs")
     for command in (check, build, compare):
-        flags.add_fields(command)
+        # `check` has a flag of its own that is named as this field.
+        flags.add_fields(command, without=("report",) if command is check else ())
     return parser
 
 
@@ -195,54 +200,51 @@ def _config(args: dict[str, Any], **defaults: Any) -> ImageCsvConfig:
     return config
 
 
-def _downloads() -> downloads_lib.Downloads:
-    """Returns where a build with the default data directory keeps downloads."""
-    download_dir = epath.Path(tfds.core.constants.DATA_DIR).expanduser() / "downloads"
-    return downloads_lib.Downloads(
-        extract_dir=download_dir / "extracted",
-        make_manager=lambda: tfds.download.DownloadManager(
-            download_dir=download_dir, dataset_name=ImageCsv.name
-        ),
-    )
-
-
 def _check(args: dict[str, Any]) -> int:
     as_json, data_dir = args.pop("json"), args.pop("data_dir")
-    summary = None
+    report_file = args.pop("report_file")
+    found = None
     errors: list[exceptions.ImageCsvError] = []
     try:
         config = _config(args, name=_CHECKED_NAME)
-        inspection = _inspect(config)
-        plan = None
-        try:
-            selection = select.select_rows(config, inspection)
-            plan = dataset_plan.make_plan(config, inspection, selection)
-        except exceptions.ImageCsvError as reason:
-            errors.append(reason)
-        summary = summary_lib.make_summary(
-            inspection, plan, label_type=config.label_type
-        )
+        found = checked.check_input(config, manual_dir=here)
+        errors += found.errors
         if config.name != _CHECKED_NAME:
             ImageCsv(config=config, data_dir=data_dir).raise_if_stale()
     except exceptions.ImageCsvError as reason:
         errors.append(reason)
     error = "\n\n".join(map(str, errors)) or None
+    summary = found.summary if found else None
     if as_json:
-        found = summary.as_json() if summary else {}
+        values = summary.as_json() if summary else {}
         outcome = {"ok": error is None, "error": error}
-        print(json.dumps({**outcome, **found}, indent=2, ensure_ascii=False))
+        print(json.dumps({**outcome, **values}, indent=2, ensure_ascii=False))
     else:
         _print_outcome(summary, error)
-    return 0 if error is None else 1
+    code = 0 if error is None else _FAILS
+    if report_file is not None and not _write_report(found, report_file, error):
+        code = code or _NO_REPORT
+    return code
 
 
-def _inspect(config: ImageCsvConfig) -> Inspection:
-    """Inspects the input, as a build does."""
-    sources = locate_lib.locate(config, manual_dir=here, downloads=_downloads())
-    with local.LocalEngine(config.workers) as engine:
-        inspection_lib.start_workers_early(sources, engine)
-        table = label_table.read_label_table(config, sources)
-        return inspection_lib.inspect(config, sources, table, engine=engine)
+def _write_report(
+    found: checked.CheckedInput | None, path: str, error: str | None
+) -> bool:
+    """Writes the report of a check, and returns whether it could be written."""
+    if found is None:
+        print(f"Error: report {path}: there is nothing to show", file=sys.stderr)
+        return False
+    try:
+        target = os.fspath(absolute(path))
+        with files.new_file(target) as file:
+            file.write(found.report(error).encode())
+    # The libraries of remote files have errors of their own.
+    except Exception as reason:
+        words = getattr(reason, "strerror", None) or reason
+        print(f"Error: report {path}: it can't be written: {words}", file=sys.stderr)
+        return False
+    print(f"Report: {target}", file=sys.stderr)
+    return True
 
 
 def _compare(args: dict[str, Any]) -> int:
@@ -303,10 +305,10 @@ def _planned(args: dict[str, Any]) -> Version:
 
 def _plan_of(name: str, config: ImageCsvConfig) -> Version:
     """Returns the version that a config would build."""
-    inspection = _inspect(config)
-    selection = select.select_rows(config, inspection)
-    plan = dataset_plan.make_plan(config, inspection, selection)
-    return compare_lib.of_plan(name, plan)
+    found = checked.check_input(config, manual_dir=here)
+    if found.plan is None:
+        raise found.errors[0]
+    return compare_lib.of_plan(name, found.plan)
 
 
 def _print_outcome(summary: Summary | None, error: str | None) -> None:

@@ -188,6 +188,8 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
       citation: How to cite the dataset, such as BibTeX. Default: none.
       license: The licence of the images and labels: a name such as `"CC-BY-4.0"`, or
         its text. Default: none, which is unknown.
+      report: Whether a build writes `report.html` beside the records: a page with
+        numbers, plots and examples. Default: true.
 
     Raises:
       ConfigError: if a field is unknown, missing or invalid.
@@ -245,6 +247,7 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
     homepage: str | None = None
     citation: str | None = None
     license: str | None = None
+    report: bool = True
 
     def __new__(cls, **values: Any) -> ImageCsvConfig:
         """Rejects unknown fields and reports missing ones."""
@@ -348,6 +351,10 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
             urls = [*filter(is_url, self.paths.values())]
             self.checksums = _checksums(self.checksums, urls)
         self._check_texts()
+        if not isinstance(self.report, bool):
+            raise exceptions.ConfigError(
+                f"report must be true or false, got {self.report!r}"
+            )
 
     def _check_texts(self) -> None:
         """Checks what is said about the dataset."""

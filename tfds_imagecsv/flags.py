@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from tfds_imagecsv.config import ImageCsvConfig
@@ -94,6 +95,7 @@ TOPICS = {
         "max_rejected": Flag("FRACTION", "of the rows that may be skipped [0.01]"),
         "workers": Flag("N", "processes [the number of cores]"),
         "checksums": Flag("JSON", "SHA-256 of downloads, by URL"),
+        "report": Flag("true|false", "write report.html with the records [true]"),
     },
 }
 
@@ -114,14 +116,21 @@ class HelpFormatter(argparse.HelpFormatter):
         return f"{', '.join(flags[:1])}{values}"
 
 
-def add_fields(parser: argparse.ArgumentParser) -> None:
-    """Adds a flag for each field of the config."""
+def add_fields(parser: argparse.ArgumentParser, without: Sequence[str] = ()) -> None:
+    """Adds a flag for each field of the config.
+
+    Args:
+      parser: the parser.
+      without: the fields that get none.
+    """
     annotations = {
         field.name: str(field.type) for field in dataclasses.fields(ImageCsvConfig)
     }
     for topic, flags in TOPICS.items():
         group = parser.add_argument_group(topic)
         for name, flag in flags.items():
+            if name in without:
+                continue
             group.add_argument(
                 *spellings(name),
                 dest=name,

@@ -37,7 +37,9 @@ with epy.lazy_imports():
     from tfds_imagecsv.dataset import metadata
     from tfds_imagecsv.images import inspection as inspection_lib
     from tfds_imagecsv.prepared import side_files, stale
-    from tfds_imagecsv.report import outcome
+    from tfds_imagecsv.reports import outcome
+    from tfds_imagecsv.reports import report as report_lib
+    from tfds_imagecsv.reports import summary as summary_lib
     from tfds_imagecsv.shards import examples, shard_plan, write
     from tfds_imagecsv.sources import downloads as downloads_lib
     from tfds_imagecsv.sources import locate as locate_lib
@@ -349,6 +351,34 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
             tfds_private.set_class_names(label, plan.class_names)
         self.info.metadata.clear()
         self.info.metadata.update(metadata.metadata_of(self.builder_config, plan))
+        if self.builder_config.report:
+            self._write_report(plan, self._inspection)
+
+    def _write_report(self, plan: DatasetPlan, inspection: Inspection) -> None:
+        """Writes `report.html`; if it can't, the dataset is built all the same."""
+        config = self.builder_config
+        path = self.data_path / report_lib.FILENAME
+        try:
+            html = report_lib.make_report(
+                config,
+                summary_lib.make_summary(
+                    inspection, plan, label_type=config.label_type
+                ),
+                inspection,
+                plan,
+                dataset=f"{self.name}/{config.name}",
+            )
+            path.write_bytes(html.encode())
+        # Pictures are read again, by libraries that raise nearly anything.
+        except Exception as error:
+            with contextlib.suppress(Exception):
+                path.unlink(missing_ok=True)
+            warnings.warn(
+                f"{report_lib.FILENAME} is left out, since it can't be written:"
+                f" {error}",
+                exceptions.ImageCsvWarning,
+                stacklevel=2,
+            )
 
     def _split_generators(
         self, dl_manager: tfds.download.DownloadManager

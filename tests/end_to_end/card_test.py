@@ -18,7 +18,7 @@ from PIL import Image
 
 from tfds_imagecsv import cli
 from tfds_imagecsv.prepared import prepared_dataset
-from tfds_imagecsv.report import croissant
+from tfds_imagecsv.reports import croissant
 
 COMMAND = pathlib.Path(sys.executable).with_name("tfds-imagecsv")
 

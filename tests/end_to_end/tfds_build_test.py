@@ -290,7 +290,7 @@ def test_a_misspelled_field(tfds_build, data_dir):
         " rare_classes, channels, dtype, background, apply_exif, resize, max_side,"
         " image_shape, encoding, quality, icc, max_pixels, verify, on_error,"
         " max_rejected,"
-        " workers, checksums, homepage, citation, license",
+        " workers, checksums, homepage, citation, license, report",
     )
     assert not data_dir.exists()
 

@@ -191,7 +191,7 @@ def test_what_is_kept_of_the_config(dataset, tmp_path):
     assert own - set(dataset.kept) == {
         *("name", "version", "release_notes", "supported_versions", "description"),
         *("tags", "image_dir", "label_csv", "class_csv", "pinned_splits", "workers"),
-        *("checksums", "homepage", "citation", "license"),
+        *("checksums", "homepage", "citation", "license", "report"),
     }
     assert dataset.kept["classes"] == ["dog", "cat"]
     assert str(tmp_path) not in json.dumps(dataset.kept) + dataset.sources.read_text()
@@ -263,6 +263,7 @@ def test_another_value_of_a_field(dataset, name):
         {"release_notes": {"1.0.0": "x"}},
         {"supported_versions": ["1.0.0"]},
         {"workers": 1},
+        {"report": False},
         {"filename_column": "filename"},
         {"label_column": "label"},
     ],

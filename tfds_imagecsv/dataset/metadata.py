@@ -33,7 +33,7 @@ _WITHOUT_EFFECT = frozenset(
         *(field.name for field in dataclasses.fields(tfds.core.BuilderConfig)),
         *PATH_FIELDS,
         *TEXT_FIELDS,
-        *("workers", "checksums"),
+        *("workers", "checksums", "report"),
     )
 )
 

@@ -12,7 +12,7 @@ from etils import epath
 
 from tfds_imagecsv import exceptions, tfds_private
 from tfds_imagecsv.prepared.prepared_dataset import PreparedDataset
-from tfds_imagecsv.report import card, croissant
+from tfds_imagecsv.reports import card, croissant
 from tfds_imagecsv.storage import unfinished
 
 #: The folder beside the records that gets the images.

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from tfds_imagecsv.problems import escaped
-from tfds_imagecsv.report import card
+from tfds_imagecsv.reports import card
 
 
 def text_of(tokens):

@@ -18,7 +18,7 @@ import rich.table
 from tfds_imagecsv.images import kinds, listing, quality
 from tfds_imagecsv.images.copies import keys_of_sets
 from tfds_imagecsv.images.inspection import Inspection
-from tfds_imagecsv.problems import Places, Problem, escaped, shown
+from tfds_imagecsv.problems import Kind, Places, Problem, escaped, shown
 from tfds_imagecsv.splits.dataset_plan import DatasetPlan
 from tfds_imagecsv.splits.select import about_copies, about_unlisted_images
 from tfds_imagecsv.table import extra_columns, label_types
@@ -26,6 +26,7 @@ from tfds_imagecsv.table import extra_columns, label_types
 # Classes that are shown one by one, which is enough for a screen; JSON has all. Of
 # more, the largest and the smallest are.
 _MAX_CLASSES = 40
+_MAX_SPLITS = 12
 _MAX_ENDS = 5
 
 # Splits that fit beside each other into 80 columns.
@@ -76,6 +77,7 @@ class Summary:
       notes: what doesn't stop a build, but matters.
       understood: what was concluded about the table, by what it is about.
       places: what the rows are called.
+      error: why a build would fail; None if it wouldn't.
     """
 
     label_csv: str
@@ -103,13 +105,14 @@ class Summary:
     notes: tuple[str, ...]
     understood: Mapping[str, str]
     places: Places
+    error: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Returns the fields as values of JSON."""
         values = {
             field.name: getattr(self, field.name)
             for field in dataclasses.fields(self)
-            if field.name != "places"
+            if field.name not in ("places", "error")
         }
         values["problems"] = [
             {
@@ -179,6 +182,43 @@ class Summary:
             f"{name} {size:,}" for name, size in (self.split_sizes or {}).items()
         )
         return f"A build would succeed: {sizes} images."
+
+    def _repr_html_(self) -> str:
+        """Returns it as tables, as notebooks show it."""
+        from tfds_imagecsv.reports import html
+
+        splits = list((self.splits or {}).values())[:_MAX_SPLITS]
+        classes = self.classes or _totals(self.splits or {})
+        kinds_of = collections.Counter(one.kind for one in self.problems)
+        return html.render(
+            "summary.html",
+            summary=self,
+            error=(self.error or "").splitlines()[:_MAX_CLASSES],
+            kinds=[
+                (kind.heading, kinds_of[kind], kind.remedy)
+                for kind in Kind
+                if kinds_of[kind]
+            ],
+            splits=list(self.splits or {})[:_MAX_SPLITS],
+            classes=[
+                (name, [counts.get(name, 0) for counts in splits], count)
+                for name, count in list(classes.items())[:_MAX_CLASSES]
+            ],
+            more=max(0, len(classes) - _MAX_CLASSES),
+            images=[
+                *self.formats.items(),
+                ("stored byte for byte", self.byte_for_byte),
+                *((f"converted: {why}", n) for why, n in self.conversions.items()),
+                ("identical to others", sum(map(len, self.duplicates))),
+                *(
+                    (name.replace("_", " "), len(keys))
+                    for name, keys in (self.quality or {}).items()
+                ),
+                ("without a row", len(self.images_without_row)),
+                ("left out", len(self.rejected_rows)),
+            ],
+            notes=self.notes[:_MAX_CLASSES],
+        )
 
     def _formats_table(self) -> rich.table.Table:
         table = _table("Images", "images")
@@ -265,7 +305,11 @@ class Summary:
 
 
 def make_summary(
-    inspection: Inspection, plan: DatasetPlan | None, *, label_type: str = "class"
+    inspection: Inspection,
+    plan: DatasetPlan | None,
+    *,
+    label_type: str = "class",
+    error: str | None = None,
 ) -> Summary:
     """Returns the numbers of an input.
 
@@ -273,6 +317,7 @@ def make_summary(
       inspection: the input.
       plan: the plan of its dataset; None if a build would fail.
       label_type: one of `options.LABEL_TYPES`.
+      error: why a build would fail; None if it wouldn't.
     """
     rows = inspection.rows
     copies = inspection.copies
@@ -316,6 +361,7 @@ def make_summary(
         notes=notes,
         understood=inspection.table.understood,
         places=inspection.table.places,
+        error=error,
     )
 
 

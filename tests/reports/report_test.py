@@ -1,0 +1,523 @@
+"""What `report.html` says, and that nothing in a dataset can make it say else."""
+
+import base64
+import html.parser
+import io
+import json
+import re
+import tomllib
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import walk
+from PIL import Image
+
+import tfds_imagecsv
+from tfds_imagecsv import arrays
+from tfds_imagecsv.reports import leaks, page, plots, report, samples
+from tfds_imagecsv.reports import thumbnails as thumbnails_lib
+
+MOST_BYTES = 5_000_000
+
+# A label that would run, and one that would turn the direction of what follows.
+SCRIPT = "<script>alert(1)</script>"
+TURNED = "tac\u202egod\u0007"
+
+
+class Parsed(html.parser.HTMLParser):
+    """The elements and the texts of a page."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.words, self.attributes = [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        """Notes it."""
+        self.tags.append(tag)
+        self.attributes += [(tag, name, value) for name, value in attrs]
+
+    def handle_data(self, data):
+        """Notes it."""
+        self.words.append(data)
+
+    @property
+    def text(self):
+        """All texts, with single blanks."""
+        return " ".join(" ".join(self.words).split())
+
+    def sources(self):
+        """The pictures, opened."""
+        found = [value for _, name, value in self.attributes if name == "src"]
+        for one in found:
+            head, _, data = one.partition(",")
+            assert head == "data:image/webp;base64"
+            yield Image.open(io.BytesIO(base64.b64decode(data)))
+
+
+def page_of(config, **kwargs):
+    """Returns what the report of a config says; without pictures."""
+    made, found, plan, error = walk.report_inputs(config)
+    sets = leaks.sets_of_copies(found, plan)
+    return page.make_page(
+        config,
+        made,
+        found,
+        plan,
+        sets=sets,
+        chosen=page.choose_samples(config, made, found, plan, sets),
+        thumbnails=thumbnails_lib.Thumbnails(of={}, before={}, after={}),
+        error=error,
+        **kwargs,
+    )
+
+
+def rows_of(names, each=4):
+    """Returns rows of some classes."""
+    return [
+        (f"{number}_{at}.png", name)
+        for number, name in enumerate(names)
+        for at in range(each)
+    ]
+
+
+def test_the_numbers_come_first(make_dataset):
+    """What it is, how many images, how they are divided."""
+    found = page_of(make_dataset(), dataset="image_csv/pets")
+    assert found.title == "image_csv/pets"
+    assert found.sentence == "20 images of 2 classes, in 3 splits"
+    assert [(one.value, one.words) for one in found.numbers][:2] == [
+        ("20", "images"),
+        ("2", "classes"),
+    ]
+    assert [(one.name, one.size, one.share) for one in found.splits] == [
+        ("train", 16, 0.8),
+        ("validation", 2, 0.1),
+        ("test", 2, 0.1),
+    ]
+    assert found.classes.columns == ("train", "validation", "test")
+    assert found.classes.rows == (
+        page.ClassRow("cat", (8, 1, 1), 10, 1.0),
+        page.ClassRow("dog", (8, 1, 1), 10, 1.0),
+    )
+
+
+def test_it_is_the_same_twice(make_dataset):
+    """To the byte, pictures included."""
+    config = make_dataset()
+    first = walk.report(config)
+    assert first.count("<img") >= 16
+    assert walk.report(config) == first
+
+
+def test_the_order_of_the_table_shows_in_row_numbers_only(make_dataset):
+    """Examples are drawn by their content."""
+    rows = [(f"{at:02}.png", ("cat", "dog")[at % 2]) for at in range(40)]
+    assert walk.report(make_dataset(rows)) == walk.report(make_dataset(rows[::-1]))
+
+
+def test_one_file_that_asks_for_nothing(make_dataset):
+    """No address but those within it, and those of pictures in it."""
+    found = Parsed(walk.report(make_dataset()))
+    links = [value for _, name, value in found.attributes if name in ("href", "src")]
+    assert links
+    assert all(one.startswith(("#", "data:")) for one in links)
+    assert not {"iframe", "object", "embed", "base"} & set(found.tags)
+    assert "url(" not in walk.report(make_dataset())
+
+
+def test_texts_of_others_are_texts(make_dataset, tmp_path, write_png):
+    """Names and labels neither become elements nor reorder the page."""
+    rows = [
+        *((f"{at}.png", SCRIPT) for at in range(4)),
+        *((f"<b onclick=x>{at}.png", '"><img src=x>') for at in range(4)),
+        *((f"t{at}.png", TURNED) for at in range(4)),
+    ]
+    config = make_dataset(rows, description=f"{SCRIPT} & more", delimiter=",")
+    made = walk.report(config)
+    found = Parsed(made)
+    assert found.tags.count("script") == 1
+    assert "b" not in found.tags
+    assert not [one for one in found.attributes if one[1].startswith("on")]
+    assert "alert(1)" in found.text
+    assert '"><img src=x>' in found.text
+    assert "tac\\u202egod\\x07" in found.text
+    assert not re.search(r"[\u202a-\u202e\u2066-\u2069\x00-\x08]", made)
+    assert SCRIPT not in made
+
+
+def test_problems_with_scripts(make_dataset, tmp_path):
+    """Also in what is wrong, in what is left out, and in the error."""
+    rows = [*rows_of(["a", "b"]), (f"{SCRIPT}.png".replace("/", ""), SCRIPT)]
+    config = make_dataset(rows_of(["a", "b"]))
+    (tmp_path / "labels.csv").write_text(
+        "filename,label\n" + "".join(f'{one},"{label}"\n' for one, label in rows)
+    )
+    for fields in ({}, {"on_error": "skip", "max_rejected": 1.0}):
+        values = {"name": "x", "image_dir": config.image_dir, **fields}
+        one = tfds_imagecsv.ImageCsvConfig(label_csv=config.label_csv, **values)
+        found = Parsed(walk.report(one))
+        assert found.tags.count("script") == 1
+        assert "<script>alert(1)<script>.png" in found.text
+
+
+def test_problems_have_remedies_and_pictures(make_dataset, tmp_path):
+    """Each kind with its rows, what to do, and the images as far as there are some."""
+    rows = rows_of(["cat", "dog"])
+    rows[1] = (rows[1][0], "")
+    config = make_dataset(rows)
+    (tmp_path / "images" / "0_3.png").unlink()
+    made = page_of(config)
+    assert [(one.heading, one.count, one.lines) for one in made.problems] == [
+        ("Empty label", 1, ("row 3: '0_1.png'",)),
+        ("Image not found", 1, ("row 5: '0_3.png'",)),
+    ]
+    assert made.problems[0].remedy.startswith("Fill in the label")
+    assert made.error
+    found = Parsed(walk.report(config))
+    assert "A build would fail" in found.text
+    assert ("img", "alt", "0_1.png") in found.attributes
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence", "noun"),
+    [
+        ({"label_type": "none"}, "20 images without labels, in 3 splits", None),
+        ({"folds": 4, "test_size": 0}, "20 images of 2 classes, in 4 splits", "class"),
+        (
+            {"val_size": 0, "test_size": 0},
+            "20 images of 2 classes, in 1 split",
+            "class",
+        ),
+    ],
+)
+def test_other_datasets(make_dataset, fields, sentence, noun):
+    """The same page, without what there isn't."""
+    config = make_dataset(**fields)
+    found = page_of(config)
+    assert found.sentence == sentence
+    assert (found.classes and found.classes.noun) == noun
+    assert Parsed(walk.report(config)).tags.count("section") >= 5
+
+
+def test_numbers_as_labels(make_dataset):
+    """Quantiles in the order of the numbers, their distribution, and examples by it."""
+    rows = [(f"{at:02}.png", str(at / 2)) for at in range(40)]
+    found = page_of(make_dataset(rows, label_type="regression"))
+    assert found.sentence == "40 images labelled with numbers, in 3 splits"
+    assert found.classes.noun == "quantile"
+    assert sum(row.total for row in found.classes.rows) == 40
+    assert found.plots[0].words == "From 0 to 19.5, mean 9.75, median 9.75."
+    (gallery,) = found.examples
+    shown = [float(one.words.split(" ")[0]) for one in gallery.pictures]
+    assert shown == sorted(shown)
+    assert (shown[0], shown[-1], len(shown)) == (0, 19.5, 24)
+
+
+def test_several_classes_of_an_image(make_dataset):
+    """Each class has examples that are of it, also of rare combinations."""
+    rows = [(f"{at:02}.png", "a|b" if at % 10 == 0 else "a") for at in range(40)]
+    config = make_dataset(
+        [*rows, ("none.png", "|")], label_type="multilabel", label_delimiter="|"
+    )
+    found = page_of(config)
+    assert [one.name for one in found.classes.rows] == ["a", "b"]
+    assert [one.total for one in found.classes.rows] == [40, 4]
+    by_class = {one.heading: one.pictures for one in found.examples}
+    assert len(by_class["a"]) == samples.OF_CLASS
+    assert sorted(one.name for one in by_class["b"]) == [
+        *("00.png", "10.png", "20.png", "30.png")
+    ]
+
+
+def test_identical_images_and_what_would_have_leaked(make_dataset, tmp_path):
+    """Each set once, with the split that each of its images would have gone to."""
+    rows = rows_of(["cat", "dog"], each=60)
+    config = make_dataset(rows)
+    images = tmp_path / "images"
+    for at in range(1, 20):
+        (images / f"0_{at}.png").write_bytes((images / "0_0.png").read_bytes())
+    (images / "1_1.png").write_bytes((images / "1_0.png").read_bytes())
+    found = page_of(config)
+    assert [len(one.names) + one.more for one in found.copies] == [20, 2]
+    assert found.copies[0].is_spread
+    assert {split for _, split in found.copies[0].names} <= {
+        *("train", "validation", "test")
+    }
+    values = dict(found.guarantees)
+    assert values["Sets of identical images, each kept in one split"] == (
+        "2 (22 images)"
+    )
+    spread = sum(one.is_spread for one in found.copies)
+    assert values["Of these, would have leaked if each image had been drawn alone"] == (
+        str(spread)
+    )
+
+
+def test_images_drawn_alone_are_divided_by_the_sizes():
+    """Each split gets its share, as a draw by chance gives it."""
+    sizes = {"train": 80, "validation": 15, "test": 5}
+    drawn = [leaks._alone(f"{at}.png", sizes) for at in range(20_000)]
+    for name, size in sizes.items():
+        assert drawn.count(name) / 200 == pytest.approx(size, abs=1)
+
+
+def test_groups_that_would_have_leaked(make_dataset, tmp_path, write_csv):
+    """They are counted; a group of one image can't."""
+    config = make_dataset([(f"{at:02}.png", "cat") for at in range(40)])
+    rows = [(f"{at:02}.png", "cat", "big" if at < 30 else f"g{at}") for at in range(40)]
+    write_csv(tmp_path / "labels.csv", rows, header=("filename", "label", "patient"))
+    config = tfds_imagecsv.ImageCsvConfig(
+        name="pets",
+        image_dir=config.image_dir,
+        label_csv=config.label_csv,
+        group_column="patient",
+    )
+    values = page_of(config).guarantees
+    at = values.index(("Groups, each kept in one split", "11"))
+    assert values[at + 1][1] == "1"
+
+
+def test_conversions_before_and_after(make_dataset, tmp_path):
+    """Both are pictures, as the file has it and as it is stored."""
+    config = make_dataset(background="red")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    wide = Image.new("RGB", (200, 100), "blue")
+    wide.save(tmp_path / "images" / "00.png", "JPEG", exif=exif)
+    clear = Image.new("RGBA", (50, 50), (0, 0, 0, 0))
+    clear.save(tmp_path / "images" / "01.png")
+    made, found, plan, _ = walk.report_inputs(config)
+    chosen = page.choose_samples(config, made, found, plan, [])
+    assert chosen.conversions == {"alpha": ("01.png",), "orientation": ("00.png",)}
+    pictures = thumbnails_lib.make_thumbnails(
+        config.image_dir, ["00.png"], ["00.png", "01.png"], config.image_options
+    )
+
+    def opened(thumbnail):
+        data = base64.b64decode(thumbnail.source.partition(",")[2])
+        return Image.open(io.BytesIO(data))
+
+    was, becomes = pictures.before["00.png"], pictures.after["00.png"]
+    assert (was.width, was.height, opened(was).size) == (200, 100, (160, 80))
+    assert (becomes.width, becomes.height, opened(becomes).size) == (
+        100,
+        200,
+        (80, 160),
+    )
+    assert pictures.of["00.png"] == becomes
+    assert pictures.before["01.png"].has_alpha
+    assert opened(pictures.before["01.png"]).convert("RGBA").getpixel((9, 9))[3] == 0
+    red = opened(pictures.after["01.png"]).convert("RGB").getpixel((9, 9))
+    assert red[0] > 240
+    assert max(red[1:]) < 15
+
+
+def test_an_image_that_has_gone_has_no_picture(make_dataset, tmp_path):
+    """The page is made all the same, and says so."""
+    config = make_dataset()
+    *inputs, _ = walk.report_inputs(config)
+    for path in (tmp_path / "images").iterdir():
+        path.unlink()
+    found = Parsed(report.make_report(config, *inputs))
+    assert "img" not in found.tags
+    assert found.text.count(".png: no picture") == 16
+
+
+def test_pictures_stop_when_there_is_no_more_room(make_dataset, monkeypatch):
+    """What matters more comes first."""
+    config = make_dataset()
+    keys = [f"{at:02}.png" for at in range(20)]
+    monkeypatch.setattr(thumbnails_lib, "_MOST_ENCODED", 500)
+    made = thumbnails_lib.make_thumbnails(
+        config.image_dir, keys, [], config.image_options
+    )
+    assert 0 < len(made.of) < 10
+    assert list(made.of) == keys[: len(made.of)]
+
+
+@pytest.mark.parametrize("side", [(1, 300), (300, 1), (1, 1)])
+def test_images_one_pixel_wide(make_dataset, tmp_path, side):
+    """They have pictures and plots."""
+    config = make_dataset()
+    for path in (tmp_path / "images").iterdir():
+        Image.new("RGB", side, path.name[:2] and (int(path.name[:2]), 9, 9)).save(path)
+    found = Parsed(walk.report(config))
+    sizes = {picture.size for picture in found.sources()}
+    assert sizes == {tuple(min(one, 160) for one in side)}
+    assert f"All images are {side[0]} by {side[1]} pixels" in found.text
+
+
+def test_one_image(make_dataset):
+    """It is in train; if it can't be divided, the page says so."""
+    config = make_dataset([("a.png", "cat")], val_size=0, test_size=0)
+    found = page_of(config)
+    assert found.sentence == "1 image of 1 class, in 1 split"
+    assert found.classes.rows == (page.ClassRow("cat", (1,), 1, 1.0),)
+    assert "<img" in walk.report(config)
+    found = page_of(make_dataset([("a.png", "cat")]))
+    assert found.sentence == "1 image of 1 class"
+    assert found.error
+
+
+def test_no_image_can_be_used(make_dataset, tmp_path):
+    """The page has the problems, and nothing to divide by zero."""
+    config = make_dataset()
+    for path in (tmp_path / "images").iterdir():
+        path.write_bytes(b"")
+    found = page_of(config)
+    assert found.classes is None
+    assert found.plots == ()
+    assert found.problems[0].count == 20
+    assert "A build would fail" in Parsed(walk.report(config)).text
+
+
+def many_classes(make_dataset, count, name="{}"):
+    """Returns an input whose rows are of many classes, of one image each."""
+    config = make_dataset()
+    made, found, plan, _ = walk.report_inputs(config)
+    names = [name.format(at) for at in range(count)]
+    at = np.arange(count) % len(plan.rows)
+    rows = arrays.with_columns(
+        plan.rows.take(pa.array(at)), {"label": arrays.encoded(names)}
+    )
+    counts = {"train": dict.fromkeys(names, 1), "test": dict.fromkeys(names, 0)}
+    return config, made, found, plan, rows, counts
+
+
+def test_very_many_classes(make_dataset):
+    """The largest and the smallest are in the table, and the page stays small."""
+    import dataclasses
+
+    # The worst that a name can be: each character takes five.
+    config, made, found, plan, rows, counts = many_classes(
+        make_dataset, 20_000, "{:05}" + "&" * 400
+    )
+    plan = dataclasses.replace(
+        plan, rows=rows, class_counts=counts, class_names=tuple(counts["train"])
+    )
+    made = dataclasses.replace(
+        made,
+        splits=counts,
+        split_sizes={"train": 20_000, "test": 0},
+        classes=counts["train"],
+        notes=("&" * 100_000,) * 1000,
+        duplicates=(("&" * 400,) * 100,) * 100,
+        rejected_rows=({"row": 1, "key": "&" * 400, "label": "", "reason": "&" * 999},)
+        * 5000,
+    )
+    text = report.make_report(config, made, found, plan)
+    assert len(text.encode()) < MOST_BYTES
+    words = Parsed(text).text
+    assert "20,000 classes" in words
+    assert "00000&" in words
+    assert "19999&" in words
+    assert "19,000 between them aren't shown" in words
+    assert text.count("<tr>") < 1300
+
+
+def test_very_many_splits(make_dataset):
+    """Those beyond twelve columns are one."""
+    rows = [(f"{at:03}.png", "cat") for at in range(120)]
+    found = page_of(make_dataset(rows, folds=60, test_size=0))
+    assert found.classes.columns[:2] == ("fold0", "fold1")
+    assert found.classes.columns[-1] == "49 others"
+    assert found.classes.rows[0].counts == (*[2] * 11, 98)
+    assert len(found.splits) == 60
+
+
+def test_near_duplicates_and_quality(make_dataset):
+    """They are shown if there are some."""
+
+    class More:
+        """A summary with what others find."""
+
+        def __init__(self, made):
+            self.__dict__.update(vars(made))
+            self.near_duplicates = (("00.png", "01.png"), ("02.png", "04.png"))
+            self.quality = {"dark": ("03.png",), "blurry": ()}
+
+    config = make_dataset()
+    made, found, plan, _ = walk.report_inputs(config)
+    text = Parsed(report.make_report(config, More(made), found, plan)).text
+    assert "Near duplicates" in text
+    assert "dark (1)" in text
+    assert "Near duplicates" not in Parsed(walk.report(config)).text
+
+
+def test_the_config_can_be_read_back(make_dataset):
+    """Also with texts that TOML has to escape."""
+    classes = ["dog", 'c"a\\t', "\u202ex", "\U000e0001", "é"]
+    config = make_dataset(
+        classes=classes,
+        val_size=0.25,
+        split_names={"0 1": "test"},
+        apply_exif=False,
+        split_column="label",
+    )
+    found = page_of_config(config)
+    assert tomllib.loads(found) == {
+        "pets": {
+            "image_dir": config.image_dir,
+            "label_csv": config.label_csv,
+            "split_column": "label",
+            "split_names": {"0 1": "test"},
+            "classes": classes,
+            "val_size": 0.25,
+            "apply_exif": False,
+        }
+    }
+    assert found.isascii() or all(map(str.isprintable, found.splitlines()))
+
+
+def page_of_config(config):
+    """Returns a config as a report shows it."""
+    from tfds_imagecsv.reports import config_lines
+
+    values = dict(config_lines.changed_fields(config))
+    assert json.loads(values["val_size"]) == config.val_size
+    return "\n".join(config_lines.toml(config))
+
+
+def test_a_table_in_memory(make_dataset):
+    """The config names it."""
+    import pandas as pd
+
+    config = make_dataset()
+    frame = pd.read_csv(config.label_csv)
+    config = tfds_imagecsv.ImageCsvConfig(
+        name="pets", image_dir=config.image_dir, label_csv=frame
+    )
+    from tfds_imagecsv.reports import config_lines
+
+    assert dict(config_lines.changed_fields(config))["label_csv"] == (
+        '"(a table in memory)"'
+    )
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [0.0],
+        [5.0, 5.0],
+        [-3.0, 3.0],
+        [1.0, 1e9],
+        [1e-30, 1e30],
+        [0.0, 1e-300],
+        [1e15, 1e15 + 1],
+        [2.0, 3.0, 700.0],
+    ],
+)
+def test_plots_of_any_numbers(values):
+    """Bars and ticks are within the plot, and all images are in a bar."""
+    numbers = np.array(values)
+    weights = np.full(len(numbers), 3)
+    for are_whole in (False, True):
+        svg = plots.histogram(numbers, weights, label="x", are_whole=are_whole)
+        places = [float(one) for one in re.findall(r' x="([-\d.]+)"', svg)]
+        assert places
+        assert all(0 <= one <= 340 for one in places)
+        counts = [int(one) for one in re.findall(r": (\d+)</title>", svg)]
+        assert sum(counts) == 3 * len(values)
+        assert "nan" not in svg

@@ -1,0 +1,101 @@
+"""A config as people read it: what isn't the default, and as TOML."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from tfds_imagecsv import options
+from tfds_imagecsv.config import ImageCsvConfig
+
+# The most values of a field, and the most characters of a line and of all.
+_MOST_VALUES = 200
+_LONG = 600
+_MOST_OF_CONFIG = 50_000
+
+# They change nothing in what is described.
+_LEFT_OUT = ("workers", "report")
+
+
+def changed_fields(config: ImageCsvConfig) -> Iterator[tuple[str, str]]:
+    """Yields the fields that aren't the defaults, and their values as JSON."""
+    for name, value in _values(config).items():
+        if name == "name":
+            continue
+        text = json.dumps(value, ensure_ascii=False)
+        yield name, text if len(text) <= _LONG else f"{text[:_LONG]}…"
+
+
+def _values(config: ImageCsvConfig) -> dict[str, Any]:
+    """Returns the fields that aren't the defaults, as values of JSON."""
+    found = {}
+    for field in dataclasses.fields(config):
+        if field.name in _LEFT_OUT:
+            continue
+        value = getattr(config, field.name)
+        if field.default is dataclasses.MISSING:
+            is_default = field.default_factory is not dataclasses.MISSING and (
+                value == field.default_factory()
+            )
+        else:
+            is_default = options.is_frame(value) is False and value == field.default
+        if not is_default:
+            found[field.name] = _as_json(value)
+    return found
+
+
+def _as_json(value: Any) -> Any:
+    if options.is_frame(value):
+        return "(a table in memory)"
+    if isinstance(value, Mapping):
+        items = list(value.items())
+        found = {str(key): _as_json(one) for key, one in items[:_MOST_VALUES]}
+        if len(items) > _MOST_VALUES:
+            found["…"] = f"and {len(items) - _MOST_VALUES:,} more"
+        return found
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Sequence):
+        found_list = [_as_json(one) for one in value[:_MOST_VALUES]]
+        if len(value) > _MOST_VALUES:
+            found_list.append(f"… and {len(value) - _MOST_VALUES:,} more")
+        return found_list
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    return str(value)
+
+
+def toml(config: ImageCsvConfig) -> Iterator[str]:
+    """Yields the config as a table of TOML, as `register_toml` reads it."""
+    left = _MOST_OF_CONFIG
+    values = _values(config)
+    yield f"[{_toml_value(values.pop('name', config.name))}]"
+    for name, value in values.items():
+        line = f"{name} = {_toml_value(value)}"
+        left -= len(line)
+        if left < 0:
+            yield f"# {name} is too long for this page"
+            continue
+        yield line
+
+
+def _toml_value(value: Any) -> str:
+    if isinstance(value, Mapping):
+        pairs = (
+            f"{_toml_value(name)} = {_toml_value(one)}" for name, one in value.items()
+        )
+        return f"{{{', '.join(pairs)}}}"
+    if isinstance(value, str):
+        # TOML has JSON's escapes, and `\U` for what JSON needs two for.
+        return '"' + "".join(map(_toml_character, value)) + '"'
+    if isinstance(value, Sequence):
+        return f"[{', '.join(map(_toml_value, value))}]"
+    return json.dumps(value)
+
+
+def _toml_character(one: str) -> str:
+    if one.isprintable():
+        return json.dumps(one, ensure_ascii=False)[1:-1]
+    return f"\\u{ord(one):04x}" if ord(one) < 0x10000 else f"\\U{ord(one):08x}"

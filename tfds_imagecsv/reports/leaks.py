@@ -1,0 +1,65 @@
+"""The leaks that a plan prevents: what drawing each image alone would have done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import xxhash
+
+from tfds_imagecsv import arrays
+from tfds_imagecsv.images import copies
+from tfds_imagecsv.images.inspection import Inspection
+from tfds_imagecsv.splits.dataset_plan import DatasetPlan
+
+# The keys of identical images, the split to which each would have gone alone, and
+# whether these differ.
+Copies = tuple[list[str], list[str], bool]
+
+
+def sets_of_copies(inspection: Inspection, plan: DatasetPlan | None) -> list[Copies]:
+    """Returns the sets of identical images, with those first that would leak."""
+    is_drawn = plan and not arrays.is_filled(plan.rows["given"]).any()
+    sizes = plan.split_sizes if plan and is_drawn else {}
+    found = []
+    for keys in copies.keys_of_sets(inspection.copies):
+        splits = [_alone(key, sizes) for key in keys]
+        found.append((keys, splits, len(set(splits)) > 1))
+    return sorted(found, key=lambda one: (not one[2], one[0]))
+
+
+def _alone(key: str, sizes: Mapping[str, int]) -> str:
+    """Returns the split that an image would go to if it were drawn alone.
+
+    It is a draw of the usual kind: by chance, with the probabilities of the splits'
+    sizes. A hash of the key is the chance.
+    """
+    total = sum(sizes.values())
+    if not total:
+        return ""
+    at = xxhash.xxh3_64_intdigest(key.encode("utf-8", "surrogateescape"))
+    point = (at * total) >> 64
+    for name, size in sizes.items():
+        point -= size
+        if point < 0:
+            return name
+    raise AssertionError(key)
+
+
+def groups_that_leak(plan: DatasetPlan) -> int:
+    """Returns how many groups would be in several splits, were each image drawn alone.
+
+    The digests of the images are the chance.
+    """
+    column = plan.rows["group"]
+    codes = arrays.codes_of(column)
+    has_group = arrays.is_filled(column)
+    sizes = np.array(list(plan.split_sizes.values()), np.float64)
+    cuts = np.cumsum(sizes) / max(1, sizes.sum())
+    chance = arrays.halves_of(plan.rows["digest"]).astype(np.float64) / 2.0**64
+    drawn = np.searchsorted(cuts[:-1], chance, side="right")
+    least = np.full(len(column.dictionary), len(sizes))
+    most = np.full(len(column.dictionary), -1)
+    np.minimum.at(least, codes[has_group], drawn[has_group])
+    np.maximum.at(most, codes[has_group], drawn[has_group])
+    return int(np.count_nonzero(least < most))

@@ -1,0 +1,773 @@
+"""What `report.html` says, worked out before it is written as HTML."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import importlib.metadata
+import platform
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from markupsafe import Markup
+
+from tfds_imagecsv import arrays, options
+from tfds_imagecsv.config import ImageCsvConfig
+from tfds_imagecsv.images.inspection import Inspection
+from tfds_imagecsv.problems import Kind, shown
+from tfds_imagecsv.reports import config_lines, leaks, plots, samples
+from tfds_imagecsv.reports.samples import Samples
+from tfds_imagecsv.reports.summary import Summary
+from tfds_imagecsv.reports.thumbnails import Thumbnail, Thumbnails
+from tfds_imagecsv.splits.dataset_plan import DatasetPlan
+
+# The most classes in the table: half of them the largest, half the smallest.
+MOST_CLASSES = 1000
+
+# The most columns of splits; the last one then is all others.
+MOST_SPLITS = 12
+
+# From how many classes on there is a plot of their sizes.
+_CLASSES_TO_PLOT = 12
+
+# The most lines of lists that the page shows; whole ones are in files and in JSON.
+_MOST_LINES = 100
+_MOST_PER_KIND = 10
+
+# The most characters of a text, such as the name of an image, and of a note.
+_MOST_CHARACTERS = 120
+_LONG = 600
+
+_PACKAGES = ("tfds-imagecsv", "tensorflow-datasets", "pillow", "pyarrow", "numpy")
+
+
+@dataclasses.dataclass(frozen=True)
+class Picture:
+    """A picture with words.
+
+    Attributes:
+      name: the image's key, shortened.
+      words: what else is said below it.
+      thumbnail: None if there is none.
+    """
+
+    name: str
+    words: str
+    thumbnail: Thumbnail | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Gallery:
+    """Pictures under a heading.
+
+    Attributes:
+      heading: what they are.
+      words: more about them.
+      pictures: the pictures.
+    """
+
+    heading: str
+    words: str
+    pictures: tuple[Picture, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Number:
+    """A number that the page begins with.
+
+    Attributes:
+      value: as it is written.
+      words: what it is.
+    """
+
+    value: str
+    words: str
+
+
+@dataclasses.dataclass(frozen=True)
+class SplitSize:
+    """A split.
+
+    Attributes:
+      name: its name.
+      size: the number of its images.
+      share: the fraction of all images.
+    """
+
+    name: str
+    size: int
+    share: float
+
+
+@dataclasses.dataclass(frozen=True)
+class ClassRow:
+    """A row of the table of classes.
+
+    Attributes:
+      name: the class, or the quantile.
+      counts: its images by split, in the order of the columns.
+      total: the sum.
+      width: the total as a fraction of the largest class's.
+    """
+
+    name: str
+    counts: tuple[int, ...]
+    total: int
+    width: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Classes:
+    """The classes.
+
+    Attributes:
+      noun: what they are: "class" or "quantile".
+      columns: the names of the splits; of many, the last stands for the others.
+      rows: the classes that are shown, the largest first.
+      left_out: how many are between these, in the middle.
+      plot: their sizes, if they are many.
+    """
+
+    noun: str
+    columns: tuple[str, ...]
+    rows: tuple[ClassRow, ...]
+    left_out: int
+    plot: Markup | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Problems:
+    """The problems of a kind.
+
+    Attributes:
+      heading: the kind.
+      remedy: what to do.
+      count: how many there are.
+      lines: the first ones.
+      pictures: some of the images.
+    """
+
+    heading: str
+    remedy: str
+    count: int
+    lines: tuple[str, ...]
+    pictures: tuple[Picture, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class CopySet:
+    """A set of identical images.
+
+    Attributes:
+      picture: the first of them.
+      names: what each is called, with the split that it would have gone to alone.
+      more: how many more there are.
+      is_spread: whether they would have gone to several splits.
+    """
+
+    picture: Picture
+    names: tuple[tuple[str, str], ...]
+    more: int
+    is_spread: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Count:
+    """A line of a table of counts.
+
+    Attributes:
+      name: what is counted.
+      count: how many.
+      share: the fraction of all.
+    """
+
+    name: str
+    count: int
+    share: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Plot:
+    """A plot with words.
+
+    Attributes:
+      heading: what it shows.
+      words: its main numbers.
+      svg: the plot; None if words do.
+    """
+
+    heading: str
+    words: str
+    svg: Markup | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Conversion:
+    """A reason to convert images, with examples.
+
+    Attributes:
+      reason: the reason.
+      count: how many images.
+      pairs: pictures before and after.
+    """
+
+    reason: str
+    count: int
+    pairs: tuple[tuple[Picture, Picture], ...]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Page:
+    """All that a report says; texts as they are, not yet escaped for HTML.
+
+    Attributes:
+      title: the name of the dataset, or of what was checked.
+      sentence: what it is.
+      is_built: whether it is of a dataset, else of a check.
+      error: why a build would fail, line by line; empty if it wouldn't.
+      numbers: the numbers it begins with.
+      notes: what matters beside.
+      problems: the problems by kind.
+      splits: the splits.
+      classes: the classes or quantiles; None without.
+      guarantees: what is guaranteed, and the number that shows it.
+      copies: sets of identical images.
+      more_copies: how many sets are not shown.
+      plots: sizes, proportions and more.
+      formats: the images by format.
+      modes: likewise, by Pillow's mode.
+      conversions: why images are converted.
+      byte_for_byte: how many images are stored as they are.
+      examples: the examples of each class.
+      near_duplicates: sets of nearly identical images.
+      quality: images with quality issues.
+      rejected: the rows that are left out: row, image, label, reason.
+      more_rejected: how many of them are not shown.
+      load: the lines that load it.
+      changed_fields: the fields of the config that aren't the defaults, as JSON.
+      toml: the config as TOML, line by line.
+      versions: the versions of what made it.
+    """
+
+    title: str
+    sentence: str
+    is_built: bool
+    error: tuple[str, ...]
+    numbers: tuple[Number, ...]
+    notes: tuple[str, ...]
+    understood: tuple[tuple[str, str], ...]
+    problems: tuple[Problems, ...]
+    splits: tuple[SplitSize, ...]
+    classes: Classes | None
+    guarantees: tuple[tuple[str, str], ...]
+    copies: tuple[CopySet, ...]
+    more_copies: int
+    plots: tuple[Plot, ...]
+    formats: tuple[Count, ...]
+    modes: tuple[Count, ...]
+    conversions: tuple[Conversion, ...]
+    byte_for_byte: int
+    examples: tuple[Gallery, ...]
+    near_duplicates: tuple[Gallery, ...]
+    quality: tuple[Gallery, ...]
+    rejected: tuple[tuple[str, str, str, str], ...]
+    more_rejected: int
+    load: tuple[str, ...]
+    changed_fields: tuple[tuple[str, str], ...]
+    toml: tuple[str, ...]
+    versions: tuple[tuple[str, str], ...]
+
+
+def choose_samples(
+    config: ImageCsvConfig,
+    summary: Summary,
+    inspection: Inspection,
+    plan: DatasetPlan | None,
+    sets: Sequence[leaks.Copies],
+) -> Samples:
+    """Returns which images the report of an input shows."""
+    return samples.choose(
+        inspection,
+        plan,
+        label_type=config.label_type,
+        classes=[name for name, _ in _totals(summary)],
+        copies=[keys[0] for keys, _, _ in sets[: samples.SETS]],
+        near_duplicates=_near_duplicates(summary),
+        quality=_quality(summary),
+    )
+
+
+def make_page(
+    config: ImageCsvConfig,
+    summary: Summary,
+    inspection: Inspection,
+    plan: DatasetPlan | None,
+    *,
+    sets: Sequence[leaks.Copies],
+    chosen: Samples,
+    thumbnails: Thumbnails,
+    dataset: str | None = None,
+    error: str | None = None,
+) -> Page:
+    """Works out what a report says.
+
+    Args:
+      config: what the user asks for.
+      summary: the input in numbers.
+      inspection: the input.
+      plan: the plan of its dataset; None if a build would fail.
+      sets: the sets of identical images, see `leaks.sets_of_copies`.
+      chosen: the images to show.
+      thumbnails: their pictures.
+      dataset: the dataset's name, such as `image_csv/pets`; None for a check.
+      error: why a build would fail; None if it wouldn't.
+    """
+    facts_of = _facts_of(chosen.keys, plan.rows if plan else inspection.rows)
+
+    def picture(key: str, words: str | None = None) -> Picture:
+        label, split = facts_of.get(key, ("", ""))
+        if words is None:
+            words = " · ".join(filter(None, (label, split)))
+        return Picture(_short(key), _short(words), thumbnails.of.get(key))
+
+    return Page(
+        title=_short(dataset or _name_of(summary)),
+        sentence=_sentence(config, summary, plan),
+        is_built=dataset is not None,
+        error=tuple(
+            _short(line, _LONG) for line in (error or "").splitlines()[:_MOST_LINES]
+        ),
+        numbers=tuple(_numbers(summary, plan)),
+        notes=tuple(_short(one, _LONG) for one in summary.notes[:_MOST_LINES]),
+        understood=tuple(
+            (_short(what), shown(str(value)))
+            for what, value in list(summary.understood.items())[:_MOST_LINES]
+        ),
+        problems=tuple(_problems(summary, chosen, picture)),
+        splits=tuple(_splits(summary)),
+        classes=_classes(summary, plan, config.label_type),
+        guarantees=tuple(_guarantees(summary, plan, sets)),
+        copies=tuple(
+            CopySet(
+                picture=picture(keys[0], ""),
+                names=tuple(
+                    (_short(key), split)
+                    for key, split in list(zip(keys, of, strict=True))[: samples.OF_SET]
+                ),
+                more=max(0, len(keys) - samples.OF_SET),
+                is_spread=is_spread,
+            )
+            for keys, of, is_spread in sets[: samples.SETS]
+        ),
+        more_copies=max(0, len(sets) - samples.SETS),
+        plots=tuple(_plots(config, inspection, plan)),
+        formats=_counts(summary.formats),
+        modes=_counts(summary.modes),
+        conversions=tuple(
+            Conversion(
+                reason,
+                count,
+                tuple(
+                    (
+                        Picture(_short(key), "before", thumbnails.before[key]),
+                        Picture(_short(key), "after", thumbnails.after[key]),
+                    )
+                    for key in chosen.conversions.get(reason, ())
+                    if key in thumbnails.before
+                ),
+            )
+            for reason, count in summary.conversions.items()
+        ),
+        byte_for_byte=summary.byte_for_byte,
+        examples=tuple(
+            Gallery(_short(name), "", tuple(map(picture, keys)))
+            for name, keys in chosen.labels.items()
+            if keys
+        ),
+        near_duplicates=tuple(
+            Gallery("", "", tuple(map(picture, keys)))
+            for keys in chosen.near_duplicates
+        ),
+        quality=tuple(
+            Gallery(
+                name.replace("_", " "),
+                f"{len(_quality(summary)[name]):,}",
+                tuple(map(picture, keys)),
+            )
+            for name, keys in chosen.quality.items()
+        ),
+        rejected=tuple(
+            (
+                summary.places.of(one["row"]),
+                _short(str(one["key"])),
+                _short(str(one["label"])),
+                _short(str(one["reason"]), _LONG),
+            )
+            for one in summary.rejected_rows[:_MOST_LINES]
+        ),
+        more_rejected=max(0, len(summary.rejected_rows) - _MOST_LINES),
+        load=tuple(_load(config, dataset)),
+        changed_fields=tuple(config_lines.changed_fields(config)),
+        toml=tuple(config_lines.toml(config)),
+        versions=_versions(),
+    )
+
+
+def _near_duplicates(summary: Summary) -> Sequence[Sequence[str]]:
+    return getattr(summary, "near_duplicates", None) or ()
+
+
+def _quality(summary: Summary) -> Mapping[str, Sequence[str]]:
+    """Returns the images of each issue that some have."""
+    return {name: keys for name, keys in (summary.quality or {}).items() if keys}
+
+
+def _short(text: str, most: int = _MOST_CHARACTERS) -> str:
+    """Returns a text that isn't too long; of a name, begin and end tell more."""
+    if len(text) <= most:
+        return text
+    return f"{text[: most // 2 - 1]}…{text[-(most // 2) :]}"
+
+
+def _plural(count: int, one: str, many: str) -> str:
+    return f"{count:,} {one if count == 1 else many}"
+
+
+def _name_of(summary: Summary) -> str:
+    """Returns the name of the table, or of the directory of images."""
+    path = summary.label_csv or summary.image_dir
+    return path.rstrip("/\\").replace("\\", "/").rpartition("/")[2] or path
+
+
+def _sentence(
+    config: ImageCsvConfig, summary: Summary, plan: DatasetPlan | None
+) -> str:
+    images = sum(summary.split_sizes.values()) if summary.split_sizes else None
+    what = _plural(
+        summary.usable_images if images is None else images, "image", "images"
+    )
+    if config.label_type in options.WITH_CLASSES:
+        count = len(plan.class_names) if plan else len(summary.classes)
+        of = "of" if config.label_type == "class" else "with any of"
+        what += f" {of} {_plural(count, 'class', 'classes')}"
+    elif config.label_type == "regression":
+        what += " labelled with numbers"
+    else:
+        what += " without labels"
+    if summary.split_sizes:
+        what += f", in {_plural(len(summary.split_sizes), 'split', 'splits')}"
+    return what
+
+
+def _numbers(summary: Summary, plan: DatasetPlan | None) -> Iterator[Number]:
+    if summary.split_sizes is not None:
+        yield Number(f"{sum(summary.split_sizes.values()):,}", "images")
+    else:
+        yield Number(f"{summary.usable_images:,}", f"usable images of {summary.rows:,}")
+    classes = len(plan.class_names) if plan else len(summary.classes)
+    if classes:
+        yield Number(f"{classes:,}", "classes" if classes > 1 else "class")
+    if summary.problems:
+        yield Number(f"{len(summary.problems):,}", "problems")
+    if summary.rejected_rows:
+        yield Number(f"{len(summary.rejected_rows):,}", "rows left out")
+    if plan:
+        yield Number(
+            _bytes(int(pa.compute.sum(plan.rows["size"]).as_py() or 0)), "of files"
+        )
+    converted = summary.usable_images - summary.byte_for_byte
+    yield Number(f"{converted:,}", "converted")
+    images = sum(map(len, summary.duplicates))
+    yield Number(
+        f"{images:,}", "identical images" if images != 1 else "identical image"
+    )
+    near = _near_duplicates(summary)
+    if near:
+        yield Number(f"{sum(map(len, near)):,}", "near duplicates")
+    if plan and plan.groups:
+        yield Number(f"{plan.groups:,}", "groups" if plan.groups > 1 else "group")
+
+
+def _bytes(count: float) -> str:
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}" if unit != "bytes" else f"{count:,.0f} bytes"
+        count /= 1000
+    return f"{count:.3g} TB"
+
+
+def _facts_of(keys: Sequence[str], rows: pa.RecordBatch) -> dict[str, tuple[str, str]]:
+    """Returns label and split of some images, by key."""
+    found = rows.filter(pa.compute.is_in(rows["key"], value_set=arrays.texts(keys)))
+    splits = (
+        found["split"].to_pylist()
+        if "split" in found.schema.names
+        else [""] * len(found)
+    )
+    pairs = zip(found["label"].to_pylist(), splits, strict=True)
+    return dict(zip(found["key"].to_pylist(), pairs, strict=True))
+
+
+def _problems(summary: Summary, chosen: Samples, picture: Any) -> Iterator[Problems]:
+    by_kind = collections.defaultdict(list)
+    for one in summary.problems:
+        by_kind[one.kind].append(one)
+    for kind in Kind:
+        found = by_kind.get(kind)
+        if not found:
+            continue
+        lines = []
+        for one in found[:_MOST_PER_KIND]:
+            place = summary.places.of(one.row)
+            text = _short(one.detail, _LONG)
+            lines.append(f"{place}: {text}" if place else text)
+        pictures = [picture(key) for key in chosen.problems.get(kind, ())]
+        yield Problems(
+            kind.heading,
+            kind.remedy,
+            len(found),
+            tuple(lines),
+            tuple(one for one in pictures if one.thumbnail),
+        )
+
+
+def _splits(summary: Summary) -> Iterator[SplitSize]:
+    sizes = summary.split_sizes or {}
+    total = max(1, sum(sizes.values()))
+    for name, size in list(sizes.items())[:_MOST_LINES]:
+        yield SplitSize(_short(name), size, size / total)
+
+
+def _totals(summary: Summary) -> list[tuple[str, int]]:
+    """Returns the classes with their sizes, the largest first, then by name."""
+    if summary.splits:
+        totals: collections.Counter[str] = collections.Counter()
+        for counts in summary.splits.values():
+            totals.update(counts)
+        found: Mapping[str, int] = totals
+    else:
+        found = summary.classes
+    return sorted(found.items(), key=lambda one: (-one[1], one[0]))
+
+
+def _classes(
+    summary: Summary, plan: DatasetPlan | None, label_type: str
+) -> Classes | None:
+    if label_type == "none" or not (totals := _totals(summary)):
+        return None
+    is_number = label_type == "regression"
+    splits = summary.splits or {}
+    names, others = list(splits), []
+    if len(names) > MOST_SPLITS:
+        names, others = names[: MOST_SPLITS - 1], names[MOST_SPLITS - 1 :]
+    if is_number and plan:
+        # Their order is that of the numbers.
+        order = {name: at for at, name in enumerate(next(iter(splits.values())))}
+        totals.sort(key=lambda one: order[one[0]])
+    most = max(1, *(total for _, total in totals), 1)
+    half = MOST_CLASSES // 2
+    visible = totals if len(totals) <= MOST_CLASSES else totals[:half] + totals[-half:]
+    rows = []
+    for name, total in visible:
+        counts = [splits[split].get(name, 0) for split in names]
+        if others:
+            counts.append(sum(splits[split].get(name, 0) for split in others))
+        rows.append(ClassRow(_short(name), tuple(counts), total, total / most))
+    plot = None
+    if len(totals) > _CLASSES_TO_PLOT and not is_number:
+        sizes = np.array([total for _, total in totals], np.float64)
+        plot = plots.histogram(
+            sizes,
+            np.ones(len(sizes), np.int64),
+            are_whole=True,
+            label=f"How many classes have how many images: from {int(sizes.min()):,} to"
+            f" {int(sizes.max()):,}, half of them at most {np.median(sizes):,.0f}",
+        )
+    columns = [_short(name) for name in names]
+    if others:
+        columns.append(f"{len(others)} others")
+    return Classes(
+        noun="quantile" if is_number else "class",
+        columns=tuple(columns),
+        rows=tuple(rows),
+        left_out=len(totals) - len(visible),
+        plot=plot,
+    )
+
+
+def _guarantees(
+    summary: Summary,
+    plan: DatasetPlan | None,
+    sets: Sequence[leaks.Copies],
+) -> Iterator[tuple[str, str]]:
+    if plan is None:
+        return
+    for words, value in (
+        (
+            "Largest deviation of a class in a split from its exact share",
+            plan.largest_class_deviation,
+        ),
+        (
+            "Largest deviation of a split from its exact size",
+            plan.largest_split_deviation,
+        ),
+    ):
+        yield words, f"{value:.3g} {'image' if value == 1 else 'images'}"
+    yield (
+        "Sets of identical images, each kept in one split",
+        f"{plan.duplicate_sets:,} ({plan.duplicate_images:,} images)"
+        if plan.duplicate_sets
+        else "none",
+    )
+    if sets:
+        spread = sum(is_spread for _, _, is_spread in sets)
+        yield (
+            "Of these, would have leaked if each image had been drawn alone",
+            f"{spread:,}",
+        )
+    if plan.groups:
+        yield "Groups, each kept in one split", f"{plan.groups:,}"
+        yield (
+            "Of these, would have leaked if each image had been drawn alone",
+            f"{leaks.groups_that_leak(plan):,}",
+        )
+
+
+# Images
+
+
+def _counts(found: Mapping[str, int]) -> tuple[Count, ...]:
+    total = max(1, sum(found.values()))
+    in_order = sorted(found.items(), key=lambda one: (-one[1], one[0]))
+    return tuple(Count(name, count, count / total) for name, count in in_order)
+
+
+def _plots(
+    config: ImageCsvConfig, inspection: Inspection, plan: DatasetPlan | None
+) -> Iterator[Plot]:
+    rows = plan.rows if plan else inspection.rows
+    if not len(rows):
+        return
+    column = rows["kind"]
+    images = np.bincount(arrays.codes_of(column), minlength=len(column.dictionary))
+    used = np.flatnonzero(images)
+    weights = images[used].astype(np.int64)
+    heights, widths = (
+        column.dictionary.field(name).to_numpy()[used].astype(np.float64)
+        for name in ("stored_height", "stored_width")
+    )
+    if config.label_type == "regression":
+        yield from _plot_of_numbers(rows)
+    is_one_size = np.ptp(heights) == 0 and np.ptp(widths) == 0
+    size = f"{widths[0]:,.0f} by {heights[0]:,.0f} pixels"
+    if is_one_size:
+        yield Plot("Width and height", f"All images are {size}.", None)
+    else:
+        words = (
+            f"Width {_range(widths, weights)}, height {_range(heights, weights)} pixels"
+        )
+        yield Plot(
+            "Width and height",
+            f"{words}. Darker means more images; the line is of square ones.",
+            plots.density(widths, heights, weights, label=words),
+        )
+        yield _plot_of_ratios(widths / heights, weights)
+    sizes = rows["size"].to_numpy().astype(np.float64)
+    if np.ptp(sizes):
+        words = (
+            f"From {_bytes(sizes.min())} to {_bytes(sizes.max())}, half of them at most"
+            f" {_bytes(float(np.median(sizes)))}"
+        )
+        svg = plots.histogram(
+            np.maximum(sizes, 1),
+            np.ones(len(sizes), np.int64),
+            label=f"Size of the files. {words}",
+            as_text=_bytes,
+        )
+        yield Plot("Size of the files", f"{words}.", svg)
+
+
+def _plot_of_ratios(
+    ratios: npt.NDArray[np.float64], weights: npt.NDArray[np.int64]
+) -> Plot:
+    total = weights.sum()
+    shares = [
+        f"{weights[which].sum() / total:.0%} {name}"
+        for name, which in (
+            ("portrait", ratios < 1),
+            ("square", ratios == 1),
+            ("landscape", ratios > 1),
+        )
+    ]
+    words = ", ".join(shares)
+    # The middle is square; as far to the left as to the right.
+    far = max(2.0, float(ratios.max()), 1 / float(ratios.min())) * 1.001
+    ticks = [
+        one
+        for one in (1 / 100, 1 / 20, 1 / 5, 1 / 2, 1, 2, 5, 20, 100)
+        if 1 / far <= one <= far
+    ]
+    svg = plots.histogram(
+        ratios,
+        weights,
+        label=f"Width by height. {words}",
+        axis=plots.Axis(1 / far, far, is_log=True),
+        ticks=ticks,
+        as_text=_ratio,
+    )
+    return Plot("Proportions", f"Width by height: {words}.", svg)
+
+
+def _ratio(value: float) -> str:
+    return (
+        f"{plots.plain(round(value, 2))}:1"
+        if value >= 1
+        else f"1:{plots.plain(round(1 / value, 2))}"
+    )
+
+
+def _range(values: npt.NDArray[np.float64], weights: npt.NDArray[np.int64]) -> str:
+    order = np.argsort(values, kind="stable")
+    half = np.searchsorted(np.cumsum(weights[order]), weights.sum() / 2)
+    median = values[order][half]
+    low, high = values.min(), values.max()
+    if low == high:
+        return f"{low:,.0f}"
+    return f"{low:,.0f} to {high:,.0f} (median {median:,.0f})"
+
+
+def _plot_of_numbers(rows: pa.RecordBatch) -> Iterator[Plot]:
+    numbers = samples.numbers_of(rows)
+    numbers = numbers[np.isfinite(numbers)]
+    if len(numbers):
+        words = (
+            f"From {plots.plain(float(numbers.min()))} to"
+            f" {plots.plain(float(numbers.max()))}, mean {numbers.mean():.4g}, median"
+            f" {plots.plain(float(np.median(numbers)))}"
+        )
+        svg = plots.histogram(
+            numbers,
+            np.ones(len(numbers), np.int64),
+            label=f"The labels. {words}",
+            axis=plots.axis_of(numbers, log_from=np.inf),
+        )
+        yield Plot("The labels (the first number of each)", f"{words}.", svg)
+
+
+# How to load it, and what made it
+
+
+def _load(config: ImageCsvConfig, dataset: str | None) -> Iterator[str]:
+    name = dataset or "image_csv/NAME"
+    yield "import tensorflow_datasets as tfds"
+    yield ""
+    supervised = ", as_supervised=True" if config.label_type != "none" else ""
+    yield f'splits, info = tfds.load("{name}"{supervised}, with_info=True)'
+
+
+def _versions() -> tuple[tuple[str, str], ...]:
+    found = [(name, importlib.metadata.version(name)) for name in _PACKAGES]
+    return (("Python", platform.python_version()), *found)

@@ -1,0 +1,56 @@
+"""`report.html`: a dataset, or what was checked, as a page."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from tfds_imagecsv.config import ImageCsvConfig
+from tfds_imagecsv.images.inspection import Inspection
+from tfds_imagecsv.reports import html, leaks, page, thumbnails
+from tfds_imagecsv.reports.summary import Summary
+from tfds_imagecsv.splits.dataset_plan import DatasetPlan
+
+FILENAME = "report.html"
+
+
+def make_report(
+    config: ImageCsvConfig,
+    summary: Summary,
+    inspection: Inspection,
+    plan: DatasetPlan | None,
+    *,
+    dataset: str | None = None,
+    error: str | None = None,
+) -> str:
+    """Returns a report as a page of HTML, which needs no other file.
+
+    It is the same in each run, and below 5 MB. A few images are read again.
+
+    Args:
+      config: what the user asks for.
+      summary: the input in numbers.
+      inspection: the input.
+      plan: the plan of its dataset; None if a build would fail.
+      dataset: the dataset's name, such as `image_csv/pets`; None for a check.
+      error: why a build would fail; None if it wouldn't.
+    """
+    sets = leaks.sets_of_copies(inspection, plan)
+    chosen = page.choose_samples(config, summary, inspection, plan, sets)
+    pictures = thumbnails.make_thumbnails(
+        inspection.table.image_dir,
+        chosen.keys,
+        dict.fromkeys(key for keys in chosen.conversions.values() for key in keys),
+        dataclasses.replace(config.image_options, verify="header"),
+    )
+    found = page.make_page(
+        config,
+        summary,
+        inspection,
+        plan,
+        sets=sets,
+        chosen=chosen,
+        thumbnails=pictures,
+        dataset=dataset,
+        error=error,
+    )
+    return html.render_page("report.html", page=found)
