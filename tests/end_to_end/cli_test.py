@@ -575,3 +575,63 @@ def test_the_command_in_a_process_of_its_own(make_dataset, tmp_path, command):
     done = run_in_process(*command, cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr.startswith("usage: ")
+
+
+def test_the_report_of_a_check(make_dataset, run, tmp_path):
+    """A page; where it is, is said beside the output, which stays as it is."""
+    make_dataset()
+    plain = run("check", "images", "labels.csv")
+    code, output, errors = run("check", "images", "labels.csv", "--report=page.html")
+    assert (code, output) == plain[:2]
+    assert errors.endswith(f"Report: {tmp_path}/page.html\n")
+    text = (tmp_path / "page.html").read_text("utf-8")
+    assert text.startswith("<!DOCTYPE html>")
+    assert "A build would succeed" in text
+    code, output, _ = run("check", "images", "labels.csv", "--json", "--report=b.html")
+    assert json.loads(output)["ok"]
+    assert (tmp_path / "b.html").read_text("utf-8") == text
+
+
+def test_the_report_of_a_check_that_fails(make_dataset, run, tmp_path):
+    """It has the problems, and replaces an older one."""
+    make_dataset()
+    (tmp_path / "images" / "03.png").unlink()
+    (tmp_path / "page.html").write_text("old")
+    code, _, _ = run("check", "images", "labels.csv", "--report", "page.html")
+    assert code == 1
+    text = (tmp_path / "page.html").read_text("utf-8")
+    assert "A build would fail" in text
+    assert "Image not found (1)" in text
+
+
+def test_a_report_that_can_not_be_written(make_dataset, run, tmp_path):
+    """The exit code tells it from a build that would fail; nothing is left."""
+    make_dataset()
+    for path, reason in (
+        ("none/page.html", "No such file or directory"),
+        ("images", "Is a directory"),
+        ("labels.csv/page.html", "Not a directory"),
+    ):
+        before = sorted(tmp_path.rglob("*"))
+        code, output, errors = run("check", "images", "labels.csv", "--report", path)
+        assert code == 2
+        assert "A build would succeed" in output
+        assert errors.endswith(f"Error: report {path}: it can't be written: {reason}\n")
+        assert sorted(tmp_path.rglob("*")) == before
+    (tmp_path / "labels.csv").unlink()
+    code, _, errors = run("check", "images", "labels.csv", "--report=page.html")
+    assert code == 1
+    assert errors.endswith("Error: report page.html: there is nothing to show\n")
+    assert not (tmp_path / "page.html").exists()
+
+
+def test_a_build_without_a_report(make_dataset, run, tmp_path):
+    """The field is a flag of `build`, as all fields are."""
+    make_dataset()
+    build = ("build", "images", "labels.csv", f"--data_dir={tmp_path}/data")
+    for name, flags in (("plain", ["--report=false"]), ("paged", [])):
+        code, _, _ = run(*build, f"--name={name}", *flags)
+        assert code == 0
+        page = tmp_path / "data" / "image_csv" / name / "1.0.0" / "report.html"
+        assert page.exists() == (name == "paged")
+    assert f"image_csv/{name}" in page.read_text("utf-8")
