@@ -629,8 +629,8 @@ def test_a_build_without_a_report(make_dataset, run, tmp_path):
     """The field is a flag of `build`, as all fields are."""
     make_dataset()
     build = ("build", "images", "labels.csv", f"--data_dir={tmp_path}/data")
-    for name, flags in (("plain", ["--report=false"]), ("paged", [])):
-        code, _, _ = run(*build, f"--name={name}", *flags)
+    for name, more in (("plain", ["--report=false"]), ("paged", [])):
+        code, _, _ = run(*build, f"--name={name}", *more)
         assert code == 0
         page = tmp_path / "data" / "image_csv" / name / "1.0.0" / "report.html"
         assert page.exists() == (name == "paged")
