@@ -521,3 +521,22 @@ def test_plots_of_any_numbers(values):
         counts = [int(one) for one in re.findall(r": (\d+)</title>", svg)]
         assert sum(counts) == 3 * len(values)
         assert "nan" not in svg
+
+
+def test_a_dataset_does_not_tell_where_its_sources_were(make_dataset, tmp_path):
+    """Their names only: a dataset is handed on. A check says where they are."""
+    config = make_dataset()
+    assert str(tmp_path) in walk.report(config)
+    text = walk.report(config, dataset="image_csv/pets")
+    assert str(tmp_path) not in text
+    assert "labels.csv" in text
+
+
+def test_contradictions_are_shown(make_dataset, tmp_path):
+    """The images whose labels differ, though such a problem has a row only."""
+    config = make_dataset()
+    images = tmp_path / "images"
+    (images / "01.png").write_bytes((images / "00.png").read_bytes())
+    made, found, plan, _ = walk.report_inputs(config)
+    chosen = page.choose_samples(config, made, found, plan, [])
+    assert list(chosen.problems.values()) == [("01.png",)]

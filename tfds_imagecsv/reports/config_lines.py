@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tfds_imagecsv import options
-from tfds_imagecsv.config import ImageCsvConfig
+from tfds_imagecsv.config import PATH_FIELDS, ImageCsvConfig, is_url, map_paths
 
 # The most values of a field, and the most characters of a line and of all.
 _MOST_VALUES = 200
@@ -17,6 +18,25 @@ _MOST_OF_CONFIG = 50_000
 
 # They change nothing in what is described.
 _LEFT_OUT = ("workers", "report")
+
+
+def without_folders(config: ImageCsvConfig) -> ImageCsvConfig:
+    """Returns a config with the names of files and directories, not where they are.
+
+    Where the sources are tells of somebody's home, and changes nothing in a dataset.
+    URLs stay.
+    """
+    found = copy.copy(config)
+    for field in PATH_FIELDS:
+        setattr(found, field, map_paths(getattr(config, field), _name_of))
+    return found
+
+
+def _name_of(path: str) -> str:
+    """Returns the last part of a path; a URL as it is."""
+    if is_url(path):
+        return path
+    return path.replace("\\", "/").rstrip("/").rpartition("/")[2] or path
 
 
 def changed_fields(config: ImageCsvConfig) -> Iterator[tuple[str, str]]:

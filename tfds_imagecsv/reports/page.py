@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 from markupsafe import Markup
 
 from tfds_imagecsv import arrays, options
@@ -325,6 +326,8 @@ def make_page(
       dataset: the dataset's name, such as `image_csv/pets`; None for a check.
       error: why a build would fail; None if it wouldn't.
     """
+    # A dataset goes to others, who have other folders.
+    told = config_lines.without_folders(config) if dataset else config
     facts_of = _facts_of(chosen.keys, plan.rows if plan else inspection.rows)
 
     def picture(key: str, words: str | None = None) -> Picture:
@@ -410,8 +413,8 @@ def make_page(
         ),
         more_rejected=max(0, len(summary.rejected_rows) - _MOST_LINES),
         load=tuple(_load(config, dataset)),
-        changed_fields=tuple(config_lines.changed_fields(config)),
-        toml=tuple(config_lines.toml(config)),
+        changed_fields=tuple(config_lines.changed_fields(told)),
+        toml=tuple(config_lines.toml(told)),
         versions=_versions(),
     )
 
@@ -475,9 +478,7 @@ def _numbers(summary: Summary, plan: DatasetPlan | None) -> Iterator[Number]:
     if summary.rejected_rows:
         yield Number(f"{len(summary.rejected_rows):,}", "rows left out")
     if plan:
-        yield Number(
-            _bytes(int(pa.compute.sum(plan.rows["size"]).as_py() or 0)), "of files"
-        )
+        yield Number(_bytes(int(pc.sum(plan.rows["size"]).as_py() or 0)), "of files")
     converted = summary.usable_images - summary.byte_for_byte
     yield Number(f"{converted:,}", "converted")
     images = sum(map(len, summary.duplicates))
@@ -501,7 +502,7 @@ def _bytes(count: float) -> str:
 
 def _facts_of(keys: Sequence[str], rows: pa.RecordBatch) -> dict[str, tuple[str, str]]:
     """Returns label and split of some images, by key."""
-    found = rows.filter(pa.compute.is_in(rows["key"], value_set=arrays.texts(keys)))
+    found = rows.filter(pc.is_in(rows["key"], value_set=arrays.texts(keys)))
     splits = (
         found["split"].to_pylist()
         if "split" in found.schema.names

@@ -7,10 +7,11 @@ order of the table.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from tfds_imagecsv import arrays
 from tfds_imagecsv.images import kinds
@@ -108,7 +109,7 @@ def choose(
     return Samples(
         labels=_of_labels(label_type, rows, classes),
         conversions=dict(list(_of_conversions(rows))[:_KINDS]),
-        problems=_of_problems(inspection.problems),
+        problems=_of_problems(inspection),
         copies=tuple(copies[:SETS]),
         near_duplicates=tuple(tuple(one[:OF_SET]) for one in near_duplicates[:SETS]),
         quality={name: tuple(keys[:OF_KIND]) for name, keys in issues},
@@ -202,13 +203,26 @@ def _of_conversions(rows: pa.RecordBatch) -> Iterator[tuple[str, tuple[str, ...]
             yield reason, tuple(keys[:OF_CONVERSION])
 
 
-def _of_problems(problems: Iterable[Problem]) -> dict[Kind, tuple[str, ...]]:
-    found: dict[Kind, list[str]] = {}
-    for one in sorted(problems, key=lambda problem: (problem.row, problem.detail)):
-        keys = found.setdefault(one.kind, [])
-        if one.key and len(keys) < OF_KIND:
-            keys.append(one.key)
-    return {kind: tuple(dict.fromkeys(keys)) for kind, keys in found.items() if keys}
+def _of_problems(inspection: Inspection) -> dict[Kind, tuple[str, ...]]:
+    found: dict[Kind, list[Problem]] = {}
+    in_order = sorted(inspection.problems, key=lambda one: (one.row, one.detail))
+    for one in in_order:
+        of_kind = found.setdefault(one.kind, [])
+        if len(of_kind) < OF_KIND:
+            of_kind.append(one)
+    # Those of usable images, such as contradictions, have a row only.
+    numbers = [one.row for of_kind in found.values() for one in of_kind]
+    rows = inspection.rows
+    named = rows.filter(pc.is_in(rows["row"], value_set=pa.array(numbers, pa.int64())))
+    key_of = dict(arrays.named(named, ("row", "key")))
+    keys = {
+        kind: [one.key or key_of.get(one.row, "") for one in of_kind]
+        for kind, of_kind in found.items()
+    }
+    return {
+        kind: tuple(dict.fromkeys(filter(None, of_kind)))
+        for kind, of_kind in keys.items()
+    }
 
 
 def _by_digest(rows: pa.RecordBatch) -> arrays.Ints:
