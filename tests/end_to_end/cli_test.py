@@ -417,6 +417,7 @@ def test_build(make_dataset, run, tmp_path):
         "Built in data/image_csv/pets/1.0.0:\n"
         "  train: 18 examples, 2 shards\n"
         "  validation: 2 examples, 2 shards\n"
+        "Report: data/image_csv/pets/1.0.0/report.html\n"
         'Load it: tfds.load("image_csv/pets", data_dir="data")\n'
     )
     builder = tfds.builder("image_csv/pets", data_dir=tmp_path / "data")
