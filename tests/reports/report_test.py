@@ -6,6 +6,7 @@ import io
 import json
 import re
 import tomllib
+import types
 
 import numpy as np
 import pyarrow as pa
@@ -292,7 +293,7 @@ def test_conversions_before_and_after(make_dataset, tmp_path):
     chosen = page.choose_samples(config, made, found, plan, [])
     assert chosen.conversions == {"alpha": ("01.png",), "orientation": ("00.png",)}
     pictures = thumbnails_lib.make_thumbnails(
-        config.image_dir, ["00.png"], ["00.png", "01.png"], config.image_options
+        config.image_dir, {"00.png": 1}, ["00.png", "01.png"], config.image_options
     )
 
     def opened(thumbnail):
@@ -331,7 +332,7 @@ def test_pictures_stop_when_there_is_no_more_room(make_dataset, monkeypatch):
     keys = [f"{at:02}.png" for at in range(20)]
     monkeypatch.setattr(thumbnails_lib, "_MOST_ENCODED", 500)
     made = thumbnails_lib.make_thumbnails(
-        config.image_dir, keys, [], config.image_options
+        config.image_dir, dict.fromkeys(keys, 1), [], config.image_options
     )
     assert 0 < len(made.of) < 10
     assert list(made.of) == keys[: len(made.of)]
@@ -392,7 +393,7 @@ def test_very_many_classes(make_dataset):
 
     # The worst that a name can be: each character takes five.
     config, made, found, plan, rows, counts = many_classes(
-        make_dataset, 20_000, "{:05}" + "&" * 400
+        make_dataset, 20_000, "{:05}" + "&" * 1500
     )
     plan = dataclasses.replace(
         plan, rows=rows, class_counts=counts, class_names=tuple(counts["train"])
@@ -427,23 +428,42 @@ def test_very_many_splits(make_dataset):
     assert len(found.splits) == 60
 
 
-def test_near_duplicates_and_quality(make_dataset):
-    """They are shown if there are some."""
-
-    class More:
-        """A summary with what others find."""
-
-        def __init__(self, made):
-            self.__dict__.update(vars(made))
-            self.near_duplicates = (("00.png", "01.png"), ("02.png", "04.png"))
-            self.quality = {"dark": ("03.png",), "blurry": ()}
-
+@pytest.fixture
+def make_summary(make_dataset):
+    """Returns a function that makes a report with what the pixels tell."""
     config = make_dataset()
     made, found, plan, _ = walk.report_inputs(config)
-    text = Parsed(report.make_report(config, More(made), found, plan)).text
-    assert "Near duplicates" in text
-    assert "dark (1)" in text
-    assert "Near duplicates" not in Parsed(walk.report(config)).text
+
+    def make(near_duplicates, quality):
+        # It is a field of the summary as soon as they are looked for.
+        told = types.SimpleNamespace(**vars(made))
+        told.near_duplicates, told.quality = near_duplicates, quality
+        return report.make_report(config, told, found, plan)
+
+    return make
+
+
+def test_near_duplicates_and_quality(make_summary):
+    """They are shown if there are some."""
+    near = (("00.png", "01.png"), ("02.png", "04.png"))
+    text = make_summary(near, {"odd_size": ("03.png",), "blurry": ()})
+    assert "Near duplicates" in Parsed(text).text
+    assert "odd size (1)" in Parsed(text).text
+    assert "blurry" not in Parsed(text).text
+    text = Parsed(make_summary((), None)).text
+    assert "Near duplicates" not in text
+    assert "Quality" not in text
+
+
+def test_pictures_count_as_often_as_they_are_shown(make_summary, monkeypatch):
+    """Else an image with many issues would make the page large."""
+    issues = {str(at): tuple(f"{one:02}.png" for one in range(6)) for at in range(20)}
+    monkeypatch.setattr(thumbnails_lib, "_MOST_ENCODED", 10_000)
+    text = make_summary((), issues)
+    shown = [len(one) for one in re.findall(r"data:image/webp;base64,[^\"]*", text)]
+    assert len(shown) >= 20
+    # The last picture may go over it, with all its uses.
+    assert sum(shown) < 10_000 + 21 * max(shown)
 
 
 def test_the_config_can_be_read_back(make_dataset):

@@ -328,7 +328,7 @@ def make_page(
     """
     # A dataset goes to others, who have other folders.
     told = config_lines.without_folders(config) if dataset else config
-    facts_of = _facts_of(chosen.keys, plan.rows if plan else inspection.rows)
+    facts_of = _facts_of(list(chosen.uses), plan.rows if plan else inspection.rows)
 
     def picture(key: str, words: str | None = None) -> Picture:
         label, split = facts_of.get(key, ("", ""))

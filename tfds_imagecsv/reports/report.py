@@ -38,7 +38,7 @@ def make_report(
     chosen = page.choose_samples(config, summary, inspection, plan, sets)
     pictures = thumbnails.make_thumbnails(
         inspection.table.image_dir,
-        chosen.keys,
+        chosen.uses,
         dict.fromkeys(key for keys in chosen.conversions.values() for key in keys),
         dataclasses.replace(config.image_options, verify="header"),
     )

@@ -6,6 +6,7 @@ order of the table.
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -63,10 +64,11 @@ class Samples:
     quality: Mapping[str, tuple[str, ...]]
 
     @property
-    def keys(self) -> list[str]:
-        """All keys, the most important first: what is wrong, then what is usual.
+    def uses(self) -> Mapping[str, int]:
+        """How often each key is shown, the most important first.
 
-        Of each class, the first example comes before the second one of any.
+        What is wrong comes before what is usual, and the first example of each class
+        before the second one of any.
         """
         of_classes = list(self.labels.values())
         in_turns = (
@@ -80,7 +82,7 @@ class Samples:
             *self.quality.values(),
         )
         found = (*(key for keys in wrong for key in keys), *in_turns, *rest)
-        return list(dict.fromkeys(found))
+        return collections.Counter(found)  # in the order of the first use
 
 
 def choose(

@@ -64,19 +64,19 @@ class Thumbnails:
 
 def make_thumbnails(
     image_dir: str | os.PathLike[str],
-    keys: Iterable[str],
+    uses: Mapping[str, int],
     converted: Iterable[str],
     options: ImageOptions,
 ) -> Thumbnails:
     """Reads images again, and makes small pictures of them.
 
     It stops when it has read or made enough, so that a page stays small and a build
-    quick. The order of the keys says what matters more.
+    quick. The order of the images says what matters more.
 
     Args:
       image_dir: the directory that the keys are relative to.
-      keys: those of images to show as they are.
-      converted: those of images to show before and after their conversion.
+      uses: how often to show which images as they are, by key.
+      converted: the keys of images to show before and after their conversion.
       options: how the dataset's images are converted.
     """
     left = _Budget()
@@ -84,12 +84,14 @@ def make_thumbnails(
     plain = _small(as_shown)
     raw = _small(dataclasses.replace(as_shown, apply_exif=False))
 
-    def of(content: bytes) -> Thumbnail:
-        return _encoded(content, plain, left)
-
     found: dict[str, Thumbnail] = {}
     before: dict[str, Thumbnail] = {}
     after: dict[str, Thumbnail] = {}
+
+    def one(key: str, content: bytes) -> None:
+        found[key] = _encoded(content, plain, left)
+        # The page has a copy for each use.
+        left.encoded -= (uses[key] - 1) * len(found[key].source)
 
     def pair(key: str, content: bytes) -> None:
         facts = formats.read_facts(content, max_pixels=options.max_pixels, decode=False)
@@ -100,11 +102,8 @@ def make_thumbnails(
         before[key] = was
 
     reader = files.FileReader(image_dir)
-    for wanted, make in (
-        (list(converted), pair),
-        (list(keys), lambda key, content: found.__setitem__(key, of(content))),
-    ):
-        _read(reader, wanted, make, left)
+    _read(reader, list(converted), pair, left)
+    _read(reader, list(uses), one, left)
     return Thumbnails(of=found, before=before, after=after)
 
 
