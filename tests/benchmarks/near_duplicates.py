@@ -1,0 +1,284 @@
+"""Measures how well and how fast near duplicates are found.
+
+Run as `python tests/benchmarks/near_duplicates.py photographs=FOLDER drawings=FOLDER`,
+with any names, and folders of different pictures. Without folders, it makes pictures
+of random shapes, which say whether all works, not how well.
+
+* For each kind of pictures, and each way to alter them: the pictures and a copy of
+  each, altered so and stored as JPEG, are inspected as by a build. Recall is the share
+  of the copies that are in the set of their original; precision the share of true pairs
+  among all pairs of pictures in one set. `edges` cuts that share of the sides at each
+  edge; `place` cuts it of each side, at a random place.
+* The cost: an inspection with `verify="decode"`, with fingerprints and without, in
+  rounds, and the search for near duplicates, as a share of it.
+* A search of a million hashes of random bits, in a new process: seconds and the most
+  memory. Of 1 in 10, a copy with 5 other bits is among them.
+
+To see that it works: `python tests/benchmarks/near_duplicates.py --quick`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import data
+import measuring
+import numpy as np
+from etils import epath
+from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageFont
+
+from tfds_imagecsv import arrays
+from tfds_imagecsv.engines import local
+from tfds_imagecsv.images import (
+    fingerprint,
+    hash_search,
+    image_table,
+    near_duplicates,
+)
+
+# How many pictures are made, and how large.
+_MADE, _SIDES = 60, (320, 240)
+
+_Alter = Callable[[Image.Image, random.Random], Image.Image]
+
+
+def _scaled(factor: float) -> _Alter:
+    def alter(image: Image.Image, _: random.Random) -> Image.Image:
+        size = [max(1, round(side * factor)) for side in image.size]
+        return image.resize(size, Image.Resampling.LANCZOS)
+
+    return alter
+
+
+def _enhanced(kind: type, factor: float) -> _Alter:
+    return lambda image, _: kind(image).enhance(factor)
+
+
+def _cropped_edges(share: float) -> _Alter:
+    def alter(image: Image.Image, _: random.Random) -> Image.Image:
+        width, height = image.size
+        left, top = round(width * share), round(height * share)
+        return image.crop((left, top, width - left, height - top))
+
+    return alter
+
+
+def _cropped_place(share: float) -> _Alter:
+    def alter(image: Image.Image, rng: random.Random) -> Image.Image:
+        width, height = image.size
+        less = round(width * share), round(height * share)
+        left, top = rng.randint(0, less[0]), rng.randint(0, less[1])
+        size = width - less[0], height - less[1]
+        return image.crop((left, top, left + size[0], top + size[1]))
+
+    return alter
+
+
+def _turned(image: Image.Image, rng: random.Random) -> Image.Image:
+    angle = rng.choice((-2, 2))
+    return image.rotate(angle, Image.Resampling.BICUBIC, fillcolor="white")
+
+
+def _watermarked(image: Image.Image, _: random.Random) -> Image.Image:
+    mark = Image.new("RGBA", image.size)
+    width, height = image.size
+    font = ImageFont.load_default(size=max(8, width // 8))
+    ImageDraw.Draw(mark).text(
+        (width / 2, height / 2),
+        "SAMPLE",
+        font=font,
+        anchor="mm",
+        fill=(255, 255, 255, 128),
+        stroke_width=max(1, width // 200),
+        stroke_fill=(0, 0, 0, 90),
+    )
+    return Image.alpha_composite(image.convert("RGBA"), mark).convert("RGB")
+
+
+# What is done to pictures, and the quality of the JPEG.
+ALTERED: Mapping[str, tuple[_Alter, int]] = {
+    **{f"quality {one}": (lambda image, _: image, one) for one in (30, 60, 95)},
+    **{f"scale {one}": (_scaled(one), 90) for one in (0.3, 0.5, 2)},
+    "brightness -20 %": (_enhanced(ImageEnhance.Brightness, 0.8), 90),
+    "brightness +20 %": (_enhanced(ImageEnhance.Brightness, 1.2), 90),
+    "contrast -20 %": (_enhanced(ImageEnhance.Contrast, 0.8), 90),
+    "contrast +20 %": (_enhanced(ImageEnhance.Contrast, 1.2), 90),
+    **{f"crop {one} % edges": (_cropped_edges(one / 100), 90) for one in (2, 4, 5, 8)},
+    **{f"crop {one} % place": (_cropped_place(one / 100), 90) for one in (2, 5, 8)},
+    "2 degrees": (_turned, 90),
+    "watermark": (_watermarked, 90),
+    "gray": (lambda image, _: image.convert("L"), 90),
+}
+
+
+def _opened(path: Path) -> Image.Image:
+    """Returns a picture in RGB, on white."""
+    with Image.open(path) as image:
+        if not image.has_transparency_data:
+            return image.convert("RGB")
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(white, image).convert("RGB")
+
+
+def make_pictures(folder: Path, count: int) -> None:
+    """Writes pictures of random shapes."""
+    rng = random.Random(0)
+    for at in range(count):
+        image = Image.new("RGB", _SIDES, _color(rng))
+        draw = ImageDraw.Draw(image)
+        for _ in range(12):
+            across = sorted(rng.sample(range(_SIDES[0]), 2))
+            down = sorted(rng.sample(range(_SIDES[1]), 2))
+            shape = rng.choice((draw.ellipse, draw.rectangle))
+            shape((across[0], down[0], across[1], down[1]), fill=_color(rng))
+        image.filter(ImageFilter.GaussianBlur(1)).save(folder / f"{at:04}.png")
+
+
+def _color(rng: random.Random) -> tuple[int, ...]:
+    return tuple(rng.randrange(256) for _ in range(3))
+
+
+def fingerprints_of(folder: Path, names: Sequence[str]) -> fingerprint.Fingerprints:
+    """Returns the fingerprints of images, as an inspection makes them."""
+    table = inspected(folder, names, with_fingerprints=True)
+    return fingerprint.of_column(table.rows[fingerprint.COLUMN])
+
+
+def inspected(
+    folder: Path, names: Sequence[str], *, with_fingerprints: bool
+) -> image_table.ImageTable:
+    """Returns images that are inspected."""
+    import pyarrow as pa
+
+    rows = pa.RecordBatch.from_pydict(
+        {
+            "row": np.arange(len(names)),
+            "key": arrays.texts(names),
+            "label": arrays.constant("", len(names)),
+        }
+    )
+    return image_table.inspect_images(
+        epath.Path(folder),
+        rows,
+        engine=local.LocalEngine(),
+        measures=[fingerprint.measure] if with_fingerprints else [],
+    )
+
+
+def measure_quality(kind: str, source: Path, target: Path) -> None:
+    """Prints recall and precision for pictures of a kind."""
+    paths = sorted(path for path in source.iterdir() if path.is_file())
+    rng = random.Random(0)
+    names = [f"{at:06}{path.suffix}" for at, path in enumerate(paths)]
+    altered: dict[str, list[str]] = {name: [] for name in ALTERED}
+    for at, path in enumerate(paths):
+        (target / names[at]).write_bytes(path.read_bytes())
+        image = _opened(path)
+        for number, (name, (alter, quality)) in enumerate(ALTERED.items()):
+            copy = f"{at:06}-{number}.jpg"
+            alter(image, rng).save(target / copy, "JPEG", quality=quality)
+            altered[name].append(copy)
+    keys = [*names, *(copy for copies in altered.values() for copy in copies)]
+    found = fingerprints_of(target, keys)
+    count = len(paths)
+    print(f"| {count:,} {kind} | recall | precision |")
+    print("|---|---:|---:|")
+    true_of_all = pairs_of_all = 0
+    for number, name in enumerate(ALTERED):
+        start = (1 + number) * count
+        both = np.concatenate([found[:count], found[start : start + count]])
+        sets = near_duplicates.find(both)
+        is_found = (sets[:count] == sets[count:]) & (sets[:count] >= 0)
+        true, pairs = int(is_found.sum()), _pairs(sets)
+        true_of_all, pairs_of_all = true_of_all + true, pairs_of_all + pairs
+        print(f"| {name} | {true / count:.3f} | {true / max(pairs, 1):.3f} |")
+    print(f"| all | {true_of_all / count / len(ALTERED):.3f} |", end="")
+    print(f" {true_of_all / max(pairs_of_all, 1):.3f} |\n")
+
+
+def _pairs(sets: arrays.Codes) -> int:
+    """Returns how many pairs of pictures are in one set."""
+    sizes = np.bincount(sets[sets >= 0])
+    return int((sizes * (sizes - 1) // 2).sum())
+
+
+def measure_cost(folder: Path, *, rounds: int) -> None:
+    """Prints what fingerprints cost beside an inspection of photographs."""
+    names = sorted(path.name for path in (folder / data.IMAGES).iterdir())
+    found = fingerprints_of(folder / data.IMAGES, names)
+    medians = measuring.medians(
+        {
+            "with": lambda: inspected(
+                folder / data.IMAGES, names, with_fingerprints=True
+            ),
+            "without": lambda: inspected(
+                folder / data.IMAGES, names, with_fingerprints=False
+            ),
+            "search": lambda: near_duplicates.find(found),
+        },
+        rounds,
+    )
+    print(f"{len(names):,} JPEGs of 500 x 375, inspected with verify='decode'")
+    print(f"with fingerprints / without: {medians['with'] / medians['without']:.3f}")
+    print(f"search / without: {medians['search'] / medians['without']:.3f}\n")
+
+
+def measure_search(count: int) -> None:
+    """Prints how long a search of hashes takes, and its memory."""
+    seconds, megabytes, pairs = measuring.in_new_process(__file__, f"--search={count}")
+    print(f"{count:,} hashes of {len(fingerprint.WINDOWS)} windows: {seconds:.1f} s,")
+    print(f"{megabytes:.0f} MB at most, {pairs:,.0f} pairs\n")
+
+
+def _search(count: int) -> None:
+    """Searches hashes of random bits; prints seconds, megabytes and pairs."""
+    rng = np.random.default_rng(0)
+    windows = len(fingerprint.WINDOWS)
+    hashes = rng.integers(1 << 64, size=(windows, count), dtype=np.uint64)
+    copies = rng.permutation(count)[: count // 10 * 2].reshape(2, -1)
+    hashes[:, copies[0]] = hashes[:, copies[1]]
+    for bit in (3, 17, 29, 40, 61):
+        hashes[:, copies[0]] ^= np.uint64(1 << bit)
+    start = time.perf_counter()
+    found = hash_search.likely_pairs(hashes)
+    print(time.perf_counter() - start, measuring.peak_megabytes(), len(found.whole))
+
+
+def main() -> None:
+    """Prints all figures."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("folders", nargs="*", help="as KIND=FOLDER")
+    parser.add_argument("--quick", action="store_true", help="a little of all")
+    parser.add_argument("--search", type=int, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.search:
+        _search(args.search)
+        return
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        kinds = dict(one.split("=", 1) for one in args.folders)
+        if not kinds:
+            kinds["made pictures"] = str(folder / "made")
+            (folder / "made").mkdir()
+            make_pictures(folder / "made", 20 if args.quick else _MADE)
+        for number, (kind, source) in enumerate(kinds.items()):
+            target = folder / str(number)
+            target.mkdir()
+            measure_quality(kind, Path(source), target)
+        photographs = folder / "photographs"
+        count = 400 if args.quick else 8000
+        data.make_dataset(photographs, data.make_small_photographs, count)
+        measure_cost(photographs, rounds=1 if args.quick else measuring.ROUNDS)
+        measure_search(50_000 if args.quick else 1_000_000)
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,223 @@
+"""Near duplicates, found by what pictures show."""
+
+import io
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageDraw, ImageEnhance, ImageFilter
+from sklearn.datasets import load_sample_images
+
+from tfds_imagecsv.images import fingerprint, hash_search, near_duplicates
+from tfds_imagecsv.images.small_pictures import SmallPictures, reduced
+
+CHINA, FLOWER = map(Image.fromarray, load_sample_images().images)  # 640 x 427
+
+# Parts of the photographs that don't overlap.
+PARTS = [
+    photo.crop((left, top, left + 210, top + 210))
+    for photo in (CHINA, FLOWER)
+    for left in (0, 213, 426)
+    for top in (0, 215)
+]
+
+
+def prints_of(*images):
+    """Returns the fingerprints of images."""
+    small = SmallPictures(reduced(one.convert("RGB")) for one in images)
+    return fingerprint.measure(small)[fingerprint.COLUMN]
+
+
+def sets_of(*images):
+    """Returns the sets of near duplicates of images, as lists of their positions."""
+    found = near_duplicates.find(prints_of(*images))
+    return [
+        np.flatnonzero(found == one).tolist() for one in np.unique(found[found >= 0])
+    ]
+
+
+def as_jpeg(image, quality):
+    """Returns an image that was a JPEG."""
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=quality)
+    return Image.open(file)
+
+
+def icon(mark, color="#4080c0"):
+    """Returns an icon of one style: a folder with a mark."""
+    image = Image.new("RGB", (128, 128), "white")
+    draw = ImageDraw.Draw(image)
+    draw.rounded_rectangle((8, 24, 120, 112), 8, fill=color)
+    draw.rectangle((8, 16, 60, 40), fill=color)
+    mark(draw)
+    return image
+
+
+@pytest.mark.parametrize(
+    "alter",
+    [
+        lambda image: as_jpeg(image, 30),
+        lambda image: image.resize((70, 70)),
+        lambda image: image.resize((420, 400)),
+        lambda image: ImageEnhance.Brightness(image).enhance(0.8),
+        lambda image: ImageEnhance.Contrast(image).enhance(1.2),
+        lambda image: image.crop((10, 10, 200, 200)),
+        lambda image: image.crop((0, 0, 203, 205)),
+        lambda image: image.rotate(2).crop((4, 4, 206, 206)),
+        lambda image: image.convert("L"),
+    ],
+)
+def test_finds_an_altered_copy_of_each_photograph(alter):
+    """Each part of a photograph is in a set with its copy, and with nothing else."""
+    count = len(PARTS)
+    found = sets_of(*PARTS, *map(alter, PARTS))
+    assert found == [[at, count + at] for at in range(count)]
+
+
+def test_finds_no_set_among_different_pictures():
+    """Neither parts of one photograph nor photographs belong together."""
+    assert sets_of(*PARTS, CHINA, FLOWER) == []
+
+
+def test_a_chain_of_pairs_is_one_set():
+    """A crop of a crop belongs to both, though it differs much from the first."""
+    chain = [CHINA]
+    for _ in range(3):
+        width, height = chain[-1].size
+        cut = width // 20, height // 20
+        chain.append(chain[-1].crop((*cut, width - cut[0], height - cut[1])))
+    assert sets_of(chain[0], chain[-1]) == []
+    assert sets_of(*chain) == [[0, 1, 2, 3]]
+
+
+def test_icons_of_one_style_are_not_joined():
+    """A mark or a colour makes another icon of the same folder."""
+    icons = [
+        icon(lambda draw: draw.ellipse((40, 48, 88, 96), fill="white")),
+        icon(lambda draw: draw.rectangle((40, 48, 88, 96), fill="black")),
+        icon(lambda draw: draw.polygon([(40, 96), (64, 48), (88, 96)], fill="white")),
+        icon(lambda draw: draw.line((30, 50, 98, 100), fill="black", width=14)),
+        icon(lambda draw: draw.ellipse((40, 48, 88, 96), fill="white"), "#b04040"),
+    ]
+    assert sets_of(*icons) == []
+    copies = [as_jpeg(one, 60) for one in icons]
+    assert sets_of(*icons, *copies) == [[at, at + 5] for at in range(5)]
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        [Image.new("RGB", (200, 100), color) for color in ("white", "#fffffe", "gray")],
+        [Image.linear_gradient("L"), Image.linear_gradient("L").resize((80, 90))],
+        [CHINA.resize((1, 1)), CHINA.resize((1, 200)), CHINA.resize((1, 190))],
+        [CHINA.resize((600, 2)), CHINA.resize((500, 2))],
+    ],
+    ids=["empty", "slope", "a pixel wide", "two pixels high"],
+)
+def test_pictures_that_show_next_to_nothing_are_not_joined(images):
+    """Who would say that two blank pages are copies?"""
+    assert sets_of(*images, *images) == []
+
+
+def test_no_picture_and_one_picture():
+    """Both have no near duplicates."""
+    assert near_duplicates.find(prints_of()).tolist() == []
+    assert near_duplicates.find(prints_of(CHINA)).tolist() == [-1]
+
+
+def test_gray_and_transparent_files_have_the_same_form():
+    """A fingerprint of a gray picture has no colours."""
+    gray, color = prints_of(CHINA)[0], prints_of(CHINA.convert("L"))[0]
+    assert gray.shape == color.shape == (fingerprint.SIZE,)
+    in_mode = SmallPictures([reduced(CHINA.convert("L"))])
+    (plain,) = fingerprint.measure(in_mode)[fingerprint.COLUMN]
+    assert not fingerprint.colors(plain[None]).any()
+    np.testing.assert_allclose(plain.astype(int), color, atol=1)
+
+
+@settings(max_examples=15, deadline=None)
+@given(order=st.permutations(range(3 * len(PARTS))))
+def test_sets_do_not_depend_on_the_order(order):
+    """The same pictures are in one set, wherever they are."""
+    crops = [one.crop((5, 0, 205, 205)) for one in PARTS]
+    blurred = [one.filter(ImageFilter.GaussianBlur(1)) for one in PARTS]
+    prints = prints_of(*PARTS, *crops, *blurred)
+    found = near_duplicates.find(prints[order])
+    positions = np.array(order)
+    for one in np.unique(found):
+        members = np.sort(positions[found == one])
+        first = members[0]
+        assert members.tolist() == [first + at * len(PARTS) for at in range(3)]
+
+
+def alike(hashes, max_bits, flips):
+    """Returns the pairs that a search must find, by comparing all."""
+    bands = [np.uint64(((1 << 21) - 1) << at) for at in (43, 22, 1)]
+    found = {}
+    for window, of_window in enumerate(hashes):
+        differ = hashes[0][:, None] ^ of_window[None]
+        bits = hash_search.count_bits(differ)
+        is_near = [hash_search.count_bits(differ & band) <= flips for band in bands]
+        for whole, container in np.argwhere((bits <= max_bits) & np.any(is_near, 0)):
+            if whole != container:
+                best = int(bits[whole, container]), window
+                pair = int(whole), int(container)
+                found[pair] = min(best, found.get(pair, best))
+    return found
+
+
+@st.composite
+def some_hashes(draw):
+    """Draws hashes of which many differ in a few bits."""
+    rng = np.random.default_rng(draw(st.integers(0, 1 << 30)))
+    shape = draw(st.integers(1, 3)), draw(st.integers(0, 40))
+    bases = rng.integers(1 << 64, size=4, dtype=np.uint64, endpoint=False)
+    hashes = bases[rng.integers(len(bases), size=shape)]
+    for _ in range(draw(st.integers(0, 9))):
+        hashes ^= np.uint64(1) << rng.integers(64, size=shape, dtype=np.uint64)
+    return hashes
+
+
+@settings(deadline=None)
+@given(hashes=some_hashes(), max_bits=st.integers(0, 12))
+def test_a_search_finds_what_a_comparison_of_all_pairs_finds(hashes, max_bits):
+    """No pair is missed, none is found twice, and each has its best window."""
+    limits = hash_search.Limits(max_bits=max_bits)
+    pairs = hash_search.likely_pairs(hashes, limits)
+    wanted = alike(hashes, max_bits, flips=1)
+    found = list(zip(pairs.whole.tolist(), pairs.container.tolist(), strict=True))
+    by_bits = sorted(wanted, key=lambda one: (one[0], wanted[one][0], one[1]))
+    assert found == by_bits
+    assert pairs.window.tolist() == [wanted[one][1] for one in found]
+
+
+@settings(deadline=None)
+@given(hashes=some_hashes(), most=st.integers(0, 60))
+def test_a_search_of_too_many_pairs_keeps_the_closest(hashes, most):
+    """It keeps those up to a number of bits, so that there aren't too many."""
+    limits = hash_search.Limits(each=0, least=most)
+    pairs = hash_search.likely_pairs(hashes, limits)
+    wanted = sorted(bits for bits, _ in alike(hashes, limits.max_bits, 1).values())
+    kept = [bits for bits in wanted if sum(one <= bits for one in wanted) <= most]
+    assert len(pairs.whole) == len(kept)
+
+
+def test_a_search_that_compares_too_much_looks_at_less():
+    """First it looks only for equal bands, then only at whole pictures."""
+    hashes = np.zeros((2, 50), np.uint64)
+    hashes[0, ::2] = 1 << 30 | 1 << 50 | 1 << 10
+    sizes = [
+        len(hash_search.likely_pairs(hashes, hash_search.Limits(compared=most)).whole)
+        for most in (100_000, 13_000, 5_000, 0)
+    ]
+    assert sizes[0] == 50 * 49
+    assert sizes == sorted(sizes, reverse=True)
+    assert len(set(sizes)) > 2
+    assert sizes[-1] == 0
+
+
+def test_bits_are_counted_by_a_table_as_numpy_2_counts_them():
+    """NumPy 1 has no function for it."""
+    numbers = np.array([0, 1, (1 << 64) - 1, 1 << 63, 0x123456789ABCDEF0], np.uint64)
+    assert hash_search.count_by_table(numbers).tolist() == [0, 1, 64, 1, 32]

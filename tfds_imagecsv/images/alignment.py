@@ -1,0 +1,266 @@
+"""Whether a picture shows what a part of another shows: the two are laid on each other.
+
+A pair is aligned as in "Parametric Image Alignment Using Enhanced Correlation
+Coefficient Maximization" (Evangelidis and Psarakis, 2008): steps of Gauss and Newton
+change where, how large and how turned the part is, as well as its brightness and its
+contrast, so that the difference becomes smaller. What is left counts.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from tfds_imagecsv.images import fingerprint
+from tfds_imagecsv.images.fingerprint import SIDE, Fingerprints
+from tfds_imagecsv.images.hash_search import Pairs
+
+# The least correlation of two pictures that show the same, measured on made copies: see
+# docs/near_duplicates.md.
+_LEAST_CORRELATION = 0.97
+
+# The least that it must be before the first step and after two. Hardly any copy has
+# less, and nearly all other pairs have.
+_LEAST_BEFORE, _LEAST_EARLY = 0.4, 0.8
+
+_EARLY_STEPS, _LATE_STEPS = 2, 3
+
+# Pairs that are aligned at once: some memory, and no threads of BLAS.
+_AT_ONCE = 128
+
+# Gray from which on brightening may have cut it, and how little it counts then.
+_BRIGHT, _WEIGHT_OF_BRIGHT = 247, 0.02
+
+# How a part may be changed: its size in shares of the other picture's, and by how much
+# a side may lean, in shares of its length (about 4.5 degrees).
+_SIZES, _MOST_LEANING = (0.75, 1.05), 0.08
+
+# How far one step may go, and by what it may change the contrast.
+_MOST_OF_STEP, _CONTRASTS = 0.06, (0.5, 2.0)
+
+# Pictures whose coarse colours are this weak (root mean square) are gray. Others must
+# have alike colours: the least cosine of the angle between them.
+_LEAST_COLOR, _LEAST_COLOR_COSINE = 4, 0.6
+
+_Floats = npt.NDArray[np.float64]
+
+
+def are_near(fingerprints: Fingerprints, pairs: Pairs) -> npt.NDArray[np.bool_]:
+    """Returns whether the pictures of each pair show the same.
+
+    Args:
+      fingerprints: those of pictures.
+      pairs: their numbers, and the windows to begin with.
+
+    Returns:
+      Shape [pairs].
+    """
+    is_near = np.zeros(len(pairs.whole), bool)
+    for start in range(0, len(is_near), _AT_ONCE):
+        some = Pairs(*(column[start : start + _AT_ONCE] for column in pairs))
+        wholes, containers = fingerprints[some.whole], fingerprints[some.container]
+        alike = np.flatnonzero(_have_alike_colors(wholes, containers))
+        found = _correlations(wholes[alike], containers[alike], some.window[alike])
+        is_near[start + alike] = found >= _LEAST_CORRELATION
+    return is_near
+
+
+def _have_alike_colors(
+    some: Fingerprints, others: Fingerprints
+) -> npt.NDArray[np.bool_]:
+    """Returns which pictures have colours like others', or are gray, or the others."""
+    one, two = fingerprint.colors(some).astype(float), fingerprint.colors(others)
+    products = (one * two).sum(1)
+    squares = (one * one).sum(1), (two * two.astype(float)).sum(1)
+    least = one.shape[1] * _LEAST_COLOR**2
+    is_gray = (squares[0] < least) | (squares[1] < least)
+    are_alike = products >= _LEAST_COLOR_COSINE * np.sqrt(squares[0] * squares[1])
+    return np.asarray(is_gray | are_alike)
+
+
+def _correlations(
+    wholes: Fingerprints, containers: Fingerprints, windows: npt.NDArray[np.int64]
+) -> _Floats:
+    """Returns how pictures correlate with the part of others that fits best."""
+    found = np.zeros(len(wholes))
+    rows = np.arange(len(wholes))
+    fit = _Fit.of(wholes, containers, windows)
+    for steps, least in (
+        (0, _LEAST_BEFORE),
+        (_EARLY_STEPS, _LEAST_EARLY),
+        (_LATE_STEPS, 1.0),
+    ):
+        for _ in range(steps):
+            fit = fit.after_step()
+            found[rows] = np.maximum(found[rows], fit.correlations())
+        if not steps:
+            found[rows] = fit.correlations()
+        is_good = found[rows] >= least
+        rows, fit = rows[is_good], fit.taken(is_good)
+        if not len(rows):
+            break
+    return found
+
+
+def _places() -> tuple[_Floats, _Floats]:
+    """Returns how far pixels are below and right of the middle, in sides."""
+    middle = (np.arange(SIDE) + 0.5) / SIDE - 0.5
+    below, right = np.meshgrid(middle, middle, indexing="ij")
+    return below.ravel(), right.ravel()
+
+
+_BELOW, _RIGHT = _places()
+
+
+class _Fit(NamedTuple):
+    """Pictures, and the parts of others that are laid on them.
+
+    Attributes:
+      picture: gray, shape [pairs, SIDE * SIDE].
+      container: gray, shape [pairs, SIDE * SIDE].
+      slopes: how gray changes in `container` by a whole side down and to the right,
+        shape [2, pairs, SIDE * SIDE].
+      part: shape [pairs, 6]: the middle of the part from the top, by how much that
+        changes down and to the right, and the same from the left.
+    """
+
+    picture: _Floats
+    container: _Floats
+    slopes: _Floats
+    part: _Floats
+
+    @classmethod
+    def of(
+        cls,
+        wholes: Fingerprints,
+        containers: Fingerprints,
+        windows: npt.NDArray[np.int64],
+    ) -> _Fit:
+        """Returns the fit to begin with: the windows."""
+        size, top, left = np.array(fingerprint.WINDOWS)[windows].T
+        none = np.zeros(len(windows))
+        part = np.stack([top + size / 2, size, none, left + size / 2, none, size], 1)
+        container = _smoothed(fingerprint.gray(containers))
+        padded = np.pad(container, ((0, 0), (1, 1), (1, 1)), mode="edge")
+        slopes = np.stack(
+            [
+                padded[:, 2:, 1:-1] - padded[:, :-2, 1:-1],
+                padded[:, 1:-1, 2:] - padded[:, 1:-1, :-2],
+            ]
+        )
+        return cls(
+            _smoothed(fingerprint.gray(wholes)).reshape(-1, SIDE * SIDE),
+            container.reshape(-1, SIDE * SIDE),
+            (slopes * (SIDE / 2)).reshape(2, -1, SIDE * SIDE),
+            part,
+        )
+
+    def taken(self, which: npt.NDArray[np.bool_]) -> _Fit:
+        """Returns the fits of some pairs."""
+        return _Fit(
+            self.picture[which],
+            self.container[which],
+            self.slopes[:, which],
+            self.part[which],
+        )
+
+    def correlations(self) -> _Floats:
+        """Returns how the pictures correlate with the parts, shape [pairs]."""
+        sampler, is_inside = self._sampler()
+        seen = sampler(self.container)
+        weights = self._weights(seen, is_inside)
+        seen_mean, mean = _mean(seen, weights), _mean(self.picture, weights)
+        seen = seen - seen_mean
+        contrast = _mean(seen * (self.picture - mean), weights) / (
+            _mean(seen * seen, weights) + 1
+        )
+        # As bright as the picture, and cut where that is cut.
+        seen = np.minimum(seen * np.clip(contrast, *_CONTRASTS) + mean, 255)
+        seen = seen - _mean(seen, is_inside)
+        picture = self.picture - _mean(self.picture, is_inside)
+        squares = _mean(seen * seen, is_inside) * _mean(picture * picture, is_inside)
+        products = _mean(seen * picture, is_inside)
+        return (products / (np.sqrt(squares) + 1e-6))[:, 0]
+
+    def after_step(self) -> _Fit:
+        """Returns the fit after a step that makes the difference smaller."""
+        sampler, is_inside = self._sampler()
+        seen = sampler(self.container)
+        down, right = sampler(self.slopes[0]), sampler(self.slopes[1])
+        weights = self._weights(seen, is_inside)
+        seen = seen - _mean(seen, weights)
+        ones = np.ones_like(seen)
+        moves = (one * at for one in (down, right) for at in (ones, _BELOW, _RIGHT))
+        changes = np.stack([*moves, seen, ones], axis=1)
+        weighted = changes * weights[:, None]
+        normal = weighted @ changes.transpose(0, 2, 1)
+        # A little more on the diagonal, for what a picture doesn't tell.
+        diagonal = np.arange(normal.shape[1])
+        normal[:, diagonal, diagonal] *= 1.001
+        normal[:, diagonal, diagonal] += 1e-3
+        solved = np.linalg.solve(normal, weighted @ self.picture[:, :, None])[:, :, 0]
+        step = solved[:, :6] / np.clip(solved[:, 6:7], 0.3, 3)
+        part = self.part + np.clip(step, -_MOST_OF_STEP, _MOST_OF_STEP)
+        part[:, [1, 5]] = np.clip(part[:, [1, 5]], *_SIZES)
+        part[:, [2, 4]] = np.clip(part[:, [2, 4]], -_MOST_LEANING, _MOST_LEANING)
+        return self._replace(part=part)
+
+    def _sampler(self) -> tuple[_Sampler, _Floats]:
+        """Returns what takes parts out of pictures, and which pixels these have."""
+        top, down, along, left, across, right = self.part.T[:, :, None]
+        from_top = top + down * _BELOW + along * _RIGHT
+        from_left = left + across * _BELOW + right * _RIGHT
+        is_inside = (from_top >= 0) & (from_top <= 1)
+        is_inside &= (from_left >= 0) & (from_left <= 1)
+        return _Sampler(from_top, from_left), is_inside.astype(float)
+
+    def _weights(self, seen: _Floats, is_inside: _Floats) -> _Floats:
+        """Returns how much pixels count for brightness and contrast."""
+        is_dark = (seen < _BRIGHT) & (self.picture < _BRIGHT)
+        return np.asarray(is_inside * np.where(is_dark, 1, _WEIGHT_OF_BRIGHT))
+
+
+class _Sampler:
+    """Takes a part out of each picture, by linear interpolation.
+
+    Args:
+      from_top: where the pixels of the parts are, in shares of a side, shape [pairs,
+        SIDE * SIDE].
+      from_left: likewise.
+    """
+
+    def __init__(self, from_top: _Floats, from_left: _Floats) -> None:
+        rows = np.clip(from_top * SIDE - 0.5, 0, SIDE - 1.001)
+        columns = np.clip(from_left * SIDE - 0.5, 0, SIDE - 1.001)
+        row, column = rows.astype(np.int64), columns.astype(np.int64)
+        pictures = np.arange(len(rows))[:, None] * (SIDE * SIDE)
+        self._at = pictures + row * SIDE + column
+        self._down, self._right = rows - row, columns - column
+
+    def __call__(self, pictures: _Floats) -> _Floats:
+        flat = pictures.ravel()
+        upper = flat[self._at] * (1 - self._right) + flat[self._at + 1] * self._right
+        at = self._at + SIDE
+        lower = flat[at] * (1 - self._right) + flat[at + 1] * self._right
+        sampled: _Floats = upper * (1 - self._down) + lower * self._down
+        return sampled
+
+
+def _mean(values: _Floats, weights: _Floats) -> _Floats:
+    """Returns the weighted mean of each picture's pixels, shape [pairs, 1]."""
+    total = weights.sum(1, keepdims=True) + 1e-6
+    return np.asarray((values * weights).sum(1, keepdims=True) / total)
+
+
+def _smoothed(pixels: npt.NDArray[np.uint8]) -> _Floats:
+    """Returns pictures without their finest details, which resizing changes."""
+    smooth = pixels.astype(float)
+    for axis in (1, 2):
+        width = [(0, 0), (0, 0), (0, 0)]
+        width[axis] = (1, 1)
+        padded = np.moveaxis(np.pad(smooth, width, mode="edge"), axis, 0)
+        sums = padded[:-2] + 2 * padded[1:-1] + padded[2:]
+        smooth = np.ascontiguousarray(np.moveaxis(sums / 4, 0, axis))
+    return smooth
