@@ -3,7 +3,9 @@
 A pair is aligned as in "Parametric Image Alignment Using Enhanced Correlation
 Coefficient Maximization" (Evangelidis and Psarakis, 2008): steps of Gauss and Newton
 change where, how large and how turned the part is, as well as its brightness and its
-contrast, so that the difference becomes smaller. What is left counts.
+contrast, so that the difference becomes smaller. What is left must be little: in all, so
+that the pictures correlate; and in each part of them, so that icons of one style, which
+have different marks, don't count as copies.
 """
 
 from __future__ import annotations
@@ -17,12 +19,17 @@ from tfds_imagecsv.images import fingerprint
 from tfds_imagecsv.images.fingerprint import SIDE, Fingerprints
 from tfds_imagecsv.images.hash_search import Pairs
 
-# The least correlation of two pictures that show the same, measured on made copies: see
-# docs/near_duplicates.md.
+# The least correlation of two pictures that show the same, and the most of the squared
+# difference in a block of pixels, in shares of what a copy may have there: a difference
+# of 4 of 255 in each pixel, and what a shift by 0.3 pixels makes. All are measured on
+# made copies, see docs/near_duplicates.md.
 _LEAST_CORRELATION = 0.97
+_MOST_DIFFERENT = 4
+_NOISE, _SHIFT = 4, 0.3
+_BLOCK = 8
 
-# The least that it must be before the first step and after two. Hardly any copy has
-# less, and nearly all other pairs have.
+# The least correlation before the first step and after two. Hardly any copy has less,
+# and nearly all other pairs have.
 _LEAST_BEFORE, _LEAST_EARLY = 0.4, 0.8
 
 _EARLY_STEPS, _LATE_STEPS = 2, 3
@@ -42,7 +49,10 @@ _MOST_OF_STEP, _CONTRASTS = 0.06, (0.5, 2.0)
 
 # Pictures whose coarse colours are this weak (root mean square) are gray. Others must
 # have alike colours: the least cosine of the angle between them.
-_LEAST_COLOR, _LEAST_COLOR_COSINE = 4, 0.6
+_LEAST_COLOR, _LEAST_COLOR_COSINE = 4, 0.8
+
+# The pixels at an edge that don't count: what is beside a turned picture shines in.
+_EDGE = 1.5 / SIDE
 
 _Floats = npt.NDArray[np.float64]
 
@@ -62,8 +72,9 @@ def are_near(fingerprints: Fingerprints, pairs: Pairs) -> npt.NDArray[np.bool_]:
         some = Pairs(*(column[start : start + _AT_ONCE] for column in pairs))
         wholes, containers = fingerprints[some.whole], fingerprints[some.container]
         alike = np.flatnonzero(_have_alike_colors(wholes, containers))
-        found = _correlations(wholes[alike], containers[alike], some.window[alike])
-        is_near[start + alike] = found >= _LEAST_CORRELATION
+        is_near[start + alike] = _show_the_same(
+            wholes[alike], containers[alike], some.window[alike]
+        )
     return is_near
 
 
@@ -80,27 +91,31 @@ def _have_alike_colors(
     return np.asarray(is_gray | are_alike)
 
 
-def _correlations(
+def _show_the_same(
     wholes: Fingerprints, containers: Fingerprints, windows: npt.NDArray[np.int64]
-) -> _Floats:
-    """Returns how pictures correlate with the part of others that fits best."""
-    found = np.zeros(len(wholes))
+) -> npt.NDArray[np.bool_]:
+    """Returns which pictures show the same as the part of others that fits best."""
+    found = np.zeros(len(wholes), bool)
     rows = np.arange(len(wholes))
-    fit = _Fit.of(wholes, containers, windows)
+    fit = best = _Fit.of(wholes, containers, windows)
+    correlation = fit.correlations()
     for steps, least in (
         (0, _LEAST_BEFORE),
         (_EARLY_STEPS, _LEAST_EARLY),
-        (_LATE_STEPS, 1.0),
+        (_LATE_STEPS, _LEAST_CORRELATION),
     ):
         for _ in range(steps):
             fit = fit.after_step()
-            found[rows] = np.maximum(found[rows], fit.correlations())
-        if not steps:
-            found[rows] = fit.correlations()
-        is_good = found[rows] >= least
-        rows, fit = rows[is_good], fit.taken(is_good)
+            new = fit.correlations()
+            part = np.where((new > correlation)[:, None], fit.part, best.part)
+            best = fit._replace(part=part)
+            correlation = np.maximum(correlation, new)
+        is_good = correlation >= least
+        rows, correlation = rows[is_good], correlation[is_good]
+        fit, best = fit.taken(is_good), best.taken(is_good)
         if not len(rows):
-            break
+            return found
+    found[rows] = best.worst_differences() <= _MOST_DIFFERENT
     return found
 
 
@@ -168,21 +183,39 @@ class _Fit(NamedTuple):
 
     def correlations(self) -> _Floats:
         """Returns how the pictures correlate with the parts, shape [pairs]."""
-        sampler, is_inside = self._sampler()
-        seen = sampler(self.container)
-        weights = self._weights(seen, is_inside)
-        seen_mean, mean = _mean(seen, weights), _mean(self.picture, weights)
-        seen = seen - seen_mean
-        contrast = _mean(seen * (self.picture - mean), weights) / (
-            _mean(seen * seen, weights) + 1
-        )
-        # As bright as the picture, and cut where that is cut.
-        seen = np.minimum(seen * np.clip(contrast, *_CONTRASTS) + mean, 255)
+        seen, is_inside = self._seen()
         seen = seen - _mean(seen, is_inside)
         picture = self.picture - _mean(self.picture, is_inside)
         squares = _mean(seen * seen, is_inside) * _mean(picture * picture, is_inside)
         products = _mean(seen * picture, is_inside)
         return (products / (np.sqrt(squares) + 1e-6))[:, 0]
+
+    def worst_differences(self) -> _Floats:
+        """Returns the largest of the blocks' differences, see `_MOST_DIFFERENT`."""
+        seen, is_inside = self._seen()
+        padded = np.pad(
+            self.picture.reshape(-1, SIDE, SIDE), ((0, 0), (1, 1), (1, 1)), mode="edge"
+        )
+        down = padded[:, 2:, 1:-1] - padded[:, :-2, 1:-1]
+        right = padded[:, 1:-1, 2:] - padded[:, 1:-1, :-2]
+        steepness = ((down**2 + right**2) / 4).reshape(is_inside.shape)
+        differ = _blocks((seen - self.picture) ** 2 * is_inside)
+        allowed = _SHIFT**2 * _blocks(steepness * is_inside) + (_NOISE * _BLOCK) ** 2
+        return np.asarray((differ / allowed).max(axis=1))
+
+    def _seen(self) -> tuple[_Floats, _Floats]:
+        """Returns the parts, as bright as the pictures, and which pixels these have."""
+        sampler, is_inside = self._sampler()
+        seen = sampler(self.container)
+        weights = self._weights(seen, is_inside)
+        mean = _mean(self.picture, weights)
+        seen = seen - _mean(seen, weights)
+        contrast = _mean(seen * (self.picture - mean), weights) / (
+            _mean(seen * seen, weights) + 1
+        )
+        # Cut where brightening cuts a picture.
+        seen = np.minimum(seen * np.clip(contrast, *_CONTRASTS) + mean, 255)
+        return seen, is_inside
 
     def after_step(self) -> _Fit:
         """Returns the fit after a step that makes the difference smaller."""
@@ -212,8 +245,8 @@ class _Fit(NamedTuple):
         top, down, along, left, across, right = self.part.T[:, :, None]
         from_top = top + down * _BELOW + along * _RIGHT
         from_left = left + across * _BELOW + right * _RIGHT
-        is_inside = (from_top >= 0) & (from_top <= 1)
-        is_inside &= (from_left >= 0) & (from_left <= 1)
+        is_inside = np.abs(from_top - 0.5) <= 0.5 - _EDGE
+        is_inside &= np.abs(from_left - 0.5) <= 0.5 - _EDGE
         return _Sampler(from_top, from_left), is_inside.astype(float)
 
     def _weights(self, seen: _Floats, is_inside: _Floats) -> _Floats:
@@ -252,6 +285,13 @@ def _mean(values: _Floats, weights: _Floats) -> _Floats:
     """Returns the weighted mean of each picture's pixels, shape [pairs, 1]."""
     total = weights.sum(1, keepdims=True) + 1e-6
     return np.asarray((values * weights).sum(1, keepdims=True) / total)
+
+
+def _blocks(values: _Floats) -> _Floats:
+    """Returns the sums of the pixels of each block, shape [pairs, blocks]."""
+    blocks = SIDE // _BLOCK
+    by_block = values.reshape(-1, blocks, _BLOCK, blocks, _BLOCK).sum(axis=(2, 4))
+    return np.asarray(by_block.reshape(len(values), blocks * blocks))
 
 
 def _smoothed(pixels: npt.NDArray[np.uint8]) -> _Floats:
