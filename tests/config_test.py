@@ -30,7 +30,7 @@ FIELDS = (
     " group_column, split_column, split_names, extra_columns, filename_suffix,"
     " filename_template, match, delimiter, text_encoding, header, skip_lines, sheet,"
     " classes, class_csv, val_size, test_size, folds, seed, duplicates,"
-    " pinned_splits, min_class_size, rare_classes, channels, dtype, background,"
+    " near_duplicates, pinned_splits, min_class_size, rare_classes, channels, dtype, background,"
     " apply_exif, resize, max_side, image_shape, encoding, quality, icc, max_pixels,"
     " verify,"
     " on_error, max_rejected, workers, checksums, homepage, citation, license, report"
@@ -468,6 +468,7 @@ def test_defaults_of_how_rows_are_divided():
     assert config.split_column is None
     assert config.folds == 0
     assert config.duplicates == "together"
+    assert config.near_duplicates is None
     assert config.pinned_splits is None
     assert config.min_class_size == 1
     assert config.rare_classes == "keep"
@@ -484,6 +485,11 @@ def test_defaults_of_how_rows_are_divided():
         ("duplicates", "together"),
         ("duplicates", "drop"),
         ("duplicates", "error"),
+        ("near_duplicates", "report"),
+        ("near_duplicates", "together"),
+        ("near_duplicates", "drop"),
+        ("near_duplicates", "off"),
+        ("near_duplicates", None),
         ("pinned_splits", "~/pets/split_manifest.csv"),
         ("pinned_splits", "gs://pets/split_manifest.csv"),
         ("min_class_size", 1),
@@ -507,6 +513,9 @@ def test_the_path_of_a_manifest_becomes_a_string():
 FOLDS_RULE = "folds must be 0 or an int of 2 or more, got "
 MIN_CLASS_SIZE_RULE = "min_class_size must be an int of 1 or more, got "
 DUPLICATES_RULE = "duplicates must be one of 'together', 'drop', 'error', got "
+NEAR_DUPLICATES_RULE = (
+    "near_duplicates must be one of 'report', 'together', 'drop', 'off', got "
+)
 RARE_CLASSES_RULE = "rare_classes must be one of 'keep', 'drop', 'error', got "
 
 
@@ -530,6 +539,8 @@ RARE_CLASSES_RULE = "rare_classes must be one of 'keep', 'drop', 'error', got "
         ("duplicates", "", DUPLICATES_RULE + "''"),
         ("duplicates", None, DUPLICATES_RULE + "None"),
         ("duplicates", ["drop"], DUPLICATES_RULE + "['drop']"),
+        ("near_duplicates", "error", NEAR_DUPLICATES_RULE + "'error'"),
+        ("near_duplicates", False, NEAR_DUPLICATES_RULE + "False"),
         ("pinned_splits", "", "pinned_splits must be a path, got ''"),
         ("pinned_splits", " ", "pinned_splits must be a path, got ' '"),
         ("pinned_splits", 0, "pinned_splits must be a path, got 0"),

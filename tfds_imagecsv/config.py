@@ -135,6 +135,11 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
       duplicates: What to do with images of identical bytes: `"together"` keeps them
         in one split, `"drop"` keeps one of each, `"error"` stops. Default:
         `"together"`.
+      near_duplicates: What to do with images that show the same, but aren't of
+        identical bytes: `"report"` names them, `"together"` keeps them in one split,
+        `"drop"` keeps one of each, `"off"` doesn't look for them. Default:
+        `"report"`; `"off"` if `verify` is `"header"`, or there are more than 1,000,000
+        images.
       pinned_splits: The `split_manifest.csv` of an earlier build: its images stay in
         their splits. Paths as for `label_csv`. Default: none.
       min_class_size: A class with fewer images is rare. Default: 1.
@@ -225,6 +230,7 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
     folds: int = 0
     seed: int = 0
     duplicates: str = "together"
+    near_duplicates: str | None = None
     pinned_splits: str | os.PathLike[str] | None = None
     min_class_size: int = 1
     rare_classes: str = "keep"
@@ -336,6 +342,10 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
         self.folds, self.seed = int(self.folds), int(self.seed)
         self.min_class_size = _int("min_class_size", self.min_class_size, at_least=1)
         _check_choice("duplicates", self.duplicates, ("together", "drop", "error"))
+        if self.near_duplicates is not None:
+            _check_choice(
+                "near_duplicates", self.near_duplicates, options.NEAR_DUPLICATES
+            )
         _check_choice("rare_classes", self.rare_classes, ("keep", "drop", "error"))
         self._check_images()
         _check_choice("on_error", self.on_error, ("fail", "skip"))
@@ -579,6 +589,11 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
             "max_pixels", self.max_pixels, at_least=1, at_most=_MAX_PIXELS
         )
         _check_choice("verify", self.verify, ("decode", "header"))
+        if self.verify == "header" and self.near_duplicates not in (None, "off"):
+            raise exceptions.ConfigError(
+                "near_duplicates are found by pixels, which verify='header' doesn't"
+                f" decode, got {self.near_duplicates!r}"
+            )
 
     @property
     def label_columns(self) -> int:

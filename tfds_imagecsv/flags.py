@@ -74,6 +74,7 @@ TOPICS = {
         "split_names": Flag("JSON", 'what its cells mean: \'{"0": "test"}\''),
         "group_column": Flag("NAME", "images of a group stay together"),
         "duplicates": Flag("together|drop|error", "identical images [together]"),
+        "near_duplicates": Flag("report|together|drop|off", "altered copies [report]"),
         "pinned_splits": Flag("PATH", "split_manifest.csv of an earlier build"),
     },
     "Images": {

@@ -14,6 +14,9 @@ from tfds_imagecsv import exceptions
 #: What a label may be.
 LABEL_TYPES = ("class", "multilabel", "regression", "none")
 
+#: What may become of near duplicates.
+NEAR_DUPLICATES = ("report", "together", "drop", "off")
+
 #: The label types with classes.
 WITH_CLASSES = ("class", "multilabel")
 

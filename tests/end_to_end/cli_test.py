@@ -170,6 +170,7 @@ def test_json(make_dataset, check, tmp_path, write_png):
         "largest_class_deviation": 0.0,
         "largest_split_deviation": 0.0,
         "duplicates": [["17.png", "19.png"]],
+        "near_duplicates": [],
         "quality": {
             "dark": ["00.png"],
             "light": [],

@@ -286,7 +286,7 @@ def test_a_misspelled_field(tfds_build, data_dir):
         " split_column, split_names, extra_columns, filename_suffix,"
         " filename_template, match, delimiter, text_encoding, header, skip_lines,"
         " sheet, classes, class_csv, val_size, test_size, folds,"
-        " seed, duplicates, pinned_splits, min_class_size,"
+        " seed, duplicates, near_duplicates, pinned_splits, min_class_size,"
         " rare_classes, channels, dtype, background, apply_exif, resize, max_side,"
         " image_shape, encoding, quality, icc, max_pixels, verify, on_error,"
         " max_rejected,"

@@ -221,6 +221,7 @@ OTHERS = {
     "folds": 2,
     "seed": 2**64 - 1,
     "duplicates": "drop",
+    "near_duplicates": "together",
     "min_class_size": 2,
     "rare_classes": "drop",
     "channels": 1,

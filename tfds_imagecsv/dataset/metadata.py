@@ -85,13 +85,14 @@ def _libraries() -> dict[str, str]:
 
 def config_fields(config: ImageCsvConfig) -> dict[str, Any]:
     """Returns the fields of a config that change the result, as values of JSON."""
-    return as_json(
-        {
-            field.name: getattr(config, field.name)
-            for field in dataclasses.fields(config)
-            if field.name not in _WITHOUT_EFFECT
-        }
-    )
+    fields = {
+        field.name: getattr(config, field.name)
+        for field in dataclasses.fields(config)
+        if field.name not in _WITHOUT_EFFECT
+    }
+    if fields["near_duplicates"] in ("report", "off"):
+        fields["near_duplicates"] = None  # the same records
+    return as_json(fields)
 
 
 def as_json(values: dict[str, Any]) -> dict[str, Any]:

@@ -26,10 +26,17 @@ def identical_images(rows: pa.RecordBatch) -> pa.RecordBatch:
     """
     at, numbers = with_copies(rows["digest"])
     copies = rows.take(pa.array(at))
-    lacks = [~arrays.is_filled(copies[name]) for name in ("given", "label", "pinned")]
     by_digest = numbers[:, 1], numbers[:, 0]
-    order = np.lexsort((np.arange(len(at)), *lacks, *by_digest))
+    order = np.lexsort((np.arange(len(at)), *lacks_of(copies), *by_digest))
     return copies.take(pa.array(order))
+
+
+def lacks_of(rows: pa.RecordBatch) -> list[arrays.Bits]:
+    """Returns which rows lack what the row that is kept should have.
+
+    They are for `numpy.lexsort`: the most important is the last one.
+    """
+    return [~arrays.is_filled(rows[name]) for name in ("given", "label", "pinned")]
 
 
 def with_copies(

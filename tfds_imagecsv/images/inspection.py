@@ -14,7 +14,15 @@ from etils import epath
 from tfds_imagecsv import arrays, image_formats, tfds_private
 from tfds_imagecsv.config import ImageCsvConfig
 from tfds_imagecsv.engines.engine import Engine
-from tfds_imagecsv.images import copies, image_table, listing, quality
+from tfds_imagecsv.images import (
+    copies,
+    fingerprint,
+    image_table,
+    listing,
+    near_duplicates,
+    quality,
+)
+from tfds_imagecsv.images.small_pictures import Measure
 from tfds_imagecsv.problems import Kind, Problem
 from tfds_imagecsv.sources.locate import Sources
 from tfds_imagecsv.storage import files
@@ -27,6 +35,10 @@ _MANY = 1 << 17
 # Of a build with more rows, they are kept in a file of the build's directory: a hundred
 # bytes each.
 _MOST_IN_MEMORY = 1 << 24
+
+# Near duplicates of more images are looked for only if the user asks: a fingerprint
+# takes a thousand bytes.
+_MOST_COMPARED = 1_000_000
 
 # Of how many missing images the closest file is named: as many as a report shows.
 _MOST_CLOSEST = 10
@@ -41,7 +53,8 @@ class Inspection:
       table: what the table says.
       rows: a row for each usable image, sorted by key, with the columns of the label
         table, of `image_table.ImageTable` with `quality.measure`, and `pinned`
-        (`arrays.CODES`: the split in an earlier manifest, or empty).
+        (`arrays.CODES`: the split in an earlier manifest, or empty). If near duplicates
+        were looked for, there is `near_duplicates.COLUMN`, too.
       copies: the rows of identical images, see `copies.identical_images`.
       problems: the problems of rows and images, in any order.
       unlisted: the images of the directory that no row names, sorted.
@@ -120,13 +133,12 @@ def inspect(
             config.image_options,
             engine=engine,
             converted_dir=converted_dir,
-            measures=[quality.measure],
+            measures=[quality.measure, *_measures(config, len(table.rows))],
             progress=bar.update,
             meanwhile=list_directory,
         )
-    rows = arrays.with_columns(
-        inspected.rows, {"pinned": _pinned(inspected.rows["key"], earlier)}
-    )
+    rows = near_duplicates.with_sets(inspected.rows)
+    rows = arrays.with_columns(rows, {"pinned": _pinned(rows["key"], earlier)})
     of_images, unusable = inspected.problems, inspected.unusable
     if len(rows) >= _MOST_IN_MEMORY and converted_dir is not None:
         table, rows = _on_disk(table, rows, converted_dir)
@@ -144,6 +156,16 @@ def inspect(
         earlier=earlier,
         unusable=unusable,
     )
+
+
+def _measures(config: ImageCsvConfig, images: int) -> list[Measure]:
+    """Returns what near duplicates are found by, if they are looked for."""
+    wanted = config.near_duplicates
+    if wanted is None:
+        is_wanted = config.verify == "decode" and images <= _MOST_COMPARED
+    else:
+        is_wanted = wanted != "off"
+    return [fingerprint.measure] if is_wanted else []
 
 
 def _on_disk(

@@ -7,16 +7,21 @@ on each other, and keeps the pairs that correlate.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import xxhash
 from etils import epy
 
 from tfds_imagecsv import arrays
-from tfds_imagecsv.images import alignment, fingerprint, hash_search
+from tfds_imagecsv.images import alignment, copies, fingerprint, hash_search
 from tfds_imagecsv.images.fingerprint import Fingerprints
+
+#: The column of the sets of near duplicates, int32; -1 for images in none.
+COLUMN = "near"
 
 # Many datasets have no near duplicates.
 with epy.lazy_imports():
@@ -29,6 +34,95 @@ _LEAST_CONTRAST = 3
 
 # Pictures whose contrast is measured at once.
 _ROWS = 1 << 12
+
+
+def with_sets(rows: pa.RecordBatch) -> pa.RecordBatch:
+    """Returns rows with `COLUMN` in the place of fingerprints, if there are any."""
+    if fingerprint.COLUMN not in rows.schema.names:
+        return rows
+    found = find(fingerprint.of_column(rows[fingerprint.COLUMN]))
+    others = [name for name in rows.schema.names if name != fingerprint.COLUMN]
+    return arrays.with_columns(rows.select(others), {COLUMN: pa.array(found)})
+
+
+def are_known(rows: pa.RecordBatch) -> bool:
+    """Returns whether near duplicates were looked for among rows."""
+    return COLUMN in rows.schema.names
+
+
+class Sets(NamedTuple):
+    """Sets of near duplicates.
+
+    Attributes:
+      rows: their rows, one set after another. The sets whose labels differ come first,
+        then the others; each kind is sorted by name. The row that is kept when near
+        duplicates are dropped comes first in its set, as among identical images.
+      starts: where each set starts in `rows`, int64, shape [sets].
+      conflicts: how many sets have labels that differ.
+    """
+
+    rows: pa.RecordBatch
+    starts: arrays.Ints
+    conflicts: int
+
+    def keys(self, most: int | None = None) -> Iterator[list[str]]:
+        """Yields the names of each set; of no more than `most` sets, if that is given.
+
+        The names of a set are sorted.
+        """
+        ends = np.append(self.starts[1:], len(self.rows))
+        for start, end in zip(self.starts[:most], ends[:most], strict=True):
+            yield sorted(self.rows["key"][start:end].to_pylist())
+
+    def labeled_keys(self, most: int) -> Iterator[list[str]]:
+        """Yields the names of the first sets, with labels: `x.png ('cat')`."""
+        ends = np.append(self.starts[1:], len(self.rows))
+        for start, end in zip(self.starts[:most], ends[:most], strict=True):
+            some = self.rows.slice(start, end - start)
+            named = sorted(arrays.named(some, ("key", "label")))
+            yield [f"{key} ({label!r})" for key, label in named]
+
+    def with_kept(self) -> Iterator[tuple[tuple[int, str], tuple[int, str]]]:
+        """Yields each image but the first of its set, and that: row and key."""
+        named = list(arrays.named(self.rows, ("row", "key")))
+        ends = np.append(self.starts[1:], len(self.rows))
+        for start, end in zip(self.starts.tolist(), ends.tolist(), strict=True):
+            for other in named[start + 1 : end]:
+                yield other, named[start]
+
+
+def sets_of(rows: pa.RecordBatch) -> Sets:
+    """Returns the sets of near duplicates; sets of identical images aren't among them.
+
+    Args:
+      rows: those of an inspection, or some of them, sorted by key.
+    """
+    at = rows[COLUMN].to_numpy() if are_known(rows) else np.full(len(rows), -1)
+    rows = arrays.taken(rows, at >= 0)
+    names, number = np.unique(at[at >= 0], return_inverse=True)
+    _, image = np.unique(arrays.digests_of(rows["digest"]), axis=0, return_inverse=True)
+    is_wanted = _vary(number, image.ravel(), len(names))
+    is_labeled = arrays.is_filled(rows["label"])
+    labels = arrays.codes_of(rows["label"])
+    is_conflict = is_wanted & _vary(number[is_labeled], labels[is_labeled], len(names))
+    # A set's number is the position of its first image by name.
+    order = np.lexsort(
+        (np.arange(len(rows)), *copies.lacks_of(rows), number, ~is_conflict[number])
+    )
+    order = order[is_wanted[number[order]]]
+    number = number[order]
+    starts = np.flatnonzero(np.append(True, number[1:] != number[:-1])[: len(number)])
+    return Sets(rows.take(pa.array(order)), starts, int(is_conflict.sum()))
+
+
+def _vary(
+    numbers: arrays.Ints, values: npt.NDArray[np.integer[Any]], sets: int
+) -> arrays.Bits:
+    """Returns which sets have more than one value, shape [sets]."""
+    least, most = np.full(sets, np.iinfo(np.int64).max), np.full(sets, -1)
+    np.minimum.at(least, numbers, values)
+    np.maximum.at(most, numbers, values)
+    return np.asarray(least < most)
 
 
 def find(fingerprints: Fingerprints) -> arrays.Codes:

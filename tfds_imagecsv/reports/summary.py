@@ -15,12 +15,16 @@ import rich.console
 import rich.markup
 import rich.table
 
-from tfds_imagecsv.images import kinds, listing, quality
+from tfds_imagecsv.images import kinds, listing, near_duplicates, quality
 from tfds_imagecsv.images.copies import keys_of_sets
 from tfds_imagecsv.images.inspection import Inspection
 from tfds_imagecsv.problems import Kind, Places, Problem, escaped, shown
 from tfds_imagecsv.splits.dataset_plan import DatasetPlan
-from tfds_imagecsv.splits.select import about_copies, about_unlisted_images
+from tfds_imagecsv.splits.select import (
+    about_copies,
+    about_near_duplicates,
+    about_unlisted_images,
+)
 from tfds_imagecsv.table import extra_columns, label_types
 
 # Classes that are shown one by one, which is enough for a screen; JSON has all. Of
@@ -70,6 +74,8 @@ class Summary:
       largest_class_deviation: see `assign.SplitPlan`; None without a plan.
       largest_split_deviation: likewise.
       duplicates: the names of identical images, a list for each set.
+      near_duplicates: the names of images that show nearly the same, a sorted list for
+        each set; those whose labels differ first. None if they weren't looked for.
       quality: the names of images by quality issue, see `quality.THRESHOLDS`; None if
         their pixels weren't decoded.
       images_without_row: the images that no row names.
@@ -99,6 +105,7 @@ class Summary:
     largest_class_deviation: float | None
     largest_split_deviation: float | None
     duplicates: tuple[tuple[str, ...], ...]
+    near_duplicates: tuple[tuple[str, ...], ...] | None
     quality: Mapping[str, tuple[str, ...]] | None
     images_without_row: tuple[str, ...]
     rejected_rows: tuple[Mapping[str, Any], ...]
@@ -321,6 +328,7 @@ def make_summary(
     """
     rows = inspection.rows
     copies = inspection.copies
+    near = near_duplicates.sets_of(rows)
     if plan:
         notes = plan.notes
     else:
@@ -328,6 +336,7 @@ def make_summary(
             *inspection.table.notes,
             *about_unlisted_images(inspection.unlisted),
             *about_copies(copies),
+            *about_near_duplicates(near),
         )
     return Summary(
         label_csv=inspection.sources.table_name,
@@ -355,6 +364,9 @@ def make_summary(
         largest_class_deviation=plan.largest_class_deviation if plan else None,
         largest_split_deviation=plan.largest_split_deviation if plan else None,
         duplicates=tuple(map(tuple, keys_of_sets(copies))),
+        near_duplicates=tuple(map(tuple, near.keys()))
+        if near_duplicates.are_known(rows)
+        else None,
         quality=_keys_by_issue(rows),
         images_without_row=inspection.unlisted,
         rejected_rows=tuple(one._asdict() for one in plan.rejected) if plan else (),

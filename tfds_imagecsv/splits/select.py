@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from tfds_imagecsv import arrays, exceptions, problems
 from tfds_imagecsv.config import ImageCsvConfig, exact_fraction
+from tfds_imagecsv.images import near_duplicates
 from tfds_imagecsv.images.copies import (
     first_of_sets,
     identical_images,
@@ -21,6 +22,7 @@ from tfds_imagecsv.images.copies import (
     with_first,
 )
 from tfds_imagecsv.images.inspection import Inspection
+from tfds_imagecsv.images.near_duplicates import Sets
 from tfds_imagecsv.problems import Kind, Places, Problem
 from tfds_imagecsv.splits.together import Units, find_units
 from tfds_imagecsv.table import label_types
@@ -75,7 +77,8 @@ def select_rows(config: ImageCsvConfig, inspection: Inspection) -> Selection:
     """Leaves out the rows that the user doesn't want.
 
     Args:
-      config: the config, with `on_error`, `duplicates` and `rare_classes`.
+      config: the config, with `on_error`, `duplicates`, `near_duplicates` and
+        `rare_classes`.
       inspection: the input.
 
     Returns:
@@ -103,6 +106,10 @@ def select_rows(config: ImageCsvConfig, inspection: Inspection) -> Selection:
         found += _duplicates(copies, inspection.table.places)
     elif config.duplicates == "drop":
         rows = _without_copies(rows, copies, inspection.table.places, rejected)
+    near = near_duplicates.sets_of(rows)
+    notes += about_near_duplicates(near, config.near_duplicates)
+    if config.near_duplicates == "drop":
+        rows = _without_near_duplicates(rows, near, inspection.table.places, rejected)
     rare = _rare_classes(config, rows)
     notes += _about_rare_classes(rare, config)
     if config.rare_classes == "error":
@@ -114,7 +121,13 @@ def select_rows(config: ImageCsvConfig, inspection: Inspection) -> Selection:
         class_names = label_types.class_names(
             config.label_type, rows, inspection.table.class_columns
         )
-    units = find_units(rows["group"], rows["digest"], rows=len(rows))
+    is_together = config.near_duplicates == "together"
+    units = find_units(
+        rows["group"],
+        rows["digest"],
+        rows=len(rows),
+        near=rows[near_duplicates.COLUMN].to_numpy() if is_together else None,
+    )
     found += _torn(rows, units, inspection.table.places)
     notes += _about_pinned_rows(rows, inspection)
     return Selection(
@@ -233,6 +246,17 @@ def _without_copies(
     reasons = {
         row: f"identical to {first_key}{places.inside(first_row)}"
         for (row, _, _), (first_row, first_key, _) in with_first(copies)
+    }
+    return _without(rows, reasons, rejected)
+
+
+def _without_near_duplicates(
+    rows: pa.RecordBatch, near: Sets, places: Places, rejected: list[RejectedRow]
+) -> pa.RecordBatch:
+    """Returns the rows without near duplicates, and adds these to the rejected rows."""
+    reasons = {
+        row: f"nearly identical to {kept_key}{places.inside(kept_row)}"
+        for (row, _), (kept_row, kept_key) in near.with_kept()
     }
     return _without(rows, reasons, rejected)
 
@@ -375,6 +399,31 @@ def about_copies(copies: pa.RecordBatch, policy: str = "together") -> Iterator[s
             f"{len(copies):,} images are identical to others, in {in_sets}; {kept}:"
             f" {shown}"
         )
+
+
+def about_near_duplicates(near: Sets, policy: str | None = None) -> Iterator[str]:
+    """Yields notes on near duplicates, if there are any; differing labels first."""
+    sets = len(near.starts)
+    if not sets:
+        return
+    if near.conflicts:
+        have = _counted(near.conflicts, "set has", "sets have")
+        most = min(near.conflicts, _MAX_NAMED)
+        shown = _named_first(map(" ~ ".join, near.labeled_keys(most)), near.conflicts)
+        yield (
+            f"{have} near duplicates with different labels, of which one may be wrong:"
+            f" {shown}"
+        )
+    in_sets = _counted(sets, "set", "sets")
+    kept = {
+        "drop": "one of each was kept",
+        "together": "they stay together",
+    }.get(policy or "", "near_duplicates='together' would keep them in one split")
+    shown = _named_first(map(" ~ ".join, near.keys(_MAX_NAMED)), sets)
+    yield (
+        f"{len(near.rows):,} images show nearly the same as others, in {in_sets};"
+        f" {kept}: {shown}"
+    )
 
 
 def _about_rare_classes(

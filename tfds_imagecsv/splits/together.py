@@ -1,4 +1,4 @@
-"""Which rows must stay together: those of one group, and those of one image."""
+"""Which rows must stay together: of one group, of one image, or of near duplicates."""
 
 from __future__ import annotations
 
@@ -45,18 +45,25 @@ class Units:
 
 
 def find_units(
-    groups: pa.DictionaryArray | None, digests: pa.Array | None, *, rows: int
+    groups: pa.DictionaryArray | None,
+    digests: pa.Array | None,
+    *,
+    rows: int,
+    near: arrays.Codes | None = None,
 ) -> Units:
     """Finds the rows that must stay together.
 
-    Two rows are in one unit if they have the same group or digest, or if a chain of
-    such rows links them: an image in two groups joins both.
+    Two rows are in one unit if they have the same group, digest or set of near
+    duplicates, or if a chain of such rows links them: an image in two groups joins
+    both.
 
     Args:
       groups: the group of each row, `arrays.CODES`, empty for none. Default: no groups.
       digests: the digest of each row's image, `arrays.DIGEST`. Default: all images
         differ.
       rows: the number of rows.
+      near: the set of near duplicates of each row, int32; -1 for none. Default: no
+        sets.
 
     Returns:
       The units.
@@ -74,6 +81,11 @@ def find_units(
         at, numbers = copies.with_copies(digests)
         if len(at):
             unit_of, units = _numbered(_joined(unit_of[at], numbers, units)[unit_of])
+    if near is not None:
+        at = np.flatnonzero(near >= 0)
+        if len(at):
+            numbers = near[at, None].astype(np.uint64)
+            unit_of, units = _numbered(_joined(unit_of[at], numbers, units)[unit_of])
     sizes = np.bincount(unit_of, minlength=units).astype(np.int32)
     return Units(unit_of=unit_of, sizes=sizes)
 
@@ -85,7 +97,7 @@ def _joined(
 
     Args:
       of_copies: the unit of each copy.
-      digests: its digest.
+      digests: its digest, or the number of its set, shape [copies, numbers].
       units: how many units there are.
     """
     linked, place = np.unique(of_copies, return_inverse=True)
