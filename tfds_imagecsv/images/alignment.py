@@ -24,7 +24,7 @@ from tfds_imagecsv.images.hash_search import Pairs
 # of 4 of 255 in each pixel, and what a shift by 0.3 pixels makes. All are measured on
 # made copies, see docs/near_duplicates.md.
 _LEAST_CORRELATION = 0.97
-_MOST_DIFFERENT = 2
+_MOST_DIFFERENT = 4
 _NOISE, _SHIFT = 4, 0.3
 _BLOCK = 8
 

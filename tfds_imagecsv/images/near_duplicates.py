@@ -7,6 +7,7 @@ on each other, and keeps the pairs that correlate.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -65,19 +66,22 @@ class Sets(NamedTuple):
     starts: arrays.Ints
     conflicts: int
 
+    @property
+    def _bounds(self) -> list[tuple[int, int]]:
+        """Where each set starts in `rows`, and where it ends."""
+        return list(itertools.pairwise([*self.starts.tolist(), len(self.rows)]))
+
     def keys(self, most: int | None = None) -> Iterator[list[str]]:
         """Yields the names of each set; of no more than `most` sets, if that is given.
 
         The names of a set are sorted.
         """
-        ends = np.append(self.starts[1:], len(self.rows))
-        for start, end in zip(self.starts[:most], ends[:most], strict=True):
+        for start, end in self._bounds[:most]:
             yield sorted(self.rows["key"][start:end].to_pylist())
 
     def labeled_keys(self, most: int) -> Iterator[list[str]]:
         """Yields the names of the first sets, with labels: `x.png ('cat')`."""
-        ends = np.append(self.starts[1:], len(self.rows))
-        for start, end in zip(self.starts[:most], ends[:most], strict=True):
+        for start, end in self._bounds[:most]:
             some = self.rows.slice(start, end - start)
             named = sorted(arrays.named(some, ("key", "label")))
             yield [f"{key} ({label!r})" for key, label in named]
@@ -85,8 +89,7 @@ class Sets(NamedTuple):
     def with_kept(self) -> Iterator[tuple[tuple[int, str], tuple[int, str]]]:
         """Yields each image but the first of its set, and that: row and key."""
         named = list(arrays.named(self.rows, ("row", "key")))
-        ends = np.append(self.starts[1:], len(self.rows))
-        for start, end in zip(self.starts.tolist(), ends.tolist(), strict=True):
+        for start, end in self._bounds:
             for other in named[start + 1 : end]:
                 yield other, named[start]
 
