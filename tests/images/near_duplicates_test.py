@@ -203,6 +203,19 @@ def test_a_search_of_too_many_pairs_keeps_the_closest(hashes, most):
     assert len(pairs.whole) == len(kept)
 
 
+def test_a_search_of_many_hashes_uses_a_table(monkeypatch):
+    """It finds the same as by searching the sorted keys."""
+    rng = np.random.default_rng(0)
+    hashes = rng.integers(1 << 64, size=(2, 300), dtype=np.uint64, endpoint=False)
+    hashes[:, :100] = hashes[:, 100:200] ^ np.uint64(1 << 40 | 1 << 20 | 1 << 3)
+    wanted = hash_search.likely_pairs(hashes)
+    monkeypatch.setattr(hash_search, "_LEAST_FOR_TABLE", 0)
+    found = hash_search.likely_pairs(hashes)
+    assert len(found.whole) >= 200
+    for one, other in zip(found, wanted, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_a_search_that_compares_too_much_looks_at_less():
     """First it looks only for equal bands, then only at whole pictures."""
     hashes = np.zeros((2, 50), np.uint64)

@@ -63,7 +63,7 @@ class Limits:
     """
 
     max_bits: int = 10
-    compared: int = 20_000_000_000
+    compared: int = 5_000_000_000
     each: int = 4
     least: int = 100_000
 
@@ -186,15 +186,17 @@ class _Index:
         keys = _keys(hashes, band)
         self.order = np.argsort(keys, kind="stable")
         self.hashes = hashes.ravel()[self.order]
-        self._keys = keys[self.order]
-        self._starts: arrays.Ints | None = None
+        self._keys: arrays.Ints | None = None
+        self._starts = np.zeros(1, np.int64)
         if len(keys) > _LEAST_FOR_TABLE:
             counts = np.bincount(keys, minlength=_BAND.item() + 1)
-            self._starts = np.concatenate([[0], np.cumsum(counts)])
+            self._starts = np.append(self._starts, np.cumsum(counts))
+        else:
+            self._keys = keys[self.order]
 
     def ranges(self, keys: arrays.Ints) -> tuple[arrays.Ints, arrays.Ints]:
         """Returns where the hashes with some keys start, and how many they are."""
-        if self._starts is not None:
+        if self._keys is None:
             starts, ends = self._starts[keys], self._starts[keys + 1]
         else:
             starts = np.searchsorted(self._keys, keys)
