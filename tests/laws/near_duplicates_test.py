@@ -11,7 +11,7 @@ from sklearn.datasets import load_sample_images
 
 import tfds_imagecsv
 from tfds_imagecsv.images import inspection, near_duplicates
-from tfds_imagecsv.report.summary import make_summary
+from tfds_imagecsv.reports.summary import make_summary
 
 # Parts of photographs that show something, of which each second is altered twice.
 PHOTOS = [Image.fromarray(one) for one in load_sample_images().images]

@@ -420,7 +420,7 @@ def make_page(
 
 
 def _near_duplicates(summary: Summary) -> Sequence[Sequence[str]]:
-    return getattr(summary, "near_duplicates", None) or ()
+    return summary.near_duplicates or ()
 
 
 def _quality(summary: Summary) -> Mapping[str, Sequence[str]]:
