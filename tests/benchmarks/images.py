@@ -6,6 +6,7 @@ each of which every line is measured once, one after the other. Files are in the
 cache.
 
 * Inspection is timed from its call to its result, with the start of its workers.
+* What is measured is the quality of the images, as in a build.
 * Bare decoding reads each file, and decodes all of it to pixels that are dropped, on
   all cores: with Pillow, OpenCV and TensorFlow, in processes and in threads that were
   started, and had worked, before the clock. The fastest of them counts.
@@ -27,6 +28,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import bare
@@ -39,7 +41,8 @@ from measuring import CORES
 
 from tfds_imagecsv import arrays
 from tfds_imagecsv.engines import local
-from tfds_imagecsv.images import image_table
+from tfds_imagecsv.images import image_table, quality
+from tfds_imagecsv.images.small_pictures import Measure
 from tfds_imagecsv.options import ImageOptions
 
 # How many rows the memory is measured with.
@@ -64,12 +67,17 @@ def make_rows(folder: Path, count: int | None = None) -> pa.RecordBatch:
     )
 
 
-def inspect(folder: Path, rows: pa.RecordBatch, verify: str) -> None:
-    """Inspects images, as a build does; `verify` is `"decode"` or `"header"`."""
+def inspect(
+    folder: Path, rows: pa.RecordBatch, verify: str, measures: Sequence[Measure] = ()
+) -> None:
+    """Inspects images; `verify` is `"decode"` or `"header"`.
+
+    A build measures the quality, too.
+    """
     options = ImageOptions(verify=verify)
     with local.LocalEngine() as engine:
         table = image_table.inspect_images(
-            epath.Path(folder), rows, options, engine=engine
+            epath.Path(folder), rows, options, engine=engine, measures=measures
         )
     if len(table.rows) != len(rows):
         raise ValueError(table.problems)
@@ -89,6 +97,9 @@ def measure_times(folder: Path, what: str) -> None:
         reading = bare.ways_to_read(paths, threads, processes)
         tasks: dict[str, bare.Task] = {
             "inspection, decode": lambda: inspect(folder, rows, "decode"),
+            "inspection, measured": lambda: inspect(
+                folder, rows, "decode", [quality.measure]
+            ),
             "inspection, header": lambda: inspect(folder, rows, "header"),
             **decoding,
             **reading,
@@ -110,6 +121,8 @@ def measure_times(folder: Path, what: str) -> None:
     for verify, other in fastest.items():
         ratio = seconds[f"inspection, {verify}"] / seconds[other]
         print(f"inspection, {verify} / {other}: {ratio:.2f}")
+    ratio = seconds["inspection, measured"] / seconds["inspection, decode"]
+    print(f"inspection, measured / inspection, decode: {ratio:.2f}")
     alone = seconds["inspection, header"] / seconds["reading, one process"]
     print(f"inspection, header / reading, one process: {alone:.2f}")
     print()
@@ -161,6 +174,6 @@ if __name__ == "__main__":
         rows_to_inspect = make_rows(Path(sys.argv[2]), int(sys.argv[3]))
         print("ready", flush=True)
         sys.stdin.read()
-        inspect(Path(sys.argv[2]), rows_to_inspect, "decode")
+        inspect(Path(sys.argv[2]), rows_to_inspect, "decode", [quality.measure])
     else:
         main()

@@ -273,3 +273,39 @@ def interlaced(pixels):
         + struct.pack(">I", zlib.crc32(name + data))
         for name, data in chunks
     )
+
+
+def test_pictures_of_refused_images_are_dropped():
+    """An image may be refused after it was seen, while it is converted."""
+    images = [flat(3, at + 1) for at in range(3)]
+    pictures = small_pictures.SmallPictures(images, images, [3, 3, 3])
+    pictures.keep(2)
+    assert (len(pictures), pictures.sides) == (2, [3, 3])
+    assert pictures.sizes.tolist() == [[1, 3], [2, 3]]
+    assert pictures.sampled_pixels.shape == (2, 2, 3, 3)
+
+
+def samples_of(pictures):
+    """Measures the samples of pictures, as bytes of a fixed number."""
+    pixels = np.zeros((len(pictures), 64, 64, 3), np.uint8)
+    height, width = pictures.sampled_pixels.shape[1:3]
+    pixels[:, :height, :width] = pictures.sampled_pixels
+    return {"samples": pixels.reshape(len(pictures), 64 * 64 * 3)}
+
+
+def test_a_jpeg_has_the_same_samples_whether_it_is_converted(tmp_path):
+    """A check, which converts nothing, then says what a build will say."""
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "a.jpg").write_bytes(FILES["JPEG"])
+    found = []
+    for converted_dir in (None, epath.Path(tmp_path) / "new"):
+        table = image_table.inspect_images(
+            epath.Path(tmp_path / "images"),
+            walk.batch(row=range(1), key=["a.jpg"], label="cat"),
+            ImageOptions(max_side=300),
+            engine=local.LocalEngine(workers=1),
+            converted_dir=converted_dir,
+            measures=[samples_of],
+        )
+        found.append(np.frombuffer(table.rows["samples"][0].as_py(), np.uint8))
+    assert np.abs(found[0].astype(float) - found[1]).mean() < 2
