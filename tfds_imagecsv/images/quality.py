@@ -3,7 +3,7 @@
 The definitions, the scores and the thresholds are those of cleanvision 0.3.7
 (`cleanvision/issue_managers/image_property.py`, and the defaults in
 `image_property_issue_manager.py`). It measures blur on pictures of 64 pixels, as we do,
-and the rest on all pixels, where we take the small picture.
+and the rest on all pixels, of which we take samples.
 """
 
 from __future__ import annotations
