@@ -105,6 +105,17 @@ def test_icons_of_one_style_are_not_joined():
     assert sets_of(*icons, *copies) == [[at, at + 5] for at in range(5)]
 
 
+def test_icons_with_small_marks_are_not_joined():
+    """All else is the same, so that they correlate as copies do."""
+    place = (58, 66, 78, 86)
+    icons = [
+        icon(lambda draw: draw.ellipse(place, fill="white")),
+        icon(lambda draw: draw.ellipse(place, fill="black")),
+        icon(lambda draw: None),
+    ]
+    assert sets_of(*icons) == []
+
+
 @pytest.mark.parametrize(
     "images",
     [

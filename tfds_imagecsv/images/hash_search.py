@@ -215,7 +215,7 @@ def _comparisons(hashes: Hashes, flips: int) -> int:
 
 
 def _alike(hashes: Hashes, flips: int, found: _Found) -> Iterator[_Alike]:
-    """Yields the hashes that are alike, each pair once.
+    """Yields the hashes that are alike, once for each band by which they are.
 
     Args:
       hashes: shape [windows, pictures].
@@ -223,7 +223,7 @@ def _alike(hashes: Hashes, flips: int, found: _Found) -> Iterator[_Alike]:
       found: says in how many bits they may differ.
     """
     pictures = hashes.shape[1]
-    for number, band in enumerate(_BANDS):
+    for band in _BANDS:
         index = _Index(hashes, band)
         # Neighbours look into the same places.
         keys = _keys(hashes[0], band)
@@ -236,20 +236,16 @@ def _alike(hashes: Hashes, flips: int, found: _Found) -> Iterator[_Alike]:
                 before = np.cumsum(counts[part]) - counts[part]
                 at = np.repeat(starts[part] - before, counts[part])
                 at += np.arange(len(at))
-                differ = index.hashes[at] ^ whole_hashes[of_whole]
-                bits = count_bits(differ)
+                bits = count_bits(index.hashes[at] ^ whole_hashes[of_whole])
                 is_near = np.flatnonzero(bits <= found.max_bits)
                 window, container = np.divmod(index.order[at[is_near]], pictures)
                 whole = wholes[of_whole[is_near]]
-                is_new = whole != container
-                for earlier in _BANDS[:number]:
-                    of_earlier = differ[is_near] >> np.uint64(earlier) & _BAND
-                    is_new &= count_bits(of_earlier) > flips
+                is_other = whole != container
                 yield _Alike(
-                    whole[is_new],
-                    container[is_new],
-                    window[is_new],
-                    bits[is_near[is_new]].astype(np.int64),
+                    whole[is_other],
+                    container[is_other],
+                    window[is_other],
+                    bits[is_near[is_other]].astype(np.int64),
                 )
 
 
