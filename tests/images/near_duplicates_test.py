@@ -107,7 +107,7 @@ def test_icons_of_one_style_are_not_joined():
 
 def test_icons_with_small_marks_are_not_joined():
     """All else is the same, so that they correlate as copies do."""
-    place = (58, 66, 78, 86)
+    place = (62, 70, 74, 82)
     icons = [
         icon(lambda draw: draw.ellipse(place, fill="white")),
         icon(lambda draw: draw.ellipse(place, fill="black")),
