@@ -11,12 +11,14 @@ import pytest
 import walk
 from PIL import Image
 from selenium import webdriver
+from selenium.common import exceptions
 from selenium.webdriver.chrome.remote_connection import ChromeRemoteConnection
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.wait import WebDriverWait
 
 import tfds_imagecsv
+from tfds_imagecsv.reports import inline
 
 BROWSER, DRIVER = map(shutil.which, ("chromium", "chromedriver"))
 
@@ -307,3 +309,21 @@ def test_paper_has_all_of_it(browser, reports):
     assert browser.run(f"{tall}.every(one => one.scrollHeight <= one.clientHeight + 1)")
     assert not browser.find("nav")[0].is_displayed()
     assert not browser.find(".find")[0].is_displayed()
+
+
+def test_a_notebook_shows_it_in_a_frame(browser, reports, tmp_path):
+    """The page works there as it does alone, and can't reach the notebook."""
+    text = reports["300 classes"].read_text("utf-8")
+    shown = inline.InlinePage("report.html", text)._repr_html_()
+    notebook = tmp_path / "notebook.html"
+    notebook.write_text(f"<!DOCTYPE html><title>x</title>{shown}", encoding="utf-8")
+    browser.open(notebook)
+    (frame,) = browser.find("iframe")
+    browser.driver.switch_to.frame(frame)
+    (field,) = browser.find("#find-class")
+    field.send_keys("species 29")
+    assert len(browser.run(SHOWN)) == 10
+    with pytest.raises(exceptions.WebDriverException, match="Blocked a frame"):
+        browser.run("return parent.document.title")
+    browser.driver.switch_to.default_content()
+    assert [one for one in browser.log("browser") if "sandbox" not in str(one)] == []
