@@ -485,6 +485,6 @@ def test_without_s3fs(settings, tmp_path):
     done = run(sys.executable, "-c", code, cwd=tmp_path, env={})
     assert done.returncode == 1
     assert done.stdout == (
-        "\nA build would fail. label_csv s3://bucket/labels.csv: it can't be reached:"
+        "A build would fail. label_csv s3://bucket/labels.csv: it can't be reached:"
         " the package s3fs is missing. Install it: pip install 'tfds-imagecsv[s3]'.\n"
     )
