@@ -26,7 +26,8 @@ REQUIRED = {"name": "pets", "image_dir": "images", "label_csv": "labels.csv"}
 FIELDS = (
     "name, version, release_notes, supported_versions, description, tags, image_dir,"
     " label_csv, filename_column, label_column, label_type, label_delimiter,"
-    " label_level, true_values, false_values,"
+    " label_level, box_columns, box_format, box_units, boxes_are_upright,"
+    " true_values, false_values,"
     " group_column, split_column, split_names, extra_columns, filename_suffix,"
     " filename_template, match, delimiter, text_encoding, header, skip_lines, sheet,"
     " classes, class_csv, val_size, test_size, folds, seed, duplicates,"
@@ -176,7 +177,7 @@ SEED_RULE = "seed must be an int from 0 to 2**64 - 1, got "
             "label_type",
             "classes",
             (
-                "label_type must be one of 'class', 'multilabel', 'regression',"
+                "label_type must be one of 'class', 'multilabel', 'boxes', 'regression',"
                 " 'none', got"
                 " 'classes'"
             ),
@@ -642,6 +643,48 @@ IMAGE_DEFAULTS = {
             (
                 "label_delimiter needs label_type='multilabel', got ';' with"
                 " label_type='regression'"
+            ),
+        ),
+        (
+            {"box_columns": "bbox"},
+            "box_columns can't be given with label_type='class', got 'bbox'",
+        ),
+        (
+            {"label_type": "none", "boxes_are_upright": False},
+            "boxes_are_upright can't be given with label_type='none', got False",
+        ),
+        (
+            {"label_type": "boxes", "box_columns": ["x", "y"]},
+            (
+                "box_columns must be the names of four columns with a number each, or"
+                " of one with four numbers, got ['x', 'y']"
+            ),
+        ),
+        (
+            {"label_type": "boxes", "box_format": "yxyx"},
+            ("box_format must be one of None, 'xyxy', 'xywh', 'cxcywh', got 'yxyx'"),
+        ),
+        (
+            {"label_type": "boxes", "box_units": "cm"},
+            "box_units must be one of None, 'pixels', 'relative', got 'cm'",
+        ),
+        (
+            {"label_type": "boxes", "boxes_are_upright": 0},
+            "boxes_are_upright must be one of None, True, False, got 0",
+        ),
+        (
+            {"label_type": "boxes", "label_column": ["a", "b"]},
+            (
+                "label_column must be one column with label_type='boxes', whose cells"
+                " are the classes of the boxes, got ['a', 'b']"
+            ),
+        ),
+        (
+            {"label_type": "boxes", "extra_columns": {"bbox": "string"}},
+            (
+                "extra_columns must be types by the names of columns. Types are bool,"
+                " int32, int64, float32, float64, string. Got: 'bbox' is a feature of"
+                " each dataset: rename the column"
             ),
         ),
         (

@@ -71,7 +71,7 @@ Image whose pixels can't be read as colours (1):
   -> Convert the image to a PNG of 8 or 16 bits a channel."""
 
 ONE_OF_EACH = """\
-25 problems in l.csv with the images in i:
+33 problems in l.csv with the images in i:
 
 Wrong number of cells (1):
   row 2: x
@@ -104,6 +104,26 @@ Row that isn't of just one class (1):
 Label that isn't a number (1):
   row 2: x
   -> Write a finite number, with a point before its decimals, that float32 has.
+
+Class without a box (1):
+  row 2: x
+  -> Fill in the box; of an image without objects, leave the class empty, too.
+
+Box that isn't four numbers (1):
+  row 2: x
+  -> Write four finite numbers, in four cells or in one such as '[1, 2, 3, 4]'.
+
+Box given twice (1):
+  row 2: x
+  -> Keep one row for each box.
+
+Row without a box, of an image with boxes (1):
+  row 2: x
+  -> Fill in the box, or remove the row.
+
+Rows of one image that contradict each other (1):
+  row 2: x
+  -> Give all rows of an image the same group, split, width and height.
 
 Cell that its column's type can't hold (1):
   row 2: x
@@ -152,6 +172,18 @@ Image whose pixels can't be read as colours (1):
 Image of another shape than image_shape (1):
   row 2: x
   -> Correct or remove the image, or set resize instead of image_shape.
+
+Size in the table that isn't the image's (1):
+  row 2: x
+  -> Correct it: boxes that were drawn on another size don't fit.
+
+Box without an area (1):
+  row 2: x
+  -> Correct or remove it, or set box_format.
+
+Box that leaves its image (1):
+  row 2: x
+  -> Correct or remove it, or set box_format, box_units or boxes_are_upright.
 
 Identical images (1):
   row 2: x

@@ -75,14 +75,29 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
         that has the file names, the next.
       label_type: What a label is: `"class"`, the name of one class; `"multilabel"`,
         those of any number of classes, in a cell between delimiters or in columns of 0
-        and 1; `"regression"`, a finite number, or one in each of several columns;
-        `"none"`, there are no labels. With `"class"` and several columns, exactly one
+        and 1; `"boxes"`, those of objects, each with a box, in rows of their own;
+        `"regression"`, a finite number, or one in each of several columns; `"none"`,
+        there are no labels. With `"class"` and several columns, exactly one
         of them is 1. Default: `"class"`.
       label_delimiter: What separates the class names of a cell with `"multilabel"`; a
         cell that is only a delimiter has no class. Default: each column is a class.
       label_level: Without a table, which folder is the label: 1 is the first one below
         `image_dir` or the folder of a split, 2 the one in it, -1 the image's own; 0 is
         the first of all, even if it is named as a split. Default: 1.
+      box_columns: The names of the four columns with the numbers of a box, in the order
+        of `box_format`, or of the one whose cells have all four, such as
+        `[10, 20, 30, 40]`. Default: columns with usual names, such as `xmin`, `ymin`,
+        `xmax` and `ymax`, or `bbox`.
+      box_format: What the numbers of a box are: `"xyxy"`, its left, upper, right and
+        lower edge; `"xywh"`, its left and upper edge, width and height; `"cxcywh"`, its
+        center, width and height. Default: what the columns' names say, or the only one
+        that puts the boxes into their images.
+      box_units: What boxes are measured in: `"pixels"`, or `"relative"`, fractions of
+        the image's width and height. Default: relative, if no number is above 1.
+      boxes_are_upright: Whether boxes are in the frame of the image as it is shown
+        upright, by its EXIF orientation, as most tools show it; else in that of the
+        file. Default: as columns of the table with the images' width and height say,
+        else true.
       true_values: What stands for 1, besides `1`, `1.0` and `true`, in columns of 0 and
         1. Default: nothing else.
       false_values: What stands for 0, besides `0`, `0.0` and `false`; `""` is an empty
@@ -209,6 +224,10 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
     label_type: str = "class"
     label_delimiter: str | None = None
     label_level: int | None = None
+    box_columns: str | Sequence[str] | None = None
+    box_format: str | None = None
+    box_units: str | None = None
+    boxes_are_upright: bool | None = None
     true_values: Sequence[str] = ()
     false_values: Sequence[str] = ()
     group_column: str | None = None
@@ -318,7 +337,7 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
         if self.classes is not None:
             self.classes = _class_names(self.classes)
         self._check_labels()
-        self.extra_columns = _extra_columns(self.extra_columns)
+        self.extra_columns = _extra_columns(self.extra_columns, self.own_features)
         self.val_size = _size("val_size", self.val_size)
         self.test_size = _size("test_size", self.test_size)
         held_out = [
@@ -401,6 +420,7 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
                 f"label_column can't be given with {kind}, got {columns!r}"
             )
         self._check_delimiter(kind)
+        self._check_boxes(kind)
         self.split_names = _split_names(self.split_names)
         for field in ("true_values", "false_values"):
             values = _texts(field, getattr(self, field))
@@ -431,6 +451,34 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
                 "classes and class_csv can't both be given, got"
                 f" {list(self.classes)} and {self.class_csv!r}"
             )
+
+    def _check_boxes(self, kind: str) -> None:
+        """Checks the fields about boxes."""
+        fields = ("box_columns", "box_format", "box_units", "boxes_are_upright")
+        if self.label_type != "boxes":
+            self._refuse(fields, kind)
+            return
+        if isinstance(self.label_column, tuple):
+            if len(self.label_column) > 1:
+                raise exceptions.ConfigError(
+                    f"label_column must be one column with {kind}, whose cells are the"
+                    f" classes of the boxes, got {list(self.label_column)}"
+                )
+            self.label_column = self.label_column[0]
+        columns = self.box_columns
+        if columns is not None:
+            if isinstance(columns, str):
+                columns = (columns,)
+            columns = _column_names("box_columns", columns)
+            if len(columns) not in (1, 4):
+                raise exceptions.ConfigError(
+                    "box_columns must be the names of four columns with a number each,"
+                    f" or of one with four numbers, got {list(columns)}"
+                )
+            self.box_columns = columns if len(columns) > 1 else columns[0]
+        _check_choice("box_format", self.box_format, (None, *options.BOX_FORMATS))
+        _check_choice("box_units", self.box_units, (None, *options.BOX_UNITS))
+        _check_choice("boxes_are_upright", self.boxes_are_upright, (None, True, False))
 
     def _check_sources(self) -> None:
         """Checks where tables and images are, and what says how to read them."""
@@ -599,6 +647,13 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
     def label_columns(self) -> int:
         """The number of columns with labels."""
         return len(self.label_column) if isinstance(self.label_column, tuple) else 1
+
+    @property
+    def own_features(self) -> Sequence[str]:
+        """The names that no extra column can have."""
+        if self.label_type == "boxes":  # whose extra columns are beside these
+            return options.OWN_BOX_FEATURES
+        return options.OWN_FEATURES
 
     @property
     def paths(self) -> dict[str, str]:
@@ -877,7 +932,9 @@ def _column_names(field: str, names: object) -> tuple[str, ...]:
     return columns
 
 
-def _extra_columns(extra: object) -> Mapping[str, str] | str | None:
+def _extra_columns(
+    extra: object, own_features: Sequence[str]
+) -> Mapping[str, str] | str | None:
     """Returns the types of extra columns by their names.
 
     Raises:
@@ -894,7 +951,7 @@ def _extra_columns(extra: object) -> Mapping[str, str] | str | None:
     for name, dtype in extra.items():
         if not isinstance(name, str) or not name.strip():
             wrong.append(f"{name!r} can't be the name of a column")
-        elif name.strip() in options.OWN_FEATURES:
+        elif name.strip() in own_features:
             wrong.append(f"{name!r} is a feature of each dataset: rename the column")
         if dtype not in options.COLUMN_DTYPES:
             wrong.append(f"{name!r} can't be {dtype!r}")

@@ -55,9 +55,17 @@ TOPICS = {
     },
     "Labels": {
         "label_column": Flag("NAME...", "the labels [the next column]"),
-        "label_type": Flag("TYPE", "class, multilabel, regression, none [class]"),
+        "label_type": Flag(
+            "TYPE", "class, multilabel, boxes, regression, none [class]"
+        ),
         "label_delimiter": Flag("TEXT", "between several labels in a cell"),
         "label_level": Flag("N", "the folder that is the label [1]"),
+        "box_columns": Flag("NAME...", "four, or one of four numbers [by name]"),
+        "box_format": Flag("xyxy|xywh|cxcywh", "what the numbers are [found]"),
+        "box_units": Flag("pixels|relative", "what boxes are measured in [found]"),
+        "boxes_are_upright": Flag(
+            "true|false", "as EXIF turns images [found, or true]"
+        ),
         "true_values": Flag("TEXT...", "stand for 1 in columns of 0 and 1"),
         "false_values": Flag("TEXT...", "stand for 0; '' for empty cells"),
         "classes": Flag("NAME...", "in the order of their ids [sorted]"),

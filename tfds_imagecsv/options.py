@@ -12,13 +12,20 @@ from collections.abc import Mapping, Sequence
 from tfds_imagecsv import exceptions
 
 #: What a label may be.
-LABEL_TYPES = ("class", "multilabel", "regression", "none")
+LABEL_TYPES = ("class", "multilabel", "boxes", "regression", "none")
 
 #: What may become of near duplicates.
 NEAR_DUPLICATES = ("report", "together", "drop", "off")
 
 #: The label types with classes.
-WITH_CLASSES = ("class", "multilabel")
+WITH_CLASSES = ("class", "multilabel", "boxes")
+
+#: What the four numbers of a box may be: two corners, or the upper left corner or the
+#: center, with width and height.
+BOX_FORMATS = ("xyxy", "xywh", "cxcywh")
+
+#: The units of boxes: pixels, or fractions of the image's width and height.
+BOX_UNITS = ("pixels", "relative")
 
 #: The types that an extra column may have.
 COLUMN_DTYPES = ("bool", "int32", "int64", "float32", "float64", "string")
@@ -28,6 +35,9 @@ OWN_FEATURES = (
     *("image", "label", "image/filename", "image/format", "image/height"),
     "image/width",
 )
+
+#: The features that each box has.
+OWN_BOX_FEATURES = ("bbox", "label")
 
 #: Stands for all columns that no other field names.
 ALL_COLUMNS = "all"
@@ -109,6 +119,8 @@ class TableOptions:
     label_type: str = "class"
     label_delimiter: str | None = None
     label_level: int | None = None
+    box_columns: str | Sequence[str] | None = None
+    box_format: str | None = None
     true_values: Sequence[str] = ()
     false_values: Sequence[str] = ()
     group_column: str | None = None
@@ -123,6 +135,11 @@ class TableOptions:
     header: bool | None = None
     skip_lines: int = 0
     sheet: str | None = None
+
+    @property
+    def list_delimiter(self) -> str | None:
+        """What joins the items of cells that hold lists; None if none may."""
+        return " " if self.label_type == "boxes" else self.label_delimiter
 
     @property
     def is_indicated(self) -> bool:

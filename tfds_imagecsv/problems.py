@@ -55,6 +55,26 @@ class Kind(enum.Enum):
         "Label that isn't a number",
         "Write a finite number, with a point before its decimals, that float32 has.",
     )
+    NO_BOX = (
+        "Class without a box",
+        "Fill in the box; of an image without objects, leave the class empty, too.",
+    )
+    BOX_NUMBERS = (
+        "Box that isn't four numbers",
+        "Write four finite numbers, in four cells or in one such as '[1, 2, 3, 4]'.",
+    )
+    BOX_REPEATED = (
+        "Box given twice",
+        "Keep one row for each box.",
+    )
+    EMPTY_BOX = (
+        "Row without a box, of an image with boxes",
+        "Fill in the box, or remove the row.",
+    )
+    ROWS_DIFFER = (
+        "Rows of one image that contradict each other",
+        "Give all rows of an image the same group, split, width and height.",
+    )
     EXTRA_CELL = (
         "Cell that its column's type can't hold",
         "Correct the cell or the type; only strings and floats may be empty.",
@@ -102,6 +122,18 @@ class Kind(enum.Enum):
     SHAPE = (
         "Image of another shape than image_shape",
         "Correct or remove the image, or set resize instead of image_shape.",
+    )
+    IMAGE_SIZE = (
+        "Size in the table that isn't the image's",
+        "Correct it: boxes that were drawn on another size don't fit.",
+    )
+    BOX_AREA = (
+        "Box without an area",
+        "Correct or remove it, or set box_format.",
+    )
+    BOX_OUTSIDE = (
+        "Box that leaves its image",
+        "Correct or remove it, or set box_format, box_units or boxes_are_upright.",
     )
 
     DUPLICATE = (

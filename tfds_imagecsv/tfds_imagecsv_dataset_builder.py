@@ -79,6 +79,9 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
       image: uint8 or uint16, height x width x channels.
       label: int64, a class id; by the config's `label_type`, a sequence of class ids, a
         float32, several of them, or nothing.
+      objects: with boxes, in the place of the label, a sequence of `bbox` (float32:
+        upper, left, lower and right edge as fractions of the image), `label` and the
+        config's `extra_columns`.
       image/filename: string, relative to the image directory, with `/` between folders.
       image/format: string, the format that is stored: "BMP", "JPEG" or "PNG".
       image/height, image/width: int64, pixels.

@@ -194,6 +194,84 @@ def test_the_records_are_those_of_tfds(
         assert len(split.shard_lengths) == number
 
 
+@pytest.fixture
+def random_boxes(tmp_path, write_csv):
+    """Returns a function that makes a random dataset of boxes, and its config."""
+
+    def make(number, **fields):
+        rng = random.Random(number)
+        rows = []
+        for at in range(40):
+            path = tmp_path / "images" / f"{at:02}.img"
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(picture(rng))
+            boxes = rng.randrange(4)
+            for _ in range(boxes):
+                left, upper = rng.random() / 2, rng.random() / 2
+                box = (left, upper, left + rng.random() / 2, upper + rng.random() / 2)
+                more = (rng.randrange(-9, 2**40), rng.random(), rng.random())
+                name = rng.choice(["cat", "dog", "Émile"])
+                text = rng.choice(["", "é ß", "x"])
+                rows.append((path.name, name, *box, *more, rng.random() < 0.5, text))
+            if not boxes:
+                rows.append((path.name, *[""] * 10))
+        rng.shuffle(rows)
+        header = ("filename", "class", "xmin", "ymin", "xmax", "ymax")
+        header = (*header, "track", "score", "depth", "is_crowd", "note")
+        write_csv(tmp_path / "labels.csv", rows, header=header)
+        return tfds_imagecsv.ImageCsvConfig(
+            name="random",
+            image_dir=tmp_path / "images",
+            label_csv=tmp_path / "labels.csv",
+            label_type="boxes",
+            **fields,
+        )
+
+    return make
+
+
+OF_BOXES = {
+    "track": "int64",
+    "score": "float32",
+    "depth": "float64",
+    "is_crowd": "bool",
+    "note": "string",
+}
+
+
+@pytest.mark.parametrize("file_format", ["tfrecord", "array_record"])
+@pytest.mark.parametrize("extra", [None, "all", OF_BOXES])
+def test_the_records_of_boxes_are_those_of_tfds(
+    random_boxes, tmp_path, file_format, extra
+):
+    """Law 3: also of images without any, and with further columns of each type."""
+    config = random_boxes(1, extra_columns=extra)
+    theirs = built(config, tmp_path / "theirs", file_format=file_format, stock=True)
+    ours = built(config, tmp_path / "ours", file_format=file_format, num_shards=2)
+    one = built(config, tmp_path / "one", file_format=file_format)
+    assert_same(one, theirs, file_format)
+    for name, split in ours.info.splits.items():
+        assert len(split.shard_lengths) == 2
+        other = theirs.info.splits[name]
+        assert examples_of(split, file_format) == examples_of(other, file_format)
+    prepared = tfds.builder_from_directory(ours.data_path)
+    examples = [*tfds.as_numpy(prepared.as_dataset()["train"])]
+    assert any(len(one["objects"]["bbox"]) == 0 for one in examples)
+    assert any(len(one["objects"]["bbox"]) == 3 for one in examples)
+
+
+def test_the_order_of_the_rows_of_boxes_changes_nothing(random_boxes, tmp_path):
+    """Law 3: neither that of images, nor that of the boxes of an image."""
+    config = random_boxes(2, extra_columns="all")
+    first = built(config, tmp_path / "first")
+    header, *rows = (tmp_path / "labels.csv").read_text("utf-8").splitlines()
+    random.Random(0).shuffle(rows)
+    (tmp_path / "labels.csv").write_text("\n".join([header, *rows]), "utf-8")
+    other = built(config, tmp_path / "other")
+    found = [digests_of(builder) for builder in (first, other)]
+    assert found[0] == found[1]
+
+
 @pytest.mark.parametrize("file_format", ["tfrecord", "array_record"])
 def test_records_that_are_not_shuffled_are_those_of_tfds(
     random_config, tmp_path, file_format

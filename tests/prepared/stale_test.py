@@ -214,6 +214,9 @@ def test_names_and_labels_of_all_scripts(dataset):
 
 OTHERS = {
     "label_type": "none",
+    "box_format": "xywh",
+    "box_units": "relative",
+    "boxes_are_upright": False,
     "extra_columns": {"group": "string"},
     "classes": ["dog", "cat"],
     "val_size": 0.2,
@@ -246,7 +249,8 @@ def test_another_value_of_a_field(dataset, name):
     """It says which, from what to what; back again, the dataset is fresh."""
     dataset.make()
     was = getattr(dataset.config, name)
-    config = dataset.config_with(**{name: OTHERS[name]})
+    config = dataset.config_with()
+    setattr(config, name, OTHERS[name])
     assert dataset.changes(config) == f"  {name}: was {was!r}, is {OTHERS[name]!r}"
     dataset.raise_if_stale()
 

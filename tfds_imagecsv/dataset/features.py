@@ -11,17 +11,26 @@ import tensorflow_datasets as tfds
 from etils import epy
 
 from tfds_imagecsv.options import ImageOptions
-from tfds_imagecsv.shards.examples import FEATURE_PREFIX
+from tfds_imagecsv.shards.examples import (
+    FEATURE_PREFIX,
+    FLOATS_PREFIX,
+    TEXTS_PREFIX,
+)
 
 # Each load asks for the specification alone.
 with epy.lazy_imports():
     import pyarrow as pa
 
     from tfds_imagecsv import arrays
-    from tfds_imagecsv.table import extra_columns
+    from tfds_imagecsv.images import box_frames
+    from tfds_imagecsv.table import boxes, extra_columns
 
 if TYPE_CHECKING:
     from tfds_imagecsv.splits.dataset_plan import DatasetPlan
+
+
+#: The feature of boxes, as TFDS's own datasets name it.
+OBJECTS = "objects"
 
 
 def specification(
@@ -58,7 +67,17 @@ def specification(
     elif label_type == "regression":
         shape = () if label_columns == 1 else (label_columns,)
         features["label"] = tfds.features.Tensor(shape=shape, dtype=np.float32)
-    features |= {name: _of_dtype(dtype) for name, dtype in (extra or {}).items()}
+    of_extra = {name: _of_dtype(dtype) for name, dtype in (extra or {}).items()}
+    if label_type == "boxes":
+        features[OBJECTS] = tfds.features.Sequence(
+            {
+                "bbox": tfds.features.BBoxFeature(),
+                "label": tfds.features.ClassLabel(),
+                **of_extra,
+            }
+        )
+    else:
+        features |= of_extra
     return tfds.features.FeaturesDict(features)
 
 
@@ -77,7 +96,10 @@ def class_label(
     features: tfds.features.FeaturesDict,
 ) -> tfds.features.ClassLabel | None:
     """Returns the feature that has the class names, if there is one."""
-    label = dict(features.items()).get("label")
+    found = dict(features.items())
+    if OBJECTS in found:
+        found = dict(found[OBJECTS].feature.items())
+    label = found.get("label")
     if isinstance(label, tfds.features.Sequence):
         label = label.feature
     return label if isinstance(label, tfds.features.ClassLabel) else None
@@ -88,9 +110,11 @@ def with_values(plan: DatasetPlan) -> pa.RecordBatch:
 
     Each feature that isn't the image's gets a column, whose name begins with
     `examples.FEATURE_PREFIX`. Its values are numbers, texts, bytes for float64, or
-    lists of numbers.
+    lists of numbers; with boxes, lists of any of them, see `examples.FLOATS_PREFIX`.
     """
     rows, label_type = plan.rows, plan.label_type
+    if label_type == "boxes":
+        return _with_objects(plan)
     ids = {name: at for at, name in enumerate(plan.class_names)}
     values: dict[str, pa.Array] = {}
     if label_type == "class":
@@ -120,13 +144,41 @@ def with_values(plan: DatasetPlan) -> pa.RecordBatch:
         column = rows[extra_columns.PREFIX + name]
         values[name] = column
         if dtype == "float64":
-            data = pa.py_buffer(column.to_numpy(zero_copy_only=False).astype("<f8"))
-            values[name] = pa.Array.from_buffers(
-                pa.binary(8), len(column), [None, data]
-            )
+            values[name] = _as_bytes(column)
     return arrays.with_columns(
         rows, {FEATURE_PREFIX + name: of_rows for name, of_rows in values.items()}
     )
+
+
+def _with_objects(plan: DatasetPlan) -> pa.RecordBatch:
+    """Returns the rows of a plan with boxes with the values of their features."""
+    rows = plan.rows
+    ids = {name: at for at, name in enumerate(plan.class_names)}
+    counts = boxes.counts_of(rows[boxes.CLASSES])
+    classes = arrays.encoded(rows[boxes.CLASSES].flatten())
+    of_names = [ids.get(name, -1) for name in arrays.names_of(classes)]
+    labels = arrays.mapped(classes, np.array(of_names, np.int64))
+    values = {
+        f"{FLOATS_PREFIX}{OBJECTS}/bbox": rows[box_frames.COLUMN],
+        f"{FEATURE_PREFIX}{OBJECTS}/label": boxes.lists(labels, counts),
+    }
+    for name, dtype in plan.extra_columns.items():
+        column = rows[extra_columns.PREFIX + name].flatten()
+        prefix = {"float32": FLOATS_PREFIX, "float64": TEXTS_PREFIX}.get(
+            dtype, TEXTS_PREFIX if dtype == "string" else FEATURE_PREFIX
+        )
+        if dtype == "float32":
+            column = column.cast(pa.float32())
+        elif dtype == "float64":
+            column = _as_bytes(column)
+        values[f"{prefix}{OBJECTS}/{name}"] = boxes.lists(column, counts)
+    return arrays.with_columns(rows, values)
+
+
+def _as_bytes(column: pa.Array) -> pa.Array:
+    """Returns floats of 64 bits as bytes."""
+    data = pa.py_buffer(column.to_numpy(zero_copy_only=False).astype("<f8"))
+    return pa.Array.from_buffers(pa.binary(8), len(column), [None, data])
 
 
 def decoded(example: Mapping[str, Any], extra: Mapping[str, str]) -> dict[str, Any]:
@@ -136,6 +188,29 @@ def decoded(example: Mapping[str, Any], extra: Mapping[str, str]) -> dict[str, A
       example: the values of its record.
       extra: the types of the extra columns, by name.
     """
+    if f"{OBJECTS}/bbox" in example:
+        return _with_decoded_objects(example, extra)
     packed = [name for name, dtype in extra.items() if dtype == "float64"]
     numbers = {name: struct.unpack("<d", example[name])[0] for name in packed}
     return {**example, **numbers}
+
+
+def _with_decoded_objects(
+    example: Mapping[str, Any], extra: Mapping[str, str]
+) -> dict[str, Any]:
+    start = f"{OBJECTS}/"
+    found = {
+        name: value for name, value in example.items() if not name.startswith(start)
+    }
+    of_boxes = {
+        name.removeprefix(start): list(value)
+        for name, value in example.items()
+        if name.startswith(start)
+    }
+    edges = np.array(of_boxes["bbox"], np.float32).reshape(-1, 4)
+    of_boxes["bbox"] = [tfds.features.BBox(*box) for box in edges]
+    for name, dtype in extra.items():
+        if dtype == "float64":
+            packed = of_boxes[name]
+            of_boxes[name] = [struct.unpack("<d", one)[0] for one in packed]
+    return {**found, OBJECTS: of_boxes}

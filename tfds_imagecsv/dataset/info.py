@@ -137,7 +137,9 @@ def make_info(
     info = ImageCsvInfo(
         builder=builder,
         features=features,
-        supervised_keys=("image", "label") if "label" in features else None,
+        supervised_keys=next(
+            (("image", one) for one in ("label", "objects") if one in features), None
+        ),
         metadata=tfds.core.MetadataDict(),
         description=texts.description,
         homepage=texts.homepage or _NO_HOMEPAGE,

@@ -15,6 +15,7 @@ from tfds_imagecsv import arrays, image_formats, tfds_private
 from tfds_imagecsv.config import ImageCsvConfig
 from tfds_imagecsv.engines.engine import Engine
 from tfds_imagecsv.images import (
+    box_frames,
     copies,
     fingerprint,
     image_table,
@@ -140,6 +141,10 @@ def inspect(
     rows = near_duplicates.with_sets(inspected.rows)
     rows = arrays.with_columns(rows, {"pinned": _pinned(rows["key"], earlier)})
     of_images, unusable = inspected.problems, inspected.unusable
+    if config.label_type == "boxes":
+        of_boxes = box_frames.framed(config, table, rows)
+        rows, of_images = of_boxes.rows, (*of_images, *of_boxes.problems)
+        table = box_frames.with_understood(table, of_boxes)
     if len(rows) >= _MOST_IN_MEMORY and converted_dir is not None:
         table, rows = _on_disk(table, rows, converted_dir)
     del inspected

@@ -26,6 +26,11 @@ OF_CONVERTED = ("stored_file", "stored_offset", "stored_size")
 #: it; what they hold is what `records.serialize` takes, or str.
 FEATURE_PREFIX = "feature/"
 
+#: The same for lists of floats and of texts, since an empty list doesn't show its kind.
+FLOATS_PREFIX, TEXTS_PREFIX = "floats/", "texts/"
+
+_PREFIXES = (FEATURE_PREFIX, FLOATS_PREFIX, TEXTS_PREFIX)
+
 
 class Place(NamedTuple):
     """Where records go.
@@ -46,9 +51,10 @@ class Place(NamedTuple):
 def feature_columns(columns: Iterable[str]) -> dict[str, str]:
     """Returns those of some columns that hold features, by the features' names."""
     return {
-        column.removeprefix(FEATURE_PREFIX): column
+        column.removeprefix(prefix): column
         for column in columns
-        if column.startswith(FEATURE_PREFIX)
+        for prefix in _PREFIXES
+        if column.startswith(prefix)
     }
 
 
@@ -96,7 +102,10 @@ def examples(chunk: Chunk) -> Iterator[dict[str, Any]]:
         "image/format": columns["stored_format"],
         "image/height": columns["stored_height"],
         "image/width": columns["stored_width"],
-        **{name: columns[at] for name, at in feature_columns(columns).items()},
+        **{
+            name: _of_kind(at, columns[at])
+            for name, at in feature_columns(columns).items()
+        },
     }
     features = [
         [value.encode() if isinstance(value, str) else value for value in values]
@@ -111,6 +120,20 @@ def examples(chunk: Chunk) -> Iterator[dict[str, Any]]:
             row, key = columns["row"][at], columns["key"][at]
             raise _refusal(error.kind, row, key, error.detail) from error
         yield example
+
+
+def _of_kind(column: str, values: list[Any]) -> list[Any]:
+    """Returns the values of a column, lists as the kind that its name says."""
+    if column.startswith(FLOATS_PREFIX):
+        return list(map(records.Floats, values))
+    if column.startswith(TEXTS_PREFIX):
+        return [
+            records.Texts(
+                one.encode() if isinstance(one, str) else one for one in texts
+            )
+            for texts in values
+        ]
+    return values
 
 
 def _readers(

@@ -25,8 +25,21 @@ if TYPE_CHECKING:
 
     _Ints = npt.NDArray[np.int64]
 
+
+class Floats(tuple[float, ...]):
+    """Any number of floats; of none, the kind shows."""
+
+    __slots__ = ()
+
+
+class Texts(tuple[bytes, ...]):
+    """Any number of bytes."""
+
+    __slots__ = ()
+
+
 #: What a feature has in an example.
-Value = bytes | int | float | Sequence[int] | Sequence[float]
+Value = bytes | int | float | Sequence[int] | Sequence[float] | Floats | Texts
 
 #: What a TFRecord file has for each record besides the record: 8 bytes for its length,
 #: and 4 for the checksums of both (`tensorflow/core/lib/io/record_writer.h`).
@@ -40,7 +53,7 @@ MAX_SIZE = (1 << 31) - 1
 # for a length and as many bytes. The numbers are those of TensorFlow's
 # `example.proto` and `feature.proto`: all are 1 but these. Numbers are packed: one
 # after the other, in one field.
-_FIELD_1 = b"\x0a"
+_FIELD_1 = _BYTES_LIST = b"\x0a"
 _VALUE_OF_MAP = b"\x12"
 _FLOAT_LIST = b"\x12"
 _INT64_LIST = b"\x1a"
@@ -60,7 +73,7 @@ def serialize(features: Mapping[str, Value]) -> bytes:
     Args:
       features: by name: bytes, a whole number of 64 bits with a sign, a float, which
         is kept in 32 bits, or any number of either kind of number; of none, the kind is
-        that of whole numbers.
+        that of whole numbers, unless they are `Floats` or `Texts`.
     """
     # Joined once, since an image takes longer to copy than all else.
     parts: list[bytes] = []
@@ -70,27 +83,59 @@ def serialize(features: Mapping[str, Value]) -> bytes:
             parts += (_start_of_bytes_entry(name, len(value)), value)
         elif isinstance(value, int):
             parts.append(_int_entry(name, value))
+        elif isinstance(value, Texts):
+            of_list = b"".join(_field(_FIELD_1, one) for one in value)
+            parts.append(_entry(name, _BYTES_LIST, of_list))
         else:
             parts.append(_numbers_entry(name, value))
     return b"".join((_FIELD_1, _varint(sum(map(len, parts))), *parts))
 
 
-def serialized_sizes(features: Mapping[str, _Ints | int]) -> _Ints:
+def serialized_sizes(
+    features: Mapping[str, _Ints | int], texts: Mapping[str, _Ints] | None = None
+) -> _Ints:
     """Returns how many bytes `serialize` makes of examples.
 
     Args:
       features: what `value_sizes` returns for their values, or one size for all, by
         name; int64 of the shape [examples].
+      texts: what `sizes_of_texts` returns for values that are `Texts`, by name.
 
     Returns:
       The sizes, int64, shape [examples].
     """
     size: _Ints | int = 0
-    for name, value in features.items():
+    lists = {name: _list_sizes(value) for name, value in features.items()}
+    for name, of_list in {**lists, **(texts or {})}.items():
         # A list of values, a feature, an entry of the map, one inside the other.
         key = len(_key(name))
-        size = size + _field_sizes(key + _field_sizes(_field_sizes(_list_sizes(value))))
+        size = size + _field_sizes(key + _field_sizes(_field_sizes(of_list)))
     return _field_sizes(size)
+
+
+def sizes_of_texts(lengths: _Ints, counts: _Ints) -> _Ints:
+    """Returns how many bytes the lists of `Texts` take.
+
+    Args:
+      lengths: the bytes of all texts, one example behind the other, int64.
+      counts: how many texts each example has, int64.
+    """
+    return sums(_field_sizes(lengths), counts)
+
+
+def sums(values: _Ints, counts: _Ints) -> _Ints:
+    """Returns the sum of each of some lists, given their values one behind the other.
+
+    Args:
+      values: those of all lists, int64.
+      counts: how many each list has, int64.
+    """
+    import numpy as np
+
+    ends = np.cumsum(counts)
+    totals = np.concatenate([np.zeros(1, np.int64), np.cumsum(values)])
+    found: _Ints = totals[ends] - totals[ends - counts]
+    return found
 
 
 def value_sizes(values: Sequence[Value | str]) -> _Ints:
@@ -114,6 +159,7 @@ def value_sizes(values: Sequence[Value | str]) -> _Ints:
             return len(value.encode())
         if isinstance(value, bytes):
             return len(value)
+        assert not isinstance(value, Texts)
         return len(_packed(value)[1]) or -1
 
     return np.fromiter(map(size, values), np.int64, count)
@@ -212,7 +258,11 @@ def _list_sizes(sizes: _Ints | int) -> _Ints:
 
 def _numbers_entry(name: str, value: float | Sequence[int] | Sequence[float]) -> bytes:
     tag, packed = _packed(value)
-    of_list = _field(_FIELD_1, packed) if packed else b""
+    return _entry(name, tag, _field(_FIELD_1, packed) if packed else b"")
+
+
+def _entry(name: str, tag: bytes, of_list: bytes) -> bytes:
+    """Returns an entry of the map, given its list."""
     entry = _key(name) + _field(_VALUE_OF_MAP, _field(tag, of_list))
     return _field(_FIELD_1, entry)
 
@@ -220,7 +270,7 @@ def _numbers_entry(name: str, value: float | Sequence[int] | Sequence[float]) ->
 def _packed(value: float | Sequence[int] | Sequence[float]) -> tuple[bytes, bytes]:
     """Returns the tag of a list of numbers, and their bytes, one after the other."""
     numbers = (value,) if isinstance(value, int | float) else value
-    if any(isinstance(number, float) for number in numbers):
+    if isinstance(value, Floats) or any(isinstance(one, float) for one in numbers):
         return _FLOAT_LIST, struct.pack(f"<{len(numbers)}f", *numbers)
     return _INT64_LIST, b"".join(_varint(int(number) % 2**64) for number in numbers)
 

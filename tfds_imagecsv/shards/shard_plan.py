@@ -193,22 +193,46 @@ def _salted_digests(split: str, keys: pa.Array, at: arrays.Ints) -> list[bytes]:
 def _record_sizes(rows: pa.RecordBatch) -> arrays.Ints:
     """Returns the bytes of records."""
     of_image = "stored_size" if "stored_size" in rows.schema.names else "size"
+    features = examples.feature_columns(rows.schema.names)
+    texts = {
+        name: rows[column]
+        for name, column in features.items()
+        if column.startswith(examples.TEXTS_PREFIX)
+    }
     return records.serialized_sizes(
         {
             "image": rows[of_image].to_numpy(),
             **{
                 name: _value_sizes(rows[column])
-                for name, column in (
-                    ("image/filename", "key"),
-                    *examples.feature_columns(rows.schema.names).items(),
-                )
+                for name, column in (("image/filename", "key"), *features.items())
+                if name not in texts
             },
             **{
                 f"image/{fact}": kinds.of_each(rows, f"stored_{fact}", _value_sizes)
                 for fact in ("format", "height", "width")
             },
-        }
+        },
+        {
+            name: records.sizes_of_texts(
+                _lengths_of(column.flatten()), _counts_of(column)
+            )
+            for name, column in texts.items()
+        },
     )
+
+
+def _lengths_of(column: pa.Array) -> arrays.Ints:
+    """Returns the bytes of each text."""
+    if column.type == arrays.TEXT:
+        return arrays.lengths_of(column)
+    lengths: arrays.Ints = pc.binary_length(column).to_numpy().astype(np.int64)
+    return lengths
+
+
+def _counts_of(column: pa.Array) -> arrays.Ints:
+    """Returns how many values each list has."""
+    counts: arrays.Ints = column.value_lengths().to_numpy().astype(np.int64)
+    return counts
 
 
 def _value_sizes(column: pa.Array) -> arrays.Ints:
@@ -220,6 +244,12 @@ def _value_sizes(column: pa.Array) -> arrays.Ints:
         return found
     if column.type == arrays.TEXT:
         return arrays.lengths_of(column)
+    if pa.types.is_list(column.type):
+        counts = _counts_of(column)
+        sizes = 4 * counts
+        if not pa.types.is_floating(column.type.value_type):
+            sizes = records.sums(_value_sizes(column.flatten()), counts)
+        return np.where(counts, sizes, -1)
     if pa.types.is_integer(column.type) or pa.types.is_boolean(column.type):
         numbers = column.cast(pa.int64()).to_numpy(zero_copy_only=False)
         return records.varint_sizes(numbers)

@@ -92,7 +92,7 @@ def select_rows(config: ImageCsvConfig, inspection: Inspection) -> Selection:
     notes: list[str] = []
     rejected: list[RejectedRow] = []
     if config.on_error == "skip":
-        rows = _without_problems(rows, inspection, rejected)
+        rows = _without_problems(config, rows, inspection, rejected)
         copies = identical_images(rows)
         _check_rejected(len(rejected), config.max_rejected, inspection)
         notes += _about_rejected_rows(rejected, inspection.table.total_rows)
@@ -142,7 +142,10 @@ def select_rows(config: ImageCsvConfig, inspection: Inspection) -> Selection:
 
 
 def _without_problems(
-    rows: pa.RecordBatch, inspection: Inspection, rejected: list[RejectedRow]
+    config: ImageCsvConfig,
+    rows: pa.RecordBatch,
+    inspection: Inspection,
+    rejected: list[RejectedRow],
 ) -> pa.RecordBatch:
     """Returns the rows without a problem, and adds all others to the rejected.
 
@@ -163,7 +166,9 @@ def _without_problems(
     contradicted = {
         problem.key: problem
         for problem in found
-        if problem.key in said
+        # The other boxes of an image stay.
+        if config.label_type != "boxes"
+        and problem.key in said
         and (
             problem.kind is not Kind.REPEATED
             or said[problem.key] != [problem.label, problem.group, problem.given]

@@ -44,7 +44,7 @@ def find_strata(
     """
     if label_type == "class":
         return Strata(rows["label"], names)
-    if label_type == "multilabel":
+    if label_type in ("multilabel", "boxes"):
         return _combinations(rows["label"], rows["target"])
     if label_type == "regression":
         return _quantiles(rows["label"], rows["target"])

@@ -7,9 +7,15 @@ import difflib
 import itertools
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
-from tfds_imagecsv import exceptions, options, problems, split_names
-from tfds_imagecsv.options import FilenameTemplate, TableOptions, parse_template
-from tfds_imagecsv.table import evidence, extra_columns
+from tfds_imagecsv import exceptions, problems, split_names
+from tfds_imagecsv.options import (
+    OWN_BOX_FEATURES,
+    OWN_FEATURES,
+    FilenameTemplate,
+    TableOptions,
+    parse_template,
+)
+from tfds_imagecsv.table import box_columns, evidence, extra_columns
 from tfds_imagecsv.table.resolve import Finder
 from tfds_imagecsv.table.tables import Table, is_filled
 
@@ -32,6 +38,10 @@ class Columns:
       template: how they make it; None for one column.
       label_fields: the fields of the columns with the labels.
       extra_fields: the fields of the extra columns.
+      box_fields: the fields of the columns with the numbers of boxes: four, one, or
+        none.
+      size_fields: the fields of those with the images' width and height; or none.
+      box_formats: what these numbers may be, of `options.BOX_FORMATS`.
       notes: what was concluded, where there was a choice.
       looked_for: if no column names files, what its cells were looked for as.
     """
@@ -42,6 +52,9 @@ class Columns:
     template: FilenameTemplate | None
     label_fields: Sequence[str]
     extra_fields: Sequence[str]
+    box_fields: Sequence[str] = ()
+    size_fields: Sequence[str] = ()
+    box_formats: Sequence[str] = ()
     notes: Sequence[str] = ()
     looked_for: str = ""
 
@@ -60,6 +73,8 @@ class Columns:
         fields = {
             "file names": self.filename_fields,
             "labels": self.label_fields,
+            "boxes": self.box_fields,
+            "image sizes": self.size_fields,
             "groups": ["group_column"],
             "splits": ["split_column"],
         }
@@ -95,7 +110,7 @@ def has_header(
         return True
     cells = [cell.strip() for cell in row[: evidence.SAMPLE_COLUMNS]]
     given = {options.filename_column, options.group_column, options.split_column}
-    given.update(_label_fields(options).values())
+    given.update((*_label_fields(options).values(), *_box_names(options)))
     if options.filename_template is not None:
         given.update(parse_template(options.filename_template).columns)
     if given & set(table.header):
@@ -146,7 +161,11 @@ def recognise(
     if options.filename_template is not None:
         template = parse_template(options.filename_template)
     position_of = _named_columns(place, header, options, template)
-    found = evidence.Evidence(header, sample, finder)
+    has_boxes = options.label_type == "boxes"
+    boxes = None
+    if has_boxes:
+        boxes = _boxes(place, header, options, position_of)
+    found = evidence.Evidence(header, sample, finder, are_repeated=has_boxes)
     notes: list[str] = []
     looked_for, was_found = "", False
     if "filename_column" in position_of:
@@ -156,12 +175,24 @@ def recognise(
         at, looked_for = found.filenames(taken, place, notes)
         position_of["filename_column"] = at
         was_found = at != 0
-    if options.label_type != "none" and options.label_column is None:
+    if has_boxes and options.label_column is None:
+        of_class = box_columns.classes(header, set(position_of.values()))
+        if of_class is not None:
+            position_of["label_column"] = of_class
+    if (
+        options.label_type != "none"
+        and "label_column" not in position_of
+        and (options.label_column is None)
+    ):
         at = _labels(place, table, sample, position_of, notes, was_found=was_found)
         position_of["label_column"] = at
     _check_different(place, header, position_of)
     of_extra = _find_extra_columns(
-        place, header, options.extra_columns, set(position_of.values())
+        place,
+        header,
+        options.extra_columns,
+        set(position_of.values()),
+        own_features=OWN_BOX_FEATURES if has_boxes else OWN_FEATURES,
     )
     notes += _about_splits(header, sample, options, position_of)
     of_template = [one for one in position_of if one.startswith("{")]
@@ -172,6 +203,9 @@ def recognise(
         template=template,
         label_fields=[one for one in position_of if one.startswith("label_col")],
         extra_fields=list(of_extra),
+        box_fields=[one for one in position_of if one.startswith("box_columns")],
+        size_fields=[one for one in position_of if one.startswith("size[")],
+        box_formats=boxes.formats if boxes else (),
         notes=notes,
         looked_for=looked_for,
     )
@@ -215,6 +249,48 @@ def _label_fields(options: TableOptions) -> dict[str, str | None]:
     if names is None or isinstance(names, str):
         return {"label_column": names}
     return {f"label_column[{at}]": name for at, name in enumerate(names)}
+
+
+def _box_names(options: TableOptions) -> Sequence[str]:
+    """Returns the names of the columns with boxes that the user gives."""
+    names = options.box_columns
+    return (names,) if isinstance(names, str) else names or ()
+
+
+def _boxes(
+    place: str,
+    header: Sequence[str],
+    options: TableOptions,
+    position_of: dict[str, int],
+) -> box_columns.BoxColumns:
+    """Returns the columns of boxes, and adds them and those of sizes to the positions.
+
+    Raises:
+      SourceError: if there are none.
+    """
+    names = _box_names(options)
+    boxes: box_columns.BoxColumns | None
+    if names:
+        given = [position("box_columns", place, header, name) for name in names]
+        boxes = box_columns.formats_of(header, given)
+        if options.box_format is not None and boxes.formats != (options.box_format,):
+            boxes = box_columns.BoxColumns(tuple(given), boxes.formats)
+    else:
+        boxes = box_columns.found(header)
+    if boxes is None:
+        raise exceptions.SourceError(
+            f"{place}: no columns are named as those of boxes usually are. Set"
+            " box_columns to four, or to one whose cells have four numbers. Its columns"
+            f" are: {names_of(header)}"
+        )
+    if options.box_format is not None:
+        boxes = boxes._replace(formats=(options.box_format,))
+    for number, at in enumerate(boxes.positions):
+        position_of[f"box_columns[{number}]"] = at
+    sizes = box_columns.sizes(header, set(position_of.values()))
+    for name, at in zip(("width", "height"), sizes, strict=False):
+        position_of[f"size[{name}]"] = at
+    return boxes
 
 
 def _labels(
@@ -290,6 +366,8 @@ def _find_extra_columns(
     header: Sequence[str],
     extra: Mapping[str, str] | str | None,
     used: Collection[int],
+    *,
+    own_features: Collection[str],
 ) -> dict[str, int]:
     """Returns the position of each extra column, from 0, by its prefixed name.
 
@@ -302,7 +380,7 @@ def _find_extra_columns(
     if isinstance(extra, str):
         # A column without a name is the number of the row, as pandas writes it.
         names = [name for at, name in enumerate(header) if name and at not in used]
-        repeated = [name for name in names if name in options.OWN_FEATURES]
+        repeated = [name for name in names if name in own_features]
         if repeated:
             raise exceptions.SourceError(
                 f"extra_columns: {', '.join(map(repr, repeated))} in {place} can't be"

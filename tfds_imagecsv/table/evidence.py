@@ -30,6 +30,7 @@ class Evidence:
       header: the names of the columns.
       sample: some rows.
       finder: finds files; None if there is none.
+      are_repeated: whether a file may be named in many rows.
     """
 
     def __init__(
@@ -37,10 +38,13 @@ class Evidence:
         header: Sequence[str],
         sample: Sequence[Sequence[str]],
         finder: Finder | None,
+        *,
+        are_repeated: bool = False,
     ) -> None:
         self._header = header
         self._finder = finder
         self._rows = len(sample)
+        self._are_repeated = are_repeated
         self._cells = {
             at: [row[at] for row in sample if at < len(row) and row[at]]
             for at in range(min(len(header), SAMPLE_COLUMNS))
@@ -67,7 +71,7 @@ class Evidence:
             return usual, ""
         columns = [at for at in self._cells if at not in taken]
         exact = {at: self._exact(at) for at in columns}
-        good = [at for at in columns if self._is_enough(exact[at])]
+        good = [at for at in columns if self._is_enough(at, exact[at])]
         if good:
             others = [at for at in good[1:] if exact[at] != exact[good[0]]]
             if others:
@@ -82,9 +86,9 @@ class Evidence:
         loose = {
             at: self._loose(at)
             for at in columns
-            if not self._is_index(at) and self._is_enough(set(self._cells[at]))
+            if not self._is_index(at) and self._is_enough(at, set(self._cells[at]))
         }
-        good = [at for at in loose if self._is_enough(loose[at])]
+        good = [at for at in loose if self._is_enough(at, loose[at])]
         if len({frozenset(loose[at]) for at in good}) > 1:
             flags = " or ".join(f"filename_column={self._header[at]!r}" for at in good)
             raise exceptions.SourceError(
@@ -96,7 +100,7 @@ class Evidence:
             good = [most] if loose.get(most) else []
         if not good:
             # What could be names, whose files aren't there.
-            likely = (at for at in columns if self._is_enough(set(self._cells[at])))
+            likely = (at for at in columns if self._is_enough(at, set(self._cells[at])))
             return next(likely, usual), self._looked_for()
         if good[0] != usual:
             notes.append(f"the column {self._header[good[0]]!r} has the file names")
@@ -116,7 +120,7 @@ class Evidence:
         if at not in self._cells or self._exact(at) or self._loose(at):
             return ""
         for other in self._cells:
-            if self._is_enough(self._exact(other)):
+            if self._is_enough(other, self._exact(other)):
                 raise exceptions.SourceError(
                     f"{place}: filename_column: no cell of {self._header[at]!r} names a"
                     f" file in {self._finder.directory}, and those of"
@@ -125,8 +129,10 @@ class Evidence:
                 )
         return self._looked_for(at)
 
-    def _is_enough(self, named: Collection[str]) -> bool:
-        return len(named) >= _SHARE * self._rows
+    def _is_enough(self, at: int, named: Collection[str]) -> bool:
+        """Returns whether a column names so many files that it must mean them."""
+        cells = len(set(self._cells[at])) if self._are_repeated else self._rows
+        return len(named) >= _SHARE * max(cells, 1)
 
     def _exact(self, at: int) -> set[str]:
         """Returns the files that a column's cells name as they stand."""

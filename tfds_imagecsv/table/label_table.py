@@ -22,6 +22,7 @@ from tfds_imagecsv.sources.listing import Listing, list_files
 from tfds_imagecsv.sources.locate import Sources, TableSource
 from tfds_imagecsv.table import (
     archive_top,
+    boxes,
     classes,
     columns,
     extra_columns,
@@ -50,7 +51,8 @@ class LabelTable:
         around it, or the text of `label_types.Parsed`; empty for none), `group` (empty
         for none) and `given` (the split that the table gives it, empty for none).
         Labels that aren't classes are also in `target` (see `label_types.Parsed`). Each
-        extra column is in one whose name begins with `extra_columns.PREFIX`.
+        extra column is in one whose name begins with `extra_columns.PREFIX`. With
+        boxes, a row is an image, and has the columns of `boxes.images_of`.
       image_dir: the directory that the keys are relative to.
       files: the files of that directory.
       class_names: the names of the classes in the order of their ids.
@@ -63,6 +65,8 @@ class LabelTable:
       notes: the same in sentences, where there was a choice.
       looked_for: what to say if no image was found.
       suggestion: fields that would suit the labels better, in a sentence.
+      box_formats: what the numbers of boxes may be, of `options.BOX_FORMATS`, in the
+        order of likelihood.
       about_classes: further columns of the class CSV, by class name and by header.
     """
 
@@ -78,6 +82,7 @@ class LabelTable:
     notes: tuple[str, ...] = ()
     looked_for: str = ""
     suggestion: str = ""
+    box_formats: tuple[str, ...] = ()
     about_classes: Mapping[str, Mapping[str, str]] = dataclasses.field(
         default_factory=dict
     )
@@ -85,7 +90,11 @@ class LabelTable:
     @property
     def total_rows(self) -> int:
         """How many rows the table has, without blank ones and the header."""
-        return len(self.rows) + len(self.problems)
+        rows = len(self.rows)
+        if boxes.NUMBERS_OF_ROWS in self.rows.schema.names:
+            in_row = boxes.counts_of(self.rows[boxes.NUMBERS_OF_ROWS])
+            rows = int(np.maximum(in_row, 1).sum())
+        return rows + len(self.problems)
 
 
 def read_label_table(
@@ -224,7 +233,12 @@ def _joined(
     labels = _parse_labels(parts, headers, options, classes)
     rows["label"] = labels.texts
     suggestion = _suggestion(parts, options) or ""
-    of_extra = _parse_extra(_joined_extra(parts), options.extra_columns or {})
+    of_boxes = _parse_boxes(parts, rows, options, places)
+    of_extra = _parse_extra(
+        _joined_extra(parts),
+        options.extra_columns or {},
+        None if of_boxes is None else of_boxes.is_box,
+    )
     several = len(parts) > 1
     order = arrays.order_of(rows["key"]) if several else parts[0].order
     bad = row_problems.problems_of_rows(
@@ -232,12 +246,18 @@ def _joined(
         options.label_type,
         _by_position(parts),
         labels.problems,
+        {} if of_boxes is None else of_boxes.problems,
         of_extra.problems,
         is_loose=_loose(parts),
         order=order,
         places=places,
     )
-    usable = _usable_rows(rows, order, bad, labels.values, of_extra.columns)
+    if of_boxes is None:
+        usable = _usable_rows(rows, order, bad, labels.values, of_extra.columns)
+    else:
+        is_good = np.ones(len(rows["row"]), bool)
+        is_good[list(bad)] = False
+        usable = boxes.images_of(rows, of_boxes, of_extra.columns, is_good)
     class_columns = tuple(headers) if options.is_indicated else None
     names = classes or label_types.class_names(
         options.label_type, usable, class_columns
@@ -262,6 +282,7 @@ def _joined(
             *([suggestion] if suggestion else []),
         ),
         suggestion=suggestion,
+        box_formats=tuple(parts[0].box_formats),
         looked_for=next((one.looked_for for one in parts if one.looked_for), ""),
     )
 
@@ -363,10 +384,41 @@ def _parse_labels(
     )
 
 
+def _parse_boxes(
+    parts: Sequence[TableRows],
+    rows: Mapping[str, Any],
+    options: TableOptions,
+    places: Places,
+) -> boxes.Parsed | None:
+    """Returns the boxes of all rows; None if there are none."""
+    if options.label_type != "boxes":
+        return None
+
+    def joined(of: Callable[[TableRows], Sequence[pa.DictionaryArray]]) -> Any:
+        several = max((of(part) for part in parts), key=len)
+        return [
+            arrays.joined(
+                [
+                    of(part)[at] if of(part) else arrays.constant("", len(part.names))
+                    for part in parts
+                ]
+            )
+            for at in range(len(several))
+        ]
+
+    return boxes.parse(
+        joined(lambda part: part.boxes),
+        joined(lambda part: part.sizes),
+        rows,
+        list(_joined_extra(parts).values()),
+        places,
+    )
+
+
 def _suggestion(parts: Sequence[TableRows], options: TableOptions) -> str | None:
     """Returns what the config could say of the labels, if they are in one column."""
     columns_of = [part.labels for part in parts if part.labels]
-    if any(len(labels) != 1 for labels in columns_of):
+    if options.label_type == "boxes" or any(len(labels) != 1 for labels in columns_of):
         return None
     cells = {name for (one,) in columns_of for name in arrays.counts_of(one)}
     rows = sum(len(labels[0]) for labels in columns_of)
@@ -433,16 +485,22 @@ class _Extra(NamedTuple):
 
 
 def _parse_extra(
-    cells_of: Mapping[str, pa.Array], extra: Mapping[str, str] | str
+    cells_of: Mapping[str, pa.Array],
+    extra: Mapping[str, str] | str,
+    is_used: arrays.Bits | None,
 ) -> _Extra:
+    """Reads the extra columns, of some rows or of all."""
     found = _Extra({}, {}, {})
     for prefixed, cells in cells_of.items():
         name = prefixed.removeprefix(extra_columns.PREFIX)
         dtype = extra[name] if not isinstance(extra, str) else ""
-        dtype = dtype or extra_columns.inferred(cells.unique().to_pylist())
+        used = cells if is_used is None else arrays.filtered(cells, is_used)
+        dtype = dtype or extra_columns.inferred(used.unique().to_pylist())
         found.dtypes[name] = dtype
         found.columns[prefixed], wrong = extra_columns.parse(cells, dtype)
         for at in wrong:
+            if is_used is not None and not is_used[at]:
+                continue
             cell = row_problems.shortened(cells[at].as_py())
             detail = f"{cell!r} in {name!r}, which is {dtype},"
             found.problems.setdefault(at, (Kind.EXTRA_CELL, detail))

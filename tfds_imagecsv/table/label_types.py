@@ -303,7 +303,7 @@ def class_sizes(label_type: str, rows: pa.RecordBatch) -> collections.Counter[st
     if label_type == "class":
         sizes.update(arrays.counts_of(rows["label"]))
         del sizes[""]
-    elif label_type == "multilabel":
+    elif label_type in options.WITH_CLASSES:
         for names, count in _combinations(rows):
             for name in names if count else ():
                 sizes[name] += count

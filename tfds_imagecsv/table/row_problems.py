@@ -45,7 +45,7 @@ def problems_of_rows(
         *_bad_names(of_names),
         *_bad_cells(rows, of_cells),
         *_bad_splits(rows),
-        *_bad_keys(rows, is_loose, order, places),
+        *_bad_keys(rows, is_loose, order, places, are_repeated=label_type == "boxes"),
     ):
         for at in bad:
             if at not in found:
@@ -77,7 +77,7 @@ def _empty_cells(rows: Mapping[str, Any], label_type: str) -> Iterator[_Finding]
         _positions(~arrays.is_filled(rows["filename"])),
         lambda at: f"the label is {_cell(rows, 'label', at)!r}",
     )
-    if label_type != "none":
+    if label_type not in ("none", "boxes"):
         is_labelled = arrays.is_text(rows["given"], split_names.UNLABELED)
         is_labelled |= arrays.is_filled(rows["label"])
         unlabelled = _positions(~is_labelled)
@@ -141,11 +141,15 @@ def _bad_keys(
     is_loose: arrays.Bits,
     order: arrays.Ints | None,
     places: Places,
+    *,
+    are_repeated: bool,
 ) -> Iterator[_Finding]:
     keys = rows["key"]
     # In their shortest form, none but these are odd.
     odd = filenames.odd_paths(keys)
     yield Kind.OUTSIDE, odd, lambda at: repr(_cell(rows, "filename", at))
+    if are_repeated:
+        return
     first_of = _repeated(keys, order)
 
     def detail(at: int) -> str:

@@ -38,6 +38,9 @@ class TableRows:
       given: the splits, likewise.
       extra: the cells of the extra columns, `arrays.TEXT`, by name with
         `extra_columns.PREFIX`.
+      boxes: the cells of the columns with boxes, `arrays.CODES`: four, one, or none.
+      box_formats: what their numbers may be, of `options.BOX_FORMATS`.
+      sizes: the cells of the images' width and height, likewise; or none.
       by_position: what is wrong with rows, by their position.
       loose: the positions of rows whose name was read loosely.
       order: the positions of the rows, sorted by key; None if they are.
@@ -54,6 +57,9 @@ class TableRows:
     groups: pa.DictionaryArray
     given: pa.DictionaryArray
     extra: Mapping[str, pa.Array]
+    boxes: Sequence[pa.DictionaryArray] = ()
+    box_formats: Sequence[str] = ()
+    sizes: Sequence[pa.DictionaryArray] = ()
     by_position: Mapping[int, tuple[Kind, str]]
     loose: arrays.Ints
     order: arrays.Ints | None = None
@@ -145,6 +151,9 @@ def read_rows(
         groups=cells.by_field.get("group_column", nothing),
         given=given,
         extra={one: cells.by_field[one] for one in found.extra_fields},
+        boxes=[cells.by_field[one] for one in found.box_fields],
+        box_formats=found.box_formats,
+        sizes=[cells.by_field[one] for one in found.size_fields],
         by_position=resolved.problems,
         loose=resolved.loose,
         order=resolved.order,

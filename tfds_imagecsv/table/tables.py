@@ -77,7 +77,7 @@ def read_table(
         `options.is_frame`.
       field: the field of the config that names it, for messages.
       options: what the user says of it; lists in cells are joined by
-        `label_delimiter`. Default: nothing.
+        `list_delimiter`. Default: nothing.
       names_file: whether a cell names a file, where that decides.
 
     Returns:
@@ -90,7 +90,7 @@ def read_table(
     place = place_of(field, source)
     if not isinstance(source, epath.Path):
         _refuse(options, ("text_encoding", "sheet", *_OF_ROWS), place, "a DataFrame")
-        read = arrow_tables.read_frame(source, place, options.label_delimiter)
+        read = arrow_tables.read_frame(source, place, options.list_delimiter)
         return _of_arrow(read)
     plain = _read_plain(source, options)
     if plain is not None:
@@ -100,7 +100,7 @@ def read_table(
     if suffix in _PARQUET:
         _refuse(options, ("text_encoding", "sheet", *_OF_ROWS), place, "Parquet")
         return _of_arrow(
-            arrow_tables.read_parquet(content, place, options.label_delimiter)
+            arrow_tables.read_parquet(content, place, options.list_delimiter)
         )
     if suffix in _SHEETS:
         _refuse(options, ("text_encoding", "delimiter"), place, "a spreadsheet")
@@ -112,7 +112,7 @@ def read_table(
     lines = text.decode(content, place, encoding=options.text_encoding, remedy=remedy)
     if suffix in _JSON_LINES:
         _refuse(options, _OF_ROWS, place, "JSON Lines")
-        header, records = json_lines.read(lines, place, options.label_delimiter)
+        header, records = json_lines.read(lines, place, options.list_delimiter)
         return Table(header=header, first=1, records=records)
     usual = "\t" if suffix in _TABS else ","
     return _read_csv(lines, place, options, usual=usual, names_file=names_file)
