@@ -58,6 +58,7 @@ def metadata_of(config: ImageCsvConfig, plan: DatasetPlan) -> dict[str, Any]:
         "notes": list(plan.notes),
         "about_classes": plan.about_classes,
         "class_counts": plan.class_counts,
+        "box_counts": plan.box_counts,
         "largest_class_deviation": plan.largest_class_deviation,
         "largest_split_deviation": plan.largest_split_deviation,
         "groups": plan.groups,

@@ -44,7 +44,7 @@ _ABOUT_THE_TABLE = frozenset(
         *("filename_column", "label_column", "group_column", "split_column"),
         *("filename_suffix", "filename_template", "split_names", "label_level"),
         *("match", "delimiter", "text_encoding", "header", "skip_lines", "sheet"),
-        *("true_values", "false_values"),
+        *("true_values", "false_values", "box_columns"),
     )
 )
 

@@ -25,7 +25,7 @@ from tfds_imagecsv.splits.select import (
     about_near_duplicates,
     about_unlisted_images,
 )
-from tfds_imagecsv.table import extra_columns, label_types
+from tfds_imagecsv.table import boxes, extra_columns, label_types
 
 # Classes that are shown one by one, which is enough for a screen; JSON has all. Of
 # more, the largest and the smallest are.
@@ -68,6 +68,7 @@ class Summary:
       wrong_extensions: the number of images with another format's extension.
       other_profiles: the number of images with a colour profile that isn't sRGB's.
       classes: the number of images by class; an image may have several classes.
+      boxes: the number of boxes by class.
       extra_columns: the types of the extra columns, by name.
       splits: the number of images by split and class; None without a plan.
       split_sizes: the number of images by split; None without a plan.
@@ -99,6 +100,7 @@ class Summary:
     wrong_extensions: int
     other_profiles: int
     classes: Mapping[str, int]
+    boxes: Mapping[str, int]
     extra_columns: Mapping[str, str]
     splits: Mapping[str, Mapping[str, int]] | None
     split_sizes: Mapping[str, int] | None
@@ -153,9 +155,10 @@ class Summary:
 
         say(self._outcome(would_fail=would_fail))
         if self.label_csv:
+            images = "of them with an image" if not self.boxes else "images with boxes"
             say(
-                f"\n{self.rows:,} rows in {self.label_csv},\n{self.usable_images:,} of"
-                f" them with an image in {self.image_dir} that can be used"
+                f"\n{self.rows:,} rows in {self.label_csv},\n{self.usable_images:,}"
+                f" {images} in {self.image_dir} that can be used"
             )
         else:
             say(
@@ -270,10 +273,12 @@ class Summary:
         classes = self.classes or _totals(splits)
         if len(splits) > _MAX_COLUMNS:
             return self._splits_table(classes)
-        table = _table(f"Classes ({len(classes):,})", *splits, "images")
+        columns = [*splits.values(), classes, *([self.boxes] if self.boxes else [])]
+        names = [*splits, "images", *(["boxes"] if self.boxes else [])]
+        table = _table(f"Classes ({len(classes):,})", *names)
 
         def add(name: str, of_split: Callable[[Mapping[str, int]], int]) -> None:
-            counts = [of_split(counts) for counts in (*splits.values(), classes)]
+            counts = [of_split(counts) for counts in columns]
             table.add_row(name, *(f"{count:,}" for count in counts))
 
         def add_class(name: str) -> None:
@@ -295,8 +300,10 @@ class Summary:
                 add(words, functools.partial(_quantile, names=by_size, share=share))
         table.add_section()
         totals = [*(self.split_sizes or {}).values()]
-        total = sum(totals) if splits else self.usable_images
-        table.add_row("total", *(f"{count:,}" for count in (*totals, total)))
+        totals.append(sum(totals) if splits else self.usable_images)
+        if self.boxes:
+            totals.append(sum(self.boxes.values()))
+        table.add_row("total", *(f"{count:,}" for count in totals))
         return table
 
     def _splits_table(self, classes: Mapping[str, int]) -> rich.table.Table:
@@ -358,6 +365,7 @@ def make_summary(
         wrong_extensions=listing.count_other_extensions(rows),
         other_profiles=listing.count_other_profiles(rows),
         classes=dict(sorted(label_types.class_sizes(label_type, rows).items())),
+        boxes=dict(sorted(boxes.sizes_of_classes(rows).items())),
         extra_columns=inspection.table.extra_columns,
         splits=plan.class_counts if plan else None,
         split_sizes=plan.split_sizes if plan else None,

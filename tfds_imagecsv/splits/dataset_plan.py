@@ -17,7 +17,7 @@ from tfds_imagecsv.images.inspection import Inspection
 from tfds_imagecsv.splits import assign
 from tfds_imagecsv.splits.select import RejectedRow, Selection
 from tfds_imagecsv.splits.strata import Strata, find_strata
-from tfds_imagecsv.table import label_types
+from tfds_imagecsv.table import boxes, label_types
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -38,6 +38,7 @@ class DatasetPlan:
       extra_columns: the types of the extra columns, by name.
       class_counts: the number of examples for each split and class, of which an example
         may have several; if the labels are numbers, for each split and quantile.
+      box_counts: the number of boxes for each split and class; empty without boxes.
       split_sizes: the number of examples of each split.
       largest_class_deviation: see `assign.SplitPlan`.
       largest_split_deviation: see `assign.SplitPlan`.
@@ -57,6 +58,7 @@ class DatasetPlan:
     about_classes: Mapping[str, Mapping[str, str]]
     extra_columns: Mapping[str, str]
     class_counts: Mapping[str, Mapping[str, int]]
+    box_counts: Mapping[str, Mapping[str, int]]
     split_sizes: Mapping[str, int]
     largest_class_deviation: float
     largest_split_deviation: float
@@ -88,6 +90,10 @@ class DatasetPlan:
                 )
                 for split, counts in self.class_counts.items()
             },
+            box_counts={
+                split: _counts_of_boxes(_of_split(rows, split), counts)
+                for split, counts in self.box_counts.items()
+            },
             split_sizes={split: sizes.get(split, 0) for split in self.split_sizes},
         )
 
@@ -105,6 +111,12 @@ def _counts_of_classes(
         found = arrays.counts_of(rows["stratum"])
     else:
         found = label_types.class_sizes(label_type, rows)
+    return {name: found.get(name, 0) for name in names}
+
+
+def _counts_of_boxes(rows: pa.RecordBatch, names: Iterable[str]) -> dict[str, int]:
+    """Returns the number of boxes of each class."""
+    found = boxes.sizes_of_classes(rows)
     return {name: found.get(name, 0) for name in names}
 
 
@@ -158,6 +170,10 @@ def make_plan(
         about_classes=inspection.table.about_classes,
         extra_columns=inspection.table.extra_columns,
         class_counts=class_counts,
+        box_counts={
+            split: _counts_of_boxes(_of_split(rows, split), selection.class_names)
+            for split in (class_counts if config.label_type == "boxes" else ())
+        },
         split_sizes={split: sizes.get(split, 0) for split in class_counts},
         largest_class_deviation=split_plan.largest_class_deviation,
         largest_split_deviation=split_plan.largest_split_deviation,
