@@ -177,8 +177,8 @@ SEED_RULE = "seed must be an int from 0 to 2**64 - 1, got "
             "label_type",
             "classes",
             (
-                "label_type must be one of 'class', 'multilabel', 'boxes', 'regression',"
-                " 'none', got"
+                "label_type must be one of 'class', 'multilabel', 'boxes',"
+                " 'regression', 'none', got"
                 " 'classes'"
             ),
         ),

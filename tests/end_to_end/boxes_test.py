@@ -1,11 +1,16 @@
 """Datasets with boxes, as their users build and load them."""
 
+import csv
+import pathlib
+
 import numpy as np
+import pandas as pd
 import pytest
 import tensorflow_datasets as tfds
-from PIL import Image, ImageDraw
+from PIL import Image
 
 import tfds_imagecsv
+from tfds_imagecsv import cli
 
 # A red and a blue rectangle on an upright photograph, as left, upper, right and lower
 # edge in pixels; no turn or mirror image of it is like itself.
@@ -23,13 +28,6 @@ TO_FILE = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_270,
 }
-
-
-def drawn(box, color):
-    image = Image.new("RGB", (WIDTH, HEIGHT), "white")
-    left, upper, right, lower = box
-    ImageDraw.Draw(image).rectangle((left, upper, right - 1, lower - 1), color)
-    return image
 
 
 def photograph():
@@ -92,6 +90,7 @@ def make(tmp_path, write_csv):
 
 
 def built(config, data_dir, **kwargs):
+    """Builds a dataset, and returns its builder."""
     builder = tfds_imagecsv.ImageCsv(config=config, data_dir=data_dir, **kwargs)
     builder.download_and_prepare()
     return builder
@@ -120,6 +119,7 @@ def found_boxes(builder, example):
 
 
 def rows_of(box_of, image_format="png"):
+    """Returns a row for each rectangle of each image."""
     return [
         (f"{orientation}.{image_format}", color, *box_of(orientation, color))
         for orientation in range(1, 9)
@@ -164,3 +164,418 @@ def test_boxes_are_where_the_pixels_are(
             is_exact = image_format != "JPEG" and not fields.keys() & RESIZED
             slack = 0.01 if is_exact else 1.01
             np.testing.assert_allclose(box, pixels, atol=slack, err_msg=name)
+
+
+@pytest.mark.parametrize("apply_exif", [True, False])
+def test_sizes_in_the_table_tell_the_frame(
+    write_photographs, make, data_dir, apply_exif
+):
+    """Those of the file mean its frame; boxes are turned with their images."""
+    write_photographs()
+    header = ("filename", "width", "height", *HEADER[1:])
+    for upright, box_of in (
+        (True, lambda _, color: BOXES[color]),
+        (False, in_file),
+    ):
+        rows = []
+        for name, *others in rows_of(box_of):
+            is_turned = not upright and int(name[0]) >= 5
+            size = (HEIGHT, WIDTH) if is_turned else (WIDTH, HEIGHT)
+            rows.append((name, *size, *others))
+        config = make(rows, header, apply_exif=apply_exif)
+        builder = built(config, data_dir / str(upright))
+        understood = builder.info.metadata["understood"]
+        assert understood["box frame"] == ("upright" if upright else "file")
+        assert understood["image sizes"] == "width, height"
+        notes = "".join(builder.info.metadata["notes"])
+        assert ("boxes are turned with their images" in notes) != upright
+        for example in examples_of(builder).values():
+            for color, box in found_boxes(builder, example).items():
+                pixels = edges_of(example["image"], color)
+                np.testing.assert_allclose(box, pixels, atol=0.01)
+
+
+def test_sizes_that_tell_both_frames(write_photographs, make, data_dir):
+    """It isn't guessed: the message has an image of each, and the field."""
+    write_photographs()
+    rows = [
+        ("6.png", HEIGHT, WIDTH, "red", *BOXES["red"]),
+        ("8.png", WIDTH, HEIGHT, "red", *BOXES["red"]),
+    ]
+    config = make(rows, ("filename", "width", "height", *HEADER[1:]))
+    with pytest.raises(tfds_imagecsv.SourceError) as caught:
+        built(config, data_dir)
+    assert str(caught.value) == (
+        "label_csv: of images that EXIF turns, the table has the size before turning"
+        " for 1, such as '6.png', and after it for 1, such as '8.png'. Set"
+        " boxes_are_upright to true if the boxes are in the frame of the image as it is"
+        " shown, else to false."
+    )
+    assert not data_dir.exists()
+
+
+# The tables that people have
+
+CENTERS = {
+    name: (
+        (box[0] + box[2]) / 2,
+        (box[1] + box[3]) / 2,
+        box[2] - box[0],
+        box[3] - box[1],
+    )
+    for name, box in BOXES.items()
+}
+SIDES = {
+    name: (box[0], box[1], box[2] - box[0], box[3] - box[1])
+    for name, box in BOXES.items()
+}
+
+
+def relative(box):
+    """Returns a box as fractions of the image."""
+    return tuple(np.divide(box, [WIDTH, HEIGHT, WIDTH, HEIGHT]).tolist())
+
+
+def in_one_cell(form):
+    """Returns rows with the four numbers in one cell."""
+    return [
+        (f"{number}.png", color, form.format(*SIDES[color]))
+        for number in range(1, 9)
+        for color in BOXES
+    ]
+
+
+DIALECTS = {
+    "the object-detection tutorials": (
+        ("filename", "width", "height", "class", "xmin", "ymin", "xmax", "ymax"),
+        [
+            (f"{number}.png", WIDTH, HEIGHT, color, *BOXES[color])
+            for number in range(1, 9)
+            for color in BOXES
+        ],
+        {},
+        ("xyxy", "pixels"),
+    ),
+    "Open Images": (
+        (
+            "ImageID",
+            "Source",
+            "LabelName",
+            "Confidence",
+            "XMin",
+            "XMax",
+            "YMin",
+            "YMax",
+        ),
+        [
+            (number, "xclick", color, 1, box[0], box[2], box[1], box[3])
+            for number in range(1, 9)
+            for color in BOXES
+            for box in [relative(BOXES[color])]
+        ],
+        {},
+        ("xyxy", "relative"),
+    ),
+    "YOLO": (
+        ("image", "label", "x_center", "y_center", "width", "height"),
+        [
+            (f"{number}.png", color, *relative(CENTERS[color]))
+            for number in range(1, 9)
+            for color in BOXES
+        ],
+        {},
+        ("cxcywh", "relative"),
+    ),
+    "a corner by evidence": (
+        ("image", "label", "x", "y", "w", "h"),
+        rows_of(lambda _, color: SIDES[color]),
+        {},
+        ("xywh", "pixels"),
+    ),
+    "COCO's cell": (
+        ("image", "category", "bbox"),
+        in_one_cell("[{}, {}, {}, {}]"),
+        {},
+        ("xywh", "pixels"),
+    ),
+    "a cell of NumPy": (
+        ("image", "bbox", "category"),
+        [(name, box, color) for name, color, box in in_one_cell("[{}. {}. {}. {}.]")],
+        {},
+        ("xywh", "pixels"),
+    ),
+    "no header": (
+        None,
+        rows_of(lambda _, color: BOXES[color]),
+        {"box_columns": ["3", "4", "5", "6"], "label_column": "2"},
+        ("xyxy", "pixels"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DIALECTS)
+def test_a_dialect(write_photographs, make, data_dir, name):
+    """Columns, format and units are found, and said."""
+    write_photographs()
+    header, rows, fields, understood = DIALECTS[name]
+    if header is None:
+        header, *rows = rows
+    builder = built(make(rows, header, **fields), data_dir)
+    found = builder.info.metadata["understood"]
+    assert (found["box format"], found["box units"]) == understood
+    assert found["box frame"] == "upright"
+    examples = examples_of(builder)
+    assert len(examples) == 8
+    for example in examples.values():
+        boxes = found_boxes(builder, example)
+        assert boxes.keys() == set(BOXES)
+        for color, box in boxes.items():
+            np.testing.assert_allclose(box, BOXES[color], atol=0.01)
+
+
+@pytest.mark.parametrize("table_format", ["jsonl", "parquet"])
+def test_lists_in_cells(write_photographs, make, data_dir, tmp_path, table_format):
+    """JSON Lines and Parquet have them; an empty list is no box."""
+    write_photographs()
+    rows = [
+        {"file": f"{number}.png", "class": color, "bbox": list(map(float, box))}
+        for number in range(1, 8)
+        for color, box in SIDES.items()
+    ]
+    frame = pd.DataFrame([*rows, {"file": "8.png", "class": None, "bbox": []}])
+    path = tmp_path / f"labels.{table_format}"
+    if table_format == "jsonl":
+        frame.to_json(path, orient="records", lines=True)
+    else:
+        frame.to_parquet(path)
+    config = make([], HEADER)
+    config.label_csv = str(path)
+    examples = examples_of(built(config, data_dir))
+    assert examples["8.png"]["objects"]["bbox"].shape == (0, 4)
+    assert examples["7.png"]["objects"]["bbox"].shape == (2, 4)
+
+
+@pytest.mark.parametrize(
+    ("header", "rows", "message"),
+    [
+        (
+            ("file", "class", "bbox"),
+            [("1.png", "red", "1 2 13 14")],
+            "label_csv: the numbers of boxes don't show their format: of 'xyxy' and"
+            " 'xywh'. Boxes without an area or outside of their image, by format:"
+            " 'xyxy': 0 of 1, 'xywh': 0 of 1, 'cxcywh': 1 of 1. Set box_format.",
+        ),
+        (
+            ("file", "class", "bbox"),
+            [("1.png", "red", "900 2 13 14")],
+            "label_csv: the numbers of boxes don't show their format: that none fits."
+            " Boxes without an area or outside of their image, by format: 'xyxy': 1 of"
+            " 1, 'xywh': 1 of 1, 'cxcywh': 1 of 1. Set box_format.",
+        ),
+        (
+            HEADER,
+            [("1.png", "red", 0.5, 0.5, 1, 1), ("2.png", "red", 1, 2, 3, 4)],
+            "label_csv: 1 boxes have no number above 1, such as [0.5, 0.5, 1.0, 1.0],"
+            " and 1 have, such as [1.0, 2.0, 3.0, 4.0]. Set box_units to 'relative' or"
+            " 'pixels', and correct the others.",
+        ),
+        (
+            ("file", "class", "a", "b"),
+            [("1.png", "red", 1, 2)],
+            "labels.csv: no columns are named as those of boxes usually are. Set"
+            " box_columns to four, or to one whose cells have four numbers. Its columns"
+            " are: 'file', 'class', 'a', 'b'",
+        ),
+    ],
+)
+def test_what_is_not_guessed(write_photographs, make, data_dir, header, rows, message):
+    """The message has what was tried, and the field to set."""
+    write_photographs()
+    with pytest.raises(tfds_imagecsv.SourceError) as caught:
+        built(make(rows, header), data_dir)
+    assert str(caught.value).endswith(message)
+    assert not data_dir.exists()
+
+
+# What is wrong
+
+BAD = [
+    ("1.png", "p", 64, 40, "red", *BOXES["red"]),
+    ("1.png", "p", 64, 40, "red", *BOXES["red"]),  # row 3
+    ("1.png", "p", 64, 40, "", *BOXES["blue"]),
+    ("1.png", "p", 64, 40, "blue", "", "", "", ""),
+    ("1.png", "p", 64, 40, "", "", "", "", ""),
+    ("1.png", "p", 64, 40, "blue", 40, 20, "", 38),
+    ("1.png", "p", 64, 40, "blue", 40, 20, "nan", 38),  # row 8
+    ("2.png", "p", 64, 40, "red", 10, 6, 10, 14),
+    ("2.png", "p", 64, 40, "red", 30, 6, 4, 14),
+    ("2.png", "p", 64, 40, "red", 60, 6, 70, 14),
+    ("2.png", "p", 64, 40, "blue", *BOXES["blue"]),
+    ("2.png", "p", 64, 40, "blue", -0.5, 20, 64.9, 38),  # row 13
+    ("3.png", "p", 80, 40, "red", *BOXES["red"]),
+    ("4.png", "p", 64, 40, "red", *BOXES["red"]),
+    ("4.png", "q", 64, 40, "blue", *BOXES["blue"]),
+    ("5.png", "p", 64, 40, "red", 4, 6, 300, 14),
+    ("6.png", "p", 64, 40, "", "", "", "", ""),  # row 18
+    ("7.png", "p", 64, 40, "red", *BOXES["red"]),
+    ("nothing.png", "p", 64, 40, "red", *BOXES["red"]),
+]
+BAD_HEADER = ("filename", "group", "width", "height", *HEADER[1:])
+BAD_REPORT = """\
+Empty label (1):
+  row 4: a box for '1.png'
+  -> Fill in the label, or remove the row.
+
+Class without a box (1):
+  row 5: 'blue' for '1.png'
+  -> Fill in the box; of an image without objects, leave the class empty, too.
+
+Box that isn't four numbers (2):
+  row 7: '40', '20', '', '38' for '1.png'
+  row 8: '40', '20', 'nan', '38' for '1.png'
+  -> Write four finite numbers, in four cells or in one such as '[1, 2, 3, 4]'.
+
+Box given twice (1):
+  row 3: the same as row 2 for '1.png'
+  -> Keep one row for each box.
+
+Row without a box, of an image with boxes (1):
+  row 6: no box, and one in row 2, for '1.png'
+  -> Fill in the box, or remove the row.
+
+Rows of one image that contradict each other (2):
+  row 15: the group isn't that of row 16 for '4.png'
+  row 16: the group isn't that of row 15 for '4.png'
+  -> Give all rows of an image the same group, split, width and height.
+
+Image not found (1):
+  row 20: 'nothing.png'
+  -> Check image_dir, filename_column and filename_suffix, or remove the rows.
+
+Size in the table that isn't the image's (1):
+  row 14: '3.png' is 64 x 40, not 80 x 40
+  -> Correct it: boxes that were drawn on another size don't fit.
+
+Box without an area (2):
+  row 9: [10.0, 6.0, 10.0, 14.0] of '2.png', 64 x 40
+  row 10: [30.0, 6.0, 4.0, 14.0] of '2.png', 64 x 40
+  -> Correct or remove it, or set box_format.
+
+Box that leaves its image (2):
+  row 11: [60.0, 6.0, 70.0, 14.0] of '2.png', 64 x 40, leaves its right edge by 6 pixels
+  row 17: [4.0, 6.0, 300.0, 14.0] of '5.png', 64 x 40, leaves its right edge by 236 pixels
+  -> Correct or remove it, or set box_format, box_units or boxes_are_upright."""
+
+
+def test_all_that_is_wrong_is_said_at_once(write_photographs, make, data_dir):
+    """With its rows; nothing is written."""
+    write_photographs()
+    config = make(BAD, BAD_HEADER, group_column="group")
+    with pytest.raises(tfds_imagecsv.InvalidRowsError) as caught:
+        built(config, data_dir)
+    assert str(caught.value).partition(":\n\n")[2] == BAD_REPORT
+    assert not data_dir.exists()
+
+
+def test_bad_boxes_are_left_out_and_listed(write_photographs, make, data_dir):
+    """Their images stay, unless all of their boxes are bad."""
+    write_photographs()
+    config = make(
+        BAD, BAD_HEADER, group_column="group", on_error="skip", max_rejected=1
+    )
+    builder = built(config, data_dir)
+    examples = examples_of(builder)
+    assert {
+        name: len(example["objects"]["label"]) for name, example in examples.items()
+    } == {"1.png": 1, "2.png": 2, "6.png": 0, "7.png": 1}
+    edges = sorted(examples["2.png"]["objects"]["bbox"].tolist())
+    np.testing.assert_allclose(edges[0], [0.5, 0, 0.95, 1])  # clipped
+    notes = "".join(builder.info.metadata["notes"])
+    assert "1 box leaves its image by a pixel at most (clipped)" in notes
+    with (builder.data_path / "rejected_rows.csv").open() as file:
+        rejected = sorted(int(row["row"]) for row in csv.DictReader(file))
+    assert rejected == [3, 4, 5, 6, 7, 8, 9, 10, 11, 14, 15, 16, 17, 20]
+
+
+# Splits, counts and files
+
+
+@pytest.fixture
+def many(tmp_path, write_png, make):
+    """Returns a config of 60 images with 0 to 3 boxes of 2 classes."""
+    rows = []
+    for at in range(60):
+        write_png(tmp_path / "images" / f"{at:02}.png", width=20, height=10)
+        for number in range(at % 3):
+            rows.append((f"{at:02}.png", "cat", number, 1, number + 5, 6))
+        if at % 4 == 0:
+            rows.append((f"{at:02}.png", "dog", 1, 1, 9, 9))
+        elif at % 3 == 0:
+            rows.append((f"{at:02}.png", *[""] * 5))
+    return make(rows, HEADER, val_size=0.2, test_size=0.2)
+
+
+def test_splits_keep_the_combinations_of_classes(many, data_dir):
+    """By image; both images and boxes are counted."""
+    builder = built(many, data_dir)
+    sizes = {name: one.num_examples for name, one in builder.info.splits.items()}
+    assert sizes == {"train": 36, "validation": 12, "test": 12}
+    metadata = builder.info.metadata
+    assert metadata["class_counts"] == {
+        "train": {"cat": 24, "dog": 9},
+        "validation": {"cat": 8, "dog": 3},
+        "test": {"cat": 8, "dog": 3},
+    }
+    boxes = metadata["box_counts"]
+    assert sum(counts["cat"] for counts in boxes.values()) == 20 + 2 * 20
+    assert sum(counts["dog"] for counts in boxes.values()) == 15
+    found = {"cat": 0, "dog": 0}
+    names = builder.info.features["objects"].feature["label"].names
+    for example in tfds.as_numpy(builder.as_dataset(split="train")):
+        for label in example["objects"]["label"]:
+            found[names[label]] += 1
+    assert found == boxes["train"]
+    with (builder.data_path / "split_manifest.csv").open() as file:
+        labels = {row["key"]: row["label"] for row in csv.DictReader(file)}
+    assert labels["00.png"] == "dog"
+    assert labels["03.png"] == "|"
+    assert labels["04.png"] == "cat|dog"
+
+
+def test_as_supervised_gives_images_and_objects(many, data_dir):
+    """As TFDS's own datasets of boxes can be read in batches, padded."""
+    builder = built(many, data_dir)
+    dataset = builder.as_dataset(split="train", as_supervised=True)
+    image, objects = next(iter(dataset.padded_batch(36)))
+    assert image.shape == (36, 10, 20, 3)
+    assert objects["bbox"].shape == (36, 3, 4)
+    assert objects["label"].shape == (36, 3)
+
+
+def test_check_shows_boxes(many, capsys):
+    """Images and boxes of each class."""
+    assert (
+        cli.main(["check", many.image_dir, many.label_csv, "--label-type=boxes"]) == 0
+    )
+    shown = capsys.readouterr().out
+    assert "60 images with boxes in" in shown
+    lines = [line.split() for line in shown.splitlines()]
+    assert ["cat", "32", "4", "4", "40", "60"] in lines
+    assert ["dog", "12", "1", "2", "15", "15"] in lines or (
+        ["dog", "12", "2", "1", "15", "15"] in lines
+    )
+    assert ["total", "48", "6", "6", "60", "75"] in lines
+
+
+def test_a_dataset_of_boxes_gets_stale(many, data_dir):
+    """By another number; not by another order of the rows."""
+    builder = built(many, data_dir)
+    path = pathlib.Path(builder.builder_config.label_csv)
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([lines[0], *reversed(lines[1:])]))
+    tfds_imagecsv.ImageCsv(config=many, data_dir=data_dir).raise_if_stale()
+    at = next(at for at, line in enumerate(lines) if ",cat," in line)
+    lines[at] = lines[at].removesuffix("6") + "7"
+    path.write_text("\n".join(lines))
+    with pytest.raises(tfds_imagecsv.StaleDatasetError, match="of the rows, 1 has"):
+        tfds_imagecsv.ImageCsv(config=many, data_dir=data_dir).raise_if_stale()

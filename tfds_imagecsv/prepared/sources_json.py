@@ -163,7 +163,7 @@ def table_columns(rows: pa.RecordBatch) -> dict[str, pa.Array]:
     columns = {
         name: _as_texts(rows[name])
         for name in rows.schema.names
-        if name not in ("row", "key")
+        if name not in ("row", "key", "box_rows")
     }
     return {
         name: column

@@ -180,6 +180,12 @@ def _repeated(
     keys = arrays.codes_of(arrays.encoded(rows["key"]))
     columns = [keys, arrays.codes_of(arrays.encoded(rows["label"]))]
     columns += [arrays.codes_of(arrays.encoded(one)) for one in extra]
+    with_box = np.zeros(int(keys.max(initial=-1)) + 1, np.int64)
+    positions = np.flatnonzero(is_box)[::-1]
+    with_box[keys[positions]] = positions + 1
+    for at in np.flatnonzero(~is_box & (with_box[keys] > 0)).tolist():
+        place = places.of(int(rows["row"][with_box[keys[at]] - 1]))
+        yield at, (Kind.EMPTY_BOX, f"no box, and one in {place},")
     # An image without objects has no box, whatever its other cells say.
     table = np.stack(columns, axis=1).astype(np.float64)
     table[~is_box, 1:] = -1
@@ -193,12 +199,6 @@ def _repeated(
         first_of[one] = first_of.get(before, before)
         place = places.of(int(rows["row"][first_of[one]]))
         yield one, (Kind.BOX_REPEATED, f"the same as {place}")
-    with_box = np.zeros(int(keys.max(initial=-1)) + 1, np.int64)
-    positions = np.flatnonzero(is_box)[::-1]
-    with_box[keys[positions]] = positions + 1
-    for at in np.flatnonzero(~is_box & (with_box[keys] > 0)).tolist():
-        place = places.of(int(rows["row"][with_box[keys[at]] - 1]))
-        yield at, (Kind.EMPTY_BOX, f"no box, and one in {place},")
 
 
 def images_of(

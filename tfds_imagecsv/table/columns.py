@@ -110,7 +110,7 @@ def has_header(
         return True
     cells = [cell.strip() for cell in row[: evidence.SAMPLE_COLUMNS]]
     given = {options.filename_column, options.group_column, options.split_column}
-    given.update((*_label_fields(options).values(), *_box_names(options)))
+    given.update(_label_fields(options).values())
     if options.filename_template is not None:
         given.update(parse_template(options.filename_template).columns)
     if given & set(table.header):

@@ -89,6 +89,10 @@ class Evidence:
             if not self._is_index(at) and self._is_enough(at, set(self._cells[at]))
         }
         good = [at for at in loose if self._is_enough(at, loose[at])]
+        if self._are_repeated:
+            # A column of 0 and 1 may name two of a thousand files.
+            most_files = max((len(loose[at]) for at in good), default=0)
+            good = [at for at in good if len(loose[at]) >= _SHARE * most_files]
         if len({frozenset(loose[at]) for at in good}) > 1:
             flags = " or ".join(f"filename_column={self._header[at]!r}" for at in good)
             raise exceptions.SourceError(
