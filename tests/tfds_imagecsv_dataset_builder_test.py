@@ -384,6 +384,7 @@ def test_metadata_are_restored(make_dataset, make_builder):
         "folds": 0,
         "seed": 7,
         "label_type": "class",
+        "box_counts": {},
         "extra_columns": {},
         "about_classes": {},
         "largest_class_deviation": 0.5,

@@ -361,30 +361,39 @@ def test_lists_in_cells(write_photographs, make, data_dir, tmp_path, table_forma
         (
             ("file", "class", "bbox"),
             [("1.png", "red", "1 2 13 14")],
-            "label_csv: the numbers of boxes don't show their format: of 'xyxy' and"
-            " 'xywh'. Boxes without an area or outside of their image, by format:"
-            " 'xyxy': 0 of 1, 'xywh': 0 of 1, 'cxcywh': 1 of 1. Set box_format.",
+            (
+                "label_csv: the format of the boxes isn't clear: 'xyxy' and 'xywh' fit."
+                " Boxes without an area or outside of their image, by format:"
+                " 'xyxy': 0 of 1, 'xywh': 0 of 1, 'cxcywh': 1 of 1. Set box_format."
+            ),
         ),
         (
             ("file", "class", "bbox"),
             [("1.png", "red", "900 2 13 14")],
-            "label_csv: the numbers of boxes don't show their format: that none fits."
-            " Boxes without an area or outside of their image, by format: 'xyxy': 1 of"
-            " 1, 'xywh': 1 of 1, 'cxcywh': 1 of 1. Set box_format.",
+            (
+                "label_csv: the format of the boxes isn't clear: none fits."
+                " Boxes without an area or outside of their image, by format:"
+                " 'xyxy': 1 of 1, 'xywh': 1 of 1, 'cxcywh': 1 of 1. Set box_format."
+            ),
         ),
         (
             HEADER,
             [("1.png", "red", 0.5, 0.5, 1, 1), ("2.png", "red", 1, 2, 3, 4)],
-            "label_csv: 1 boxes have no number above 1, such as [0.5, 0.5, 1.0, 1.0],"
-            " and 1 have, such as [1.0, 2.0, 3.0, 4.0]. Set box_units to 'relative' or"
-            " 'pixels', and correct the others.",
+            (
+                "label_csv: of 2 boxes, 1 have no number above 1, such as"
+                " [0.5, 0.5, 1.0, 1.0], and the others do, such as"
+                " [1.0, 2.0, 3.0, 4.0]. Set box_units to 'relative' or 'pixels', and"
+                " correct the others."
+            ),
         ),
         (
             ("file", "class", "a", "b"),
             [("1.png", "red", 1, 2)],
-            "labels.csv: no columns are named as those of boxes usually are. Set"
-            " box_columns to four, or to one whose cells have four numbers. Its columns"
-            " are: 'file', 'class', 'a', 'b'",
+            (
+                "labels.csv: no columns are named as those of boxes usually are. Set"
+                " box_columns to four, or to one whose cells have four numbers. Its"
+                " columns are: 'file', 'class', 'a', 'b'"
+            ),
         ),
     ],
 )
@@ -462,8 +471,10 @@ Box without an area (2):
   -> Correct or remove it, or set box_format.
 
 Box that leaves its image (2):
-  row 11: [60.0, 6.0, 70.0, 14.0] of '2.png', 64 x 40, leaves its right edge by 6 pixels
-  row 17: [4.0, 6.0, 300.0, 14.0] of '5.png', 64 x 40, leaves its right edge by 236 pixels
+  row 11: [60.0, 6.0, 70.0, 14.0] reaches 6 pixels past the right edge of \
+'2.png', 64 x 40
+  row 17: [4.0, 6.0, 300.0, 14.0] reaches 236 pixels past the right edge of \
+'5.png', 64 x 40
   -> Correct or remove it, or set box_format, box_units or boxes_are_upright."""
 
 

@@ -160,6 +160,7 @@ def test_json(make_dataset, check, tmp_path, write_png):
         "wrong_extensions": 1,
         "other_profiles": 0,
         "classes": {"cat": 10, "dog": 10},
+        "boxes": {},
         "extra_columns": {},
         "split_sizes": {"train": 14, "validation": 4, "test": 2},
         "splits": {

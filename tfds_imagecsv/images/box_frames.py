@@ -199,9 +199,9 @@ def _units(config: ImageCsvConfig, numbers: Floats) -> str:
         largest = numbers[np.argmax(np.abs(numbers).max(axis=1))].tolist()
         example = numbers[int(np.argmax(is_small))].tolist()
         raise exceptions.SourceError(
-            f"label_csv: {small:,} boxes have no number above 1, such as {example}, and"
-            f" {len(numbers) - small:,} have, such as {largest}. Set box_units to"
-            " 'relative' or 'pixels', and correct the others."
+            f"label_csv: of {len(numbers):,} boxes, {small:,} have no number above 1,"
+            f" such as {example}, and the others do, such as {largest}. Set box_units"
+            " to 'relative' or 'pixels', and correct the others."
         )
     return BOX_UNITS[1] if small else BOX_UNITS[0]
 
@@ -230,11 +230,10 @@ def _format(
         counts = ", ".join(
             f"{one!r}: {wrong[one]:,} of {len(numbers):,}" for one in formats
         )
-        others = "that none fits" if not good else f"of {' and '.join(map(repr, good))}"
+        several = f"{' and '.join(map(repr, good))} fit" if good else "none fits"
         raise exceptions.SourceError(
-            f"label_csv: the numbers of boxes don't show their format: {others}. Boxes"
-            f" without an area or outside of their image, by format: {counts}. Set"
-            " box_format."
+            f"label_csv: the format of the boxes isn't clear: {several}. Boxes without"
+            f" an area or outside of their image, by format: {counts}. Set box_format."
         )
     return good[0], readings[good[0]]
 
@@ -323,8 +322,8 @@ def _of_boxes(
             edge = int(np.argmax(reading.overhang[at]))
             kind = Kind.BOX_OUTSIDE
             detail = (
-                f"{box} of {key!r}, {width} x {height}, leaves its {_EDGES[edge]} edge"
-                f" by {reading.overhang[at, edge]:,.4g} pixels"
+                f"{box} reaches {reading.overhang[at, edge]:,.4g} pixels past the"
+                f" {_EDGES[edge]} edge of {key!r}, {width} x {height}"
             )
         else:
             kind, detail = Kind.BOX_AREA, f"{box} of {key!r}, {width} x {height}"
