@@ -590,3 +590,86 @@ def test_a_dataset_of_boxes_gets_stale(many, data_dir):
     path.write_text("\n".join(lines))
     with pytest.raises(tfds_imagecsv.StaleDatasetError, match="of the rows, 1 has"):
         tfds_imagecsv.ImageCsv(config=many, data_dir=data_dir).raise_if_stale()
+
+
+def test_images_without_objects_alone(write_photographs, make, data_dir):
+    """A class may come later; there is nothing to find out about boxes."""
+    write_photographs()
+    config = make([("1.png", *[""] * 5), ("2.png", *[""] * 5)], HEADER, classes=["red"])
+    builder = built(config, data_dir)
+    assert "box format" not in builder.info.metadata["understood"]
+    examples = examples_of(builder)
+    assert [one["objects"]["label"].shape for one in examples.values()] == [(0,)] * 2
+    assert builder.info.metadata["box_counts"] == {"train": {"red": 0}}
+
+
+def test_tables_by_split_and_unlabelled_images(
+    write_photographs, make, data_dir, tmp_path, write_csv
+):
+    """Unlabelled images have no boxes and are no images without objects."""
+    write_photographs()
+    config = make(rows_of(lambda _, color: BOXES[color])[:8], HEADER)
+    write_csv(tmp_path / "more.csv", [("7.png",), ("8.png",)], header=("filename",))
+    rows = [("5.png", "blue", *BOXES["blue"]), ("6.png", *[""] * 5)]
+    write_csv(tmp_path / "test.csv", rows, header=HEADER)
+    config.label_csv = {
+        "train": str(tmp_path / "labels.csv"),
+        "test": str(tmp_path / "test.csv"),
+        "unlabeled": str(tmp_path / "more.csv"),
+    }
+    builder = built(config, data_dir)
+    sizes = {name: one.num_examples for name, one in builder.info.splits.items()}
+    assert sizes == {"train": 4, "test": 2, "unlabeled": 2}
+    assert builder.info.metadata["box_counts"] == {
+        "train": {"blue": 4, "red": 4},
+        "test": {"blue": 1, "red": 0},
+        "unlabeled": {"blue": 0, "red": 0},
+    }
+    with (builder.data_path / "split_manifest.csv").open() as file:
+        labels = {row["key"]: row["label"] for row in csv.DictReader(file)}
+    assert (labels["6.png"], labels["7.png"]) == ("|", "")
+
+
+def test_classes_of_boxes(write_photographs, make, data_dir):
+    """Others than those given are a problem of their box."""
+    write_photographs()
+    rows = rows_of(lambda _, color: BOXES[color])[:2]
+    config = make(rows, HEADER, classes=["red", "green"])
+    with pytest.raises(tfds_imagecsv.InvalidRowsError, match="row 3: 'blue' for"):
+        built(config, data_dir)
+    config = make(rows, HEADER, classes=["red", "green"], on_error="skip")
+    config.max_rejected = 0.5
+    (example,) = examples_of(built(config, data_dir)).values()
+    assert example["objects"]["label"].tolist() == [0]
+
+
+def test_copies_with_other_boxes_are_a_conflict(
+    write_photographs, make, data_dir, tmp_path
+):
+    """As identical images with other labels are."""
+    write_photographs()
+    copy = (tmp_path / "images" / "1.png").read_bytes()
+    (tmp_path / "images" / "copy.png").write_bytes(copy)
+    rows = [
+        ("1.png", "red", *BOXES["red"]),
+        ("1.png", "blue", *BOXES["blue"]),
+        ("copy.png", "red", *BOXES["red"]),
+    ]
+    with pytest.raises(tfds_imagecsv.InvalidRowsError, match=r"'copy\.png' is 'red'"):
+        built(make(rows, HEADER), data_dir)
+    rows.append(("copy.png", "blue", *BOXES["blue"]))
+    builder = built(make(rows, HEADER), data_dir)
+    assert builder.info.metadata["duplicate_sets"] == 1
+
+
+def test_boxes_that_are_not_asked_for(write_photographs, make, capsys):
+    """A note says how to; files that are named twice are an error."""
+    write_photographs()
+    config = make(rows_of(lambda _, color: BOXES[color]), HEADER)
+    assert cli.main(["check", config.image_dir, config.label_csv]) == 1
+    shown = capsys.readouterr().out
+    assert (
+        "Note: 'xmin', 'ymin', 'xmax', 'ymax' look like boxes, and aren't used: set"
+        " label_type='boxes' if each row is an object\n"
+    ) in shown
+    assert "File named twice (8)" in shown

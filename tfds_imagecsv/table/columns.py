@@ -195,6 +195,7 @@ def recognise(
         own_features=OWN_BOX_FEATURES if has_boxes else OWN_FEATURES,
     )
     notes += _about_splits(header, sample, options, position_of)
+    notes += _about_boxes(header, options, {*position_of.values(), *of_extra.values()})
     of_template = [one for one in position_of if one.startswith("{")]
     return Columns(
         header=header,
@@ -417,6 +418,19 @@ def _about_splits(
                 f" split_column={name!r} if the splits are given by it"
             )
             return
+
+
+def _about_boxes(
+    header: Sequence[str], options: TableOptions, used: Collection[int]
+) -> Iterator[str]:
+    """Yields a note on columns that look like boxes, and aren't used."""
+    boxes = None if options.label_type == "boxes" else box_columns.found(header)
+    if boxes is not None and not {*boxes.positions} & {*used}:
+        names = names_of([header[at] for at in boxes.positions])
+        yield (
+            f"{names} look like boxes, and aren't used: set label_type='boxes' if each"
+            " row is an object"
+        )
 
 
 def position(field: str, place: object, header: Sequence[str], name: str) -> int:
