@@ -503,6 +503,9 @@ def test_bad_boxes_are_left_out_and_listed(write_photographs, make, data_dir):
     np.testing.assert_allclose(edges[0], [0.5, 0, 0.95, 1])  # clipped
     notes = "".join(builder.info.metadata["notes"])
     assert "1 box leaves its image by a pixel at most (clipped)" in notes
+    counts = builder.info.metadata["class_counts"]["train"]
+    assert counts == {"blue": 1, "red": 2}  # of 2.png, no red box is left
+    assert builder.info.metadata["box_counts"]["train"] == {"blue": 2, "red": 2}
     with (builder.data_path / "rejected_rows.csv").open() as file:
         rejected = sorted(int(row["row"]) for row in csv.DictReader(file))
     assert rejected == [3, 4, 5, 6, 7, 8, 9, 10, 11, 14, 15, 16, 17, 20]
