@@ -189,7 +189,36 @@ def cifar10(folder):
     return "cifar10", {"manual_dir": DUMMY_DATA}
 
 
-DATASETS = (cifar10, as_it_is, grouped, multilabel, regression, deep, converted)
+def boxes(folder):
+    """Boxes of objects, from none to three an image, with columns of their own."""
+    rows, contents = [], []
+    for at in range(60):
+        count = at * 37 % 11 % 4
+        for number in range(count):
+            box = (number / 8, at % 3 / 4, (number + 3) / 8, 0.75)
+            rows.append((name_of(at), f"kind {at % 3}", *box, number, at / 7))
+        if not count:
+            rows.append((name_of(at), *[""] * 7))
+        contents += [png(noise(at))] * max(count, 1)
+    header = ("file", "class", "xmin", "ymin", "xmax", "ymax", "number", "score")
+    fields = {
+        **write(folder, rows, contents, header),
+        "label_type": "boxes",
+        "extra_columns": {"number": "int64", "score": "float32"},
+    }
+    return fields, {}
+
+
+DATASETS = (
+    cifar10,
+    as_it_is,
+    grouped,
+    multilabel,
+    boxes,
+    regression,
+    deep,
+    converted,
+)
 
 
 def built(make, folder):
