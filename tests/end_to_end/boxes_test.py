@@ -1,12 +1,16 @@
 """Datasets with boxes, as their users build and load them."""
 
 import csv
+import json
+import logging
 import pathlib
 
+import mlcroissant
 import numpy as np
 import pandas as pd
 import pytest
 import tensorflow_datasets as tfds
+import yaml
 from PIL import Image
 
 import tfds_imagecsv
@@ -676,3 +680,42 @@ def test_boxes_that_are_not_asked_for(write_photographs, make, capsys):
         " label_type='boxes' if each row is an object\n"
     ) in shown
     assert "File named twice (8)" in shown
+
+
+def test_what_is_said_of_boxes(write_photographs, make, data_dir):
+    """In the description, in the report, and in the card, which has the boxes."""
+    write_photographs()
+    builder = built(make(rows_of(lambda _, color: BOXES[color]), HEADER), data_dir)
+    assert builder.info.description.startswith("8 images with boxes of 2 classes, from")
+    page = (builder.data_path / "report.html").read_text(encoding="utf-8")
+    assert "with boxes of 2 classes" in page
+    assert cli.main(["card", "image_csv/rectangles", f"--data_dir={data_dir}"]) == 0
+    lines = (builder.data_path / "images" / "train" / "metadata.jsonl").read_text()
+    rows = {
+        row["file_name"]: row["objects"]
+        for row in map(json.loads, lines.split("\n")[:-1])
+    }
+    assert len(rows) == 8
+    examples = examples_of(builder)
+    names = builder.info.features["objects"].feature["label"].names
+    for key, objects in rows.items():
+        found = examples[key]["objects"]
+        assert objects["label"] == [names[at] for at in found["label"]]
+        assert np.array_equal(np.array(objects["bbox"], np.float32), found["bbox"])
+    card = (builder.data_path / "README.md").read_text(encoding="utf-8")
+    front = yaml.safe_load(card.split("---\n")[1])
+    assert front["task_categories"] == ["object-detection"]
+    assert [one["name"] for one in front["dataset_info"]["features"]] == [
+        "image",
+        "objects",
+    ]
+    logging.disable(logging.WARNING)
+    try:
+        read = list(
+            mlcroissant.Dataset(builder.data_path / "croissant.json").records(
+                "examples"
+            )
+        )
+    finally:
+        logging.disable(logging.NOTSET)
+    assert {one["examples/label"] for one in read} == {b"blue|red"}

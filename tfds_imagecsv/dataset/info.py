@@ -193,6 +193,7 @@ def _about_labels(
     words = {
         "class": f"of {classes}",
         "multilabel": f"with any of {classes}",
+        "boxes": f"with boxes of {classes}",
         "regression": "with a number each"
         if columns == 1
         else f"with {columns:,} numbers each",

@@ -32,7 +32,8 @@ class Record:
       key: the image's file name, relative to the directory of the images.
       image: the image file's bytes, as they are stored.
       label: a class id, or -1 for none; a list of class ids; a number, or a list of
-        numbers; None without labels.
+        numbers; a dictionary of lists with the `bbox` and the `label` of each box (see
+        `tfds.features.BBoxFeature`); None without labels.
     """
 
     split: str
@@ -116,12 +117,14 @@ class PreparedDataset:
                     split=split,
                     key=example["image/filename"].decode(),
                     image=example["image"],
-                    label=_plain(example.get("label")),
+                    label=_plain(example.get("label", example.get("objects"))),
                 )
 
 
 def _plain(value: Any) -> Any:
-    """Returns an array of NumPy as numbers of Python."""
+    """Returns an array of NumPy as numbers of Python, also in a dictionary."""
+    if isinstance(value, dict):
+        return {name: _plain(one) for name, one in value.items()}
     return value.tolist() if hasattr(value, "tolist") else value
 
 

@@ -86,6 +86,8 @@ def _front_matter(dataset: PreparedDataset, image_folder: str | None) -> dict[st
         kind = "class" if dataset.label_type == "class" else "label"
         found["task_categories"] = ["image-classification"]
         found["task_ids"] = [f"multi-{kind}-image-classification"]
+    elif dataset.label_type == "boxes":
+        found["task_categories"] = ["object-detection"]
     found["size_categories"] = [_size_category(sum(sizes.values()))]
     found["tags"] = ["image", "tensorflow-datasets", *(info.config_tags or ())]
     found["dataset_info"] = {
@@ -138,6 +140,10 @@ def _features(dataset: PreparedDataset) -> list[dict[str, Any]]:
         features.append({"name": "label", "dtype": classes})
     elif dataset.label_type == "multilabel":
         features.append({"name": "label", "sequence": classes})
+    elif dataset.label_type == "boxes":
+        box = {"name": "bbox", "sequence": "float32", "length": 4}
+        of_box = [box, {"name": "label", "dtype": classes}]
+        features.append({"name": "objects", "sequence": of_box})
     elif dataset.label_type == "regression":
         key = "dtype" if dataset.label_shape == () else "sequence"
         features.append({"name": "label", key: "float32"})

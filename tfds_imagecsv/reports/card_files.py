@@ -123,6 +123,10 @@ def _line(dataset: PreparedDataset, key: str, label: Any) -> str:
     """Returns the name and the label of an image as JSON; classes by their names."""
     row: dict[str, Any] = {"file_name": key}
     names = dataset.class_names
+    if isinstance(label, dict):
+        of_boxes = [names[at] for at in label["label"]]
+        row["objects"] = {"bbox": label["bbox"], "label": of_boxes}
+        return json.dumps(row) + "\n"
     if label is not None:
         row["label"] = label
     if names and isinstance(label, list):

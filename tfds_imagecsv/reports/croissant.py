@@ -216,6 +216,7 @@ def _about_label(dataset: PreparedDataset) -> str:
     return {
         "class": "The name of the class.",
         "multilabel": "The names of the classes, as the table has them.",
+        "boxes": "The names of the objects' classes, each once.",
         "regression": "The number, or numbers with commas between.",
     }[dataset.label_type]
 

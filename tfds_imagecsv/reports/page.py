@@ -454,7 +454,9 @@ def _sentence(
     )
     if config.label_type in options.WITH_CLASSES:
         count = len(plan.class_names) if plan else len(summary.classes)
-        of = "of" if config.label_type == "class" else "with any of"
+        of = {"class": "of", "boxes": "with boxes of"}.get(
+            config.label_type, "with any of"
+        )
         what += f" {of} {_plural(count, 'class', 'classes')}"
     elif config.label_type == "regression":
         what += " labelled with numbers"
