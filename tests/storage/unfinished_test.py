@@ -588,7 +588,7 @@ def test_a_full_disk(small_server, small_disk, server, make_job, data_dir, kwarg
     )
     full = "No space left on device"
     # More than what Beam's workers write when they inspect, less than the dataset.
-    left = 600_000 if "beam_runner" in kwargs else 350_000
+    left = 1_000_000 if "beam_runner" in kwargs else 350_000
 
     ballast = fill(disk, left=left)
     (outcome,) = small_server(job)
