@@ -31,7 +31,10 @@ def main() -> None:
     kinds = {
         "PNGs of 32 x 32": (data.make_thumbnails, args.images),
         "photographs of 384 x 480": (data.make_photographs, args.images),
-        "turned photographs of 12 MP": (data.make_large_turned, args.images // 40),
+        "turned photographs of 12 MP": (
+            data.make_large_turned,
+            max(args.images // 40, 20),
+        ),
     }
     print(f"{'images':<28} {'number':>7} {'without':>8} {'with':>8} {'more':>6}")
     for name, (make, count) in kinds.items():
