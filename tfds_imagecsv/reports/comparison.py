@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import rich.box
 import rich.console
 import rich.markup
 import rich.table
 
 from tfds_imagecsv.prepared.compare import Comparison, transitions
 from tfds_imagecsv.problems import escaped, named
+from tfds_imagecsv.reports import tables
 
 # How many names, changes and classes are shown; JSON has all.
 _MOST_NAMES = 10
@@ -70,7 +70,7 @@ def print_comparison(
 
 def _splits_table(found: Comparison) -> rich.table.Table:
     old, new = found.old["splits"], found.new["splits"]
-    table = _table("Splits", "old", "new", "change")
+    table = tables.of_numbers("Splits", "old", "new", "change")
     for name in dict.fromkeys([*old, *new]):
         table.add_row(name, *_change(old.get(name, 0), new.get(name, 0)))
     table.add_section()
@@ -83,7 +83,7 @@ def _change(old: int, new: int) -> tuple[str, str, str]:
 
 
 def _drift_table(found: Comparison) -> rich.table.Table:
-    table = _table("Drifted classes", "", "old", "new")
+    table = tables.of_numbers("Drifted classes", "", "old", "new")
     for name in found.drifted[:_MOST_CLASSES]:
         about = found.classes[name]
         title = rich.markup.escape(escaped(name))
@@ -115,11 +115,3 @@ def _differences(
             if texts[0] != texts[1]:
                 found.append((unit, *texts))
     return found
-
-
-def _table(title: str, *numbers: str) -> rich.table.Table:
-    """Returns a table with one column of names, the rest of numbers."""
-    table = rich.table.Table(title, box=rich.box.SIMPLE_HEAD, pad_edge=False)
-    for name in numbers:
-        table.add_column(name, justify="right")
-    return table

@@ -6,20 +6,13 @@ import io
 import json
 import os
 from collections.abc import Mapping
-from typing import Any
 
-import rich.box
 import rich.console
-import rich.markup
-import rich.table
 import tensorflow_datasets as tfds
 from etils import epath
 
 from tfds_imagecsv import options
-from tfds_imagecsv.problems import escaped
-
-# The page that a build may write beside the records.
-_REPORT_FILENAME = "report.html"
+from tfds_imagecsv.reports import report, tables
 
 # Enough for a screen.
 _MAX_CLASSES = 40
@@ -40,8 +33,8 @@ def outcome_of(builder: tfds.core.DatasetBuilder) -> str:
     for name, split in info.splits.items():
         size, shards = split.num_examples, split.num_shards
         lines.append(f"  {name}: {size:,} examples, {shards} shards")
-    if (path / _REPORT_FILENAME).exists():
-        lines.append(f"Report: {path / _REPORT_FILENAME}")
+    if (path / report.FILENAME).exists():
+        lines.append(f"Report: {path / report.FILENAME}")
     lines.append(f"Load it: {_call(builder)}")
     return "\n".join(lines)
 
@@ -59,16 +52,11 @@ def _call(builder: tfds.core.DatasetBuilder) -> str:
 
 def _classes(counts: Mapping[str, Mapping[str, int]]) -> str:
     """Returns the number of images of each class and split, as a table."""
-    table: Any = rich.table.Table(
-        "Classes", box=rich.box.SIMPLE_HEAD, pad_edge=False, show_edge=False
-    )
-    for name in (*counts, "total"):
-        table.add_column(name, justify="right")
+    table = tables.of_numbers("Classes", *counts, "total", show_edge=False)
     classes = list(dict.fromkeys(name for one in counts.values() for name in one))
     for name in classes[:_MAX_CLASSES]:
         of_class = [one.get(name, 0) for one in counts.values()]
-        shown = [f"{count:,}" for count in (*of_class, sum(of_class))]
-        table.add_row(rich.markup.escape(escaped(name)), *shown)
+        tables.add_counts(table, name, [*of_class, sum(of_class)])
     if len(classes) > _MAX_CLASSES:
         table.add_row(f"... and {len(classes) - _MAX_CLASSES:,} more")
     text = io.StringIO()

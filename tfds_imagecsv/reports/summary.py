@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import rich.box
 import rich.console
 import rich.markup
 import rich.table
@@ -19,6 +18,7 @@ from tfds_imagecsv.images import kinds, listing, near_duplicates, quality
 from tfds_imagecsv.images.copies import keys_of_sets
 from tfds_imagecsv.images.inspection import Inspection
 from tfds_imagecsv.problems import Kind, Places, Problem, escaped, shown
+from tfds_imagecsv.reports import tables
 from tfds_imagecsv.splits.dataset_plan import DatasetPlan
 from tfds_imagecsv.splits.select import (
     about_copies,
@@ -231,7 +231,7 @@ class Summary:
         )
 
     def _formats_table(self) -> rich.table.Table:
-        table = _table("Images", "images")
+        table = tables.of_numbers("Images", "images")
         for name, count in self.formats.items():
             table.add_row(name, f"{count:,}")
         table.add_section()
@@ -247,7 +247,7 @@ class Summary:
         return table
 
     def _sizes_table(self) -> rich.table.Table:
-        table = _table("Sizes", "min", "median", "max")
+        table = tables.of_numbers("Sizes", "min", "median", "max")
         names = {"height": "height", "width": "width", "size": "bytes of the file"}
         for name, words in names.items():
             values = self.sizes[name]
@@ -260,7 +260,7 @@ class Summary:
         """Returns a table of the quality issues, if there are any."""
         if not any((self.quality or {}).values()):
             return []
-        table = _table("Quality", "images", "such as")
+        table = tables.of_numbers("Quality", "images", "such as")
         for name, keys in (self.quality or {}).items():
             if keys:
                 example = rich.markup.escape(escaped(keys[0]))
@@ -275,15 +275,13 @@ class Summary:
             return self._splits_table(classes)
         columns = [*splits.values(), classes, *([self.boxes] if self.boxes else [])]
         names = [*splits, "images", *(["boxes"] if self.boxes else [])]
-        table = _table(f"Classes ({len(classes):,})", *names)
+        table = tables.of_numbers(f"Classes ({len(classes):,})", *names)
 
         def add(name: str, of_split: Callable[[Mapping[str, int]], int]) -> None:
-            counts = [of_split(counts) for counts in columns]
-            table.add_row(name, *(f"{count:,}" for count in counts))
+            tables.add_counts(table, name, [of_split(counts) for counts in columns])
 
         def add_class(name: str) -> None:
-            shown_name = rich.markup.escape(escaped(name))
-            add(shown_name, lambda counts: counts.get(name, 0))
+            add(name, lambda counts: counts.get(name, 0))
 
         if len(classes) <= _MAX_CLASSES:
             for name in classes:
@@ -303,18 +301,18 @@ class Summary:
         totals.append(sum(totals) if splits else self.usable_images)
         if self.boxes:
             totals.append(sum(self.boxes.values()))
-        table.add_row("total", *(f"{count:,}" for count in totals))
+        tables.add_counts(table, "total", totals)
         return table
 
     def _splits_table(self, classes: Mapping[str, int]) -> rich.table.Table:
         """Returns a table of many splits, each in a row."""
-        table = _table("Splits", "images", "classes")
+        table = tables.of_numbers("Splits", "images", "classes")
         for name, size in (self.split_sizes or {}).items():
             there = sum(map(bool, (self.splits or {})[name].values()))
-            table.add_row(rich.markup.escape(escaped(name)), f"{size:,}", f"{there:,}")
+            tables.add_counts(table, name, [size, there])
         table.add_section()
         total = sum((self.split_sizes or {}).values())
-        table.add_row("total", f"{total:,}", f"{len(classes):,}")
+        tables.add_counts(table, "total", [total, len(classes)])
         return table
 
 
@@ -393,14 +391,6 @@ def _keys_by_issue(rows: pa.RecordBatch) -> dict[str, tuple[str, ...]] | None:
         name: tuple(rows["key"].filter(pa.array(has_it)).to_pylist())
         for name, has_it in quality.issues(quality.scores(rows)).items()
     }
-
-
-def _table(title: str, *numbers: str) -> rich.table.Table:
-    """Returns a table with one column of names, the rest of numbers."""
-    table = rich.table.Table(title, box=rich.box.SIMPLE_HEAD, pad_edge=False)
-    for name in numbers:
-        table.add_column(name, justify="right")
-    return table
 
 
 def _quantile(counts: Mapping[str, int], *, names: Sequence[str], share: float) -> int:
