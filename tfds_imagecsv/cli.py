@@ -34,6 +34,9 @@ with epy.lazy_imports():
 # The name of a config that only `check` sees.
 _CHECKED_NAME = "checked"
 
+# How `check` and `build` are used.
+_OF_SOURCES = "IMAGES [LABELS] [--FLAG VALUE ...]"
+
 # The exit codes of `check` besides 0: a build would fail; it wouldn't, but the report
 # can't be written.
 _FAILS = 1
@@ -70,22 +73,17 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    def add(name: str, command: Callable[..., int], words: str, text: str) -> Any:
+    def add(
+        name: str, command: Callable[..., int], words: str, text: str, usage: str
+    ) -> Any:
         found = commands.add_parser(
             name,
             help=words,
-            usage=f"{parser.prog} {name} IMAGES [LABELS] [--FLAG VALUE ...]",
+            usage=f"{parser.prog} {name} {usage}",
             description=text,
-            epilog="docs/config.md of tfds_imagecsv says more of each field.",
             formatter_class=flags.HelpFormatter,
         )
         found.set_defaults(command=command)
-        found.add_argument(
-            "images", nargs="?", metavar="IMAGES", help="the same as --image-dir"
-        )
-        found.add_argument(
-            "labels", nargs="?", metavar="LABELS", help="the same as --label-csv"
-        )
         found.add_argument(
             *flags.spellings("data_dir"),
             metavar="PATH",
@@ -100,6 +98,7 @@ def _parser() -> argparse.ArgumentParser:
         "Inspects all images and plans the splits, as a build does. Shows the input and"
         " its problems; with --name, also what has changed since the dataset was built."
         " The exit code is 1 if a build would fail.",
+        _OF_SOURCES,
     )
     check.add_argument("--json", action="store_true", help="print JSON, for programs")
     check.add_argument(
@@ -113,6 +112,7 @@ def _parser() -> argparse.ArgumentParser:
         _build,
         "build the dataset",
         "Builds the dataset, as `tfds build` does.",
+        _OF_SOURCES,
     )
     build.add_argument(
         *flags.spellings("file_format"),
@@ -130,42 +130,46 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="replace an existing dataset; it stays if the build fails",
     )
-    card = commands.add_parser(
+    card = add(
         "card",
-        help="describe a dataset for dataset hubs",
-        description="Writes a card for dataset hubs (README.md), a description in"
-        " Croissant (croissant.json) and the images beside the records of a dataset.",
+        _card,
+        "describe a dataset for dataset hubs",
+        "Writes a card for dataset hubs (README.md), a description in Croissant"
+        " (croissant.json) and the images beside the records of a dataset.",
+        "DATASET [--FLAG VALUE ...]",
     )
-    card.set_defaults(command=_card)
-    card.add_argument("dataset", help="its name, such as image_csv/pets")
-    card.add_argument("--data_dir", "--data-dir", help="where TFDS keeps datasets")
     card.add_argument(
-        "--no_images",
-        "--no-images",
+        "dataset", metavar="DATASET", help="its name, such as image_csv/pets"
+    )
+    card.add_argument(
+        *flags.spellings("no_images"),
         action="store_true",
         help="leave out the images, which take as much room as the records",
     )
-    compare = commands.add_parser(
+    compare = add(
         "compare",
-        help="show what has changed between two versions of a dataset",
-        usage=f"{parser.prog} compare OLD NEW | OLD --FLAG VALUE [--FLAG VALUE ...]",
-        description="Shows which examples are new, gone, in another split or"
+        _compare,
+        "show what has changed between two versions of a dataset",
+        "Shows which examples are new, gone, in another split or"
         " relabelled, and which classes have drifted. OLD and NEW are prepared"
         " datasets: directories with records, or names such as image_csv/pets or"
         " image_csv/pets:1.0.0; or datasets that aren't built: FILE.toml"
         " (FILE.toml:NAME if it has several), or the flags of a config in the place of"
         " NEW. Those are planned, as check does it.",
-        epilog="docs/config.md of tfds_imagecsv says more of each field.",
-        formatter_class=flags.HelpFormatter,
+        "OLD NEW | OLD --FLAG VALUE [--FLAG VALUE ...]",
     )
-    compare.set_defaults(command=_compare)
     compare.add_argument("old", metavar="OLD", help="the old version")
     compare.add_argument("new", nargs="?", metavar="NEW", help="the new version")
-    compare.add_argument(
-        *flags.spellings("data_dir"), metavar="PATH", help="where TFDS keeps datasets"
-    )
     compare.add_argument("--json", action="store_true", help="print JSON, for programs")
+    for command in (check, build):
+        command.add_argument(
+            "images", nargs="?", metavar="IMAGES", help="the same as --image-dir"
+        )
+        command.add_argument(
+            "labels", nargs="?", metavar="LABELS", help="the same as --label-csv"
+        )
     for command in (check, build, compare):
+        command.epilog = "docs/config.md of tfds_imagecsv says more of each field."
         # `check` has a flag of its own that is named as this field.
         flags.add_fields(command, without=("report",) if command is check else ())
     return parser
