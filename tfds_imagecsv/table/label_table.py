@@ -420,9 +420,15 @@ def _suggestion(parts: Sequence[TableRows], options: TableOptions) -> str | None
     columns_of = [part.labels for part in parts if part.labels]
     if options.label_type == "boxes" or any(len(labels) != 1 for labels in columns_of):
         return None
-    cells = {name for (one,) in columns_of for name in arrays.counts_of(one)}
-    rows = sum(len(labels[0]) for labels in columns_of)
-    return suggestions.about_labels(cells, options, rows=rows)
+    if not columns_of:
+        return None
+    cells = arrays.joined([labels[0] for labels in columns_of])
+    return suggestions.about_labels(
+        cells.dictionary[: suggestions.MOST].to_pylist(),
+        options,
+        rows=len(cells),
+        different=len(cells.dictionary),
+    )
 
 
 def _joined_extra(parts: Sequence[TableRows]) -> dict[str, pa.Array]:

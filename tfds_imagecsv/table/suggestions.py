@@ -9,6 +9,9 @@ from tfds_imagecsv.options import TableOptions
 from tfds_imagecsv.problems import shown
 from tfds_imagecsv.table import extra_columns
 
+#: How many different labels are looked at.
+MOST = 10_000
+
 # What people write between the labels of an image.
 _DELIMITERS = ("|", ";", ",")
 
@@ -20,15 +23,21 @@ _MOST_ARE_DIFFERENT = 0.5
 
 
 def about_labels(
-    labels: Collection[str], options: TableOptions, *, rows: int
+    labels: Collection[str],
+    options: TableOptions,
+    *,
+    rows: int,
+    different: int | None = None,
 ) -> str | None:
     """Returns a sentence with the fields that suit the labels better, or None.
 
     Args:
-      labels: the different cells of the one column of labels.
+      labels: different cells of the one column of labels; `MOST` of many are enough.
       options: what the user says of it.
       rows: the number of rows.
+      different: how many different cells there are. Default: as many as `labels`.
     """
+    different = len(labels) if different is None else different
     filled = [one for one in labels if one]
     if not filled:
         return None
@@ -51,7 +60,7 @@ def about_labels(
             f"no label is a number: the first is {shown(min(filled))}; set"
             " label_type='class'"
         )
-    if of_type == "class" and _are_measurements(filled, rows):
+    if of_type == "class" and _are_measurements(filled, different, rows):
         return (
             f"labels such as {shown(min(filled))} are numbers, mostly different ones;"
             " if they measure something, set label_type='regression'"
@@ -78,9 +87,9 @@ def _delimiter(labels: Sequence[str]) -> str | None:
     return None
 
 
-def _are_measurements(labels: Sequence[str], rows: int) -> bool:
+def _are_measurements(labels: Sequence[str], different: int, rows: int) -> bool:
     return (
-        len(labels) > max(1, _MOST_ARE_DIFFERENT * rows)
+        different > max(1, _MOST_ARE_DIFFERENT * rows)
         and all(map(_is_number, labels))
         # Whole numbers may as well be names.
         and any("." in one for one in labels)
