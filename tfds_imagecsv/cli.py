@@ -54,8 +54,11 @@ def main(argv: Sequence[str] | None = None) -> int:
       can't be parsed raise `SystemExit` with code 2.
     """
     parser = _parser()
-    args = vars(parser.parse_args(argv))
-    command = args.pop("command")
+    found, unknown = parser.parse_known_args(argv)
+    args = vars(found)
+    command, of_command = args.pop("command"), args.pop("parser")
+    if unknown:
+        of_command.error(flags.about_unknown(of_command, unknown))
     try:
         return int(command(args))
     except exceptions.ImageCsvError as error:
@@ -83,7 +86,7 @@ def _parser() -> argparse.ArgumentParser:
             description=text,
             formatter_class=flags.HelpFormatter,
         )
-        found.set_defaults(command=command)
+        found.set_defaults(command=command, parser=found)
         found.add_argument(
             *flags.spellings("data_dir"),
             metavar="PATH",

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import difflib
 import json
+import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -154,6 +156,21 @@ def add_fields(parser: argparse.ArgumentParser, without: Sequence[str] = ()) -> 
 def spellings(name: str) -> list[str]:
     """Returns the flags of a name: as shells write them, and as `tfds` does."""
     return list(dict.fromkeys([f"--{name.replace('_', '-')}", f"--{name}"]))
+
+
+def about_unknown(parser: argparse.ArgumentParser, unknown: Sequence[str]) -> str:
+    """Returns a message about arguments that a command doesn't have.
+
+    Args:
+      parser: the command's.
+      unknown: the arguments; each flag is followed by the closest one that there is.
+    """
+    known = re.findall(r"--[\w-]+", parser.format_help())
+    shown = []
+    for one in unknown:
+        close = difflib.get_close_matches(one.partition("=")[0], known, n=1)
+        shown.append(f"{one} (did you mean {close[0]}?)" if close else one)
+    return f"unrecognized arguments: {' '.join(shown)}"
 
 
 def _how_to_parse(annotation: str) -> dict[str, Any]:

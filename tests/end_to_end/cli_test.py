@@ -324,6 +324,17 @@ def test_each_field_of_the_config_is_a_flag(run, capsys, command):
     assert "  --test-size SIZE                  likewise [0.1]" in lines
 
 
+def test_a_flag_that_is_not_there(run, capsys):
+    """The closest one is named, in either spelling."""
+    with pytest.raises(SystemExit) as caught:
+        run("build", "images", "labels.csv", "--nme=pets", "--labl_column", "x")
+    assert caught.value.code == 2
+    assert capsys.readouterr().err.endswith(
+        "tfds-imagecsv build: error: unrecognized arguments: --nme=pets (did you mean"
+        " --name?) --labl_column (did you mean --label-column?) x\n"
+    )
+
+
 def test_defaults_in_the_help():
     """They are those of the config."""
     fields = {

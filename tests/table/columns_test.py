@@ -59,6 +59,10 @@ def error_of(*args, **kwargs):
         ("l|f", ["cat|0.png", "dog|x.png"], "f", "l"),
         ("l|f", ["cat|0.png", "dog|x.png", "dog|y.png"], "f", "l"),
         ("f|g", ["0.png|3.png", "1.png|4.png", "x.png|5.png"], "f", "g"),
+        # A second column of the same file names has no labels.
+        ("f|g|l", ["0.png|0|cat", "1.png|1|dog", "2.png|2.png|cat"], "f", "l"),
+        ("f|f|l", ["0.png|0.png|cat", "1.png|1.png|dog"], "f", "l"),
+        ("f|g", ["0.png|0.png", "1.png|1.png"], "f", "g"),
         # Classes that are called as files are few.
         ("f|l", ["x|1", "y|1", "z|1", "u|1", "v|1"], "f", "l"),
         # Columns without a name at the end are none.

@@ -184,7 +184,9 @@ def recognise(
         and "label_column" not in position_of
         and (options.label_column is None)
     ):
-        at = _labels(place, table, sample, position_of, notes, was_found=was_found)
+        at = _labels(
+            place, table, sample, position_of, found, notes, was_found=was_found
+        )
         position_of["label_column"] = at
     _check_different(place, header, position_of)
     of_extra = _find_extra_columns(
@@ -299,6 +301,7 @@ def _labels(
     table: Table,
     sample: Sequence[Sequence[str]],
     position_of: Mapping[str, int],
+    found: evidence.Evidence,
     notes: list[str],
     *,
     was_found: bool,
@@ -310,6 +313,7 @@ def _labels(
       table: its header.
       sample: some of its rows.
       position_of: the positions of the other columns, by field.
+      found: what the cells show.
       notes: where to say which was taken, if there were several.
       was_found: whether the file names were found elsewhere than in the first column.
     """
@@ -329,15 +333,18 @@ def _labels(
             f" or label_type='none'. Its columns are: {names_of(header)}"
         )
     filenames_at = position_of.get("filename_column", 0)
-    after = [at for at in named if at > filenames_at]
-    found = 1 if 1 in named and not was_found else (after or named)[0]
+    labels = [
+        at for at in named if not found.have_same_files(filenames_at, at)
+    ] or named
+    after = [at for at in labels if at > filenames_at]
+    taken_at = 1 if 1 in labels and not was_found else (after or labels)[0]
     if len(named) > 1:
-        others = [at for at in named if at != found]
+        others = [at for at in named if at != taken_at]
         notes.append(
-            f"the column {header[found]!r} has the labels; label_column chooses another"
-            f" of: {names_of([header[at] for at in others])}"
+            f"the column {header[taken_at]!r} has the labels; label_column chooses"
+            f" another of: {names_of([header[at] for at in others])}"
         )
-    return found
+    return taken_at
 
 
 def _word_between(table: Table) -> str:

@@ -133,6 +133,15 @@ class Evidence:
                 )
         return self._looked_for(at)
 
+    def have_same_files(self, at: int, other: int) -> bool:
+        """Returns whether the cells of two columns name the same files."""
+        if not {at, other} <= self._cells.keys() or self._finder is None:
+            return False
+        if not all(self._is_enough(one, set(self._cells[one])) for one in (at, other)):
+            return False
+        files_of, of_other = self._loose(at), self._loose(other)
+        return self._is_enough(at, files_of) and files_of == of_other
+
     def _is_enough(self, at: int, named: Collection[str]) -> bool:
         """Returns whether a column names so many files that it must mean them."""
         cells = len(set(self._cells[at])) if self._are_repeated else self._rows
