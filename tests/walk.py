@@ -144,3 +144,10 @@ def report(config, **kwargs):
     """Returns the report of a config, as text."""
     *inputs, error = report_inputs(config)
     return report_lib.make_report(config, *inputs, error=error, **kwargs)
+
+
+def built(config, data_dir, **kwargs):
+    """Builds a dataset, and returns its builder."""
+    builder = tfds_imagecsv.ImageCsv(config=config, data_dir=data_dir, **kwargs)
+    builder.download_and_prepare()
+    return builder

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import tensorflow_datasets as tfds
+import walk
 import yaml
 from PIL import Image
 
@@ -93,13 +94,6 @@ def make(tmp_path, write_csv):
     return make
 
 
-def built(config, data_dir, **kwargs):
-    """Builds a dataset, and returns its builder."""
-    builder = tfds_imagecsv.ImageCsv(config=config, data_dir=data_dir, **kwargs)
-    builder.download_and_prepare()
-    return builder
-
-
 def examples_of(builder):
     """Returns all examples, by file name, as TFDS alone loads them."""
     prepared = tfds.builder_from_directory(builder.data_path)
@@ -157,7 +151,7 @@ def test_boxes_are_where_the_pixels_are(
         boxes_are_upright=upright,
         **fields,
     )
-    builder = built(config, data_dir)
+    builder = walk.built(config, data_dir)
     examples = examples_of(builder)
     assert len(examples) == 8
     for name, example in examples.items():
@@ -187,7 +181,7 @@ def test_sizes_in_the_table_tell_the_frame(
             size = (HEIGHT, WIDTH) if is_turned else (WIDTH, HEIGHT)
             rows.append((name, *size, *others))
         config = make(rows, header, apply_exif=apply_exif)
-        builder = built(config, data_dir / str(upright))
+        builder = walk.built(config, data_dir / str(upright))
         understood = builder.info.metadata["understood"]
         assert understood["box frame"] == ("upright" if upright else "file")
         assert understood["image sizes"] == "width, height"
@@ -208,7 +202,7 @@ def test_sizes_that_tell_both_frames(write_photographs, make, data_dir):
     ]
     config = make(rows, ("filename", "width", "height", *HEADER[1:]))
     with pytest.raises(tfds_imagecsv.SourceError) as caught:
-        built(config, data_dir)
+        walk.built(config, data_dir)
     assert str(caught.value) == (
         "label_csv: of images that EXIF turns, the table has the size before turning"
         " for 1, such as '6.png', and after it for 1, such as '8.png'. Set"
@@ -324,7 +318,7 @@ def test_a_dialect(write_photographs, make, data_dir, name):
     header, rows, fields, understood = DIALECTS[name]
     if header is None:
         header, *rows = rows
-    builder = built(make(rows, header, **fields), data_dir)
+    builder = walk.built(make(rows, header, **fields), data_dir)
     found = builder.info.metadata["understood"]
     assert (found["box format"], found["box units"]) == understood
     assert found["box frame"] == "upright"
@@ -354,7 +348,7 @@ def test_lists_in_cells(write_photographs, make, data_dir, tmp_path, table_forma
         frame.to_parquet(path)
     config = make([], HEADER)
     config.label_csv = str(path)
-    examples = examples_of(built(config, data_dir))
+    examples = examples_of(walk.built(config, data_dir))
     assert examples["8.png"]["objects"]["bbox"].shape == (0, 4)
     assert examples["7.png"]["objects"]["bbox"].shape == (2, 4)
 
@@ -405,7 +399,7 @@ def test_what_is_not_guessed(write_photographs, make, data_dir, header, rows, me
     """The message has what was tried, and the field to set."""
     write_photographs()
     with pytest.raises(tfds_imagecsv.SourceError) as caught:
-        built(make(rows, header), data_dir)
+        walk.built(make(rows, header), data_dir)
     assert str(caught.value).endswith(message)
     assert not data_dir.exists()
 
@@ -487,7 +481,7 @@ def test_all_that_is_wrong_is_said_at_once(write_photographs, make, data_dir):
     write_photographs()
     config = make(BAD, BAD_HEADER, group_column="group")
     with pytest.raises(tfds_imagecsv.InvalidRowsError) as caught:
-        built(config, data_dir)
+        walk.built(config, data_dir)
     assert str(caught.value).partition(":\n\n")[2] == BAD_REPORT
     assert not data_dir.exists()
 
@@ -498,7 +492,7 @@ def test_bad_boxes_are_left_out_and_listed(write_photographs, make, data_dir):
     config = make(
         BAD, BAD_HEADER, group_column="group", on_error="skip", max_rejected=1
     )
-    builder = built(config, data_dir)
+    builder = walk.built(config, data_dir)
     examples = examples_of(builder)
     assert {
         name: len(example["objects"]["label"]) for name, example in examples.items()
@@ -535,7 +529,7 @@ def many(tmp_path, write_png, make):
 
 def test_splits_keep_the_combinations_of_classes(many, data_dir):
     """By image; both images and boxes are counted."""
-    builder = built(many, data_dir)
+    builder = walk.built(many, data_dir)
     sizes = {name: one.num_examples for name, one in builder.info.splits.items()}
     assert sizes == {"train": 36, "validation": 12, "test": 12}
     metadata = builder.info.metadata
@@ -562,7 +556,7 @@ def test_splits_keep_the_combinations_of_classes(many, data_dir):
 
 def test_as_supervised_gives_images_and_objects(many, data_dir):
     """As TFDS's own datasets of boxes can be read in batches, padded."""
-    builder = built(many, data_dir)
+    builder = walk.built(many, data_dir)
     dataset = builder.as_dataset(split="train", as_supervised=True)
     image, objects = next(iter(dataset.padded_batch(36)))
     assert image.shape == (36, 10, 20, 3)
@@ -587,7 +581,7 @@ def test_check_shows_boxes(many, capsys):
 
 def test_a_dataset_of_boxes_gets_stale(many, data_dir):
     """By another number; not by another order of the rows."""
-    builder = built(many, data_dir)
+    builder = walk.built(many, data_dir)
     path = pathlib.Path(builder.builder_config.label_csv)
     lines = path.read_text().splitlines()
     path.write_text("\n".join([lines[0], *reversed(lines[1:])]))
@@ -603,7 +597,7 @@ def test_images_without_objects_alone(write_photographs, make, data_dir):
     """A class may come later; there is nothing to find out about boxes."""
     write_photographs()
     config = make([("1.png", *[""] * 5), ("2.png", *[""] * 5)], HEADER, classes=["red"])
-    builder = built(config, data_dir)
+    builder = walk.built(config, data_dir)
     assert "box format" not in builder.info.metadata["understood"]
     examples = examples_of(builder)
     assert [one["objects"]["label"].shape for one in examples.values()] == [(0,)] * 2
@@ -624,7 +618,7 @@ def test_tables_by_split_and_unlabelled_images(
         "test": str(tmp_path / "test.csv"),
         "unlabeled": str(tmp_path / "more.csv"),
     }
-    builder = built(config, data_dir)
+    builder = walk.built(config, data_dir)
     sizes = {name: one.num_examples for name, one in builder.info.splits.items()}
     assert sizes == {"train": 4, "test": 2, "unlabeled": 2}
     assert builder.info.metadata["box_counts"] == {
@@ -643,10 +637,10 @@ def test_classes_of_boxes(write_photographs, make, data_dir):
     rows = rows_of(lambda _, color: BOXES[color])[:2]
     config = make(rows, HEADER, classes=["red", "green"])
     with pytest.raises(tfds_imagecsv.InvalidRowsError, match="row 3: 'blue' for"):
-        built(config, data_dir)
+        walk.built(config, data_dir)
     config = make(rows, HEADER, classes=["red", "green"], on_error="skip")
     config.max_rejected = 0.5
-    (example,) = examples_of(built(config, data_dir)).values()
+    (example,) = examples_of(walk.built(config, data_dir)).values()
     assert example["objects"]["label"].tolist() == [0]
 
 
@@ -663,9 +657,9 @@ def test_copies_with_other_boxes_are_a_conflict(
         ("copy.png", "red", *BOXES["red"]),
     ]
     with pytest.raises(tfds_imagecsv.InvalidRowsError, match=r"'copy\.png' is 'red'"):
-        built(make(rows, HEADER), data_dir)
+        walk.built(make(rows, HEADER), data_dir)
     rows.append(("copy.png", "blue", *BOXES["blue"]))
-    builder = built(make(rows, HEADER), data_dir)
+    builder = walk.built(make(rows, HEADER), data_dir)
     assert builder.info.metadata["duplicate_sets"] == 1
 
 
@@ -685,7 +679,7 @@ def test_boxes_that_are_not_asked_for(write_photographs, make, capsys):
 def test_what_is_said_of_boxes(write_photographs, make, data_dir):
     """In the description, in the report, and in the card, which has the boxes."""
     write_photographs()
-    builder = built(make(rows_of(lambda _, color: BOXES[color]), HEADER), data_dir)
+    builder = walk.built(make(rows_of(lambda _, color: BOXES[color]), HEADER), data_dir)
     assert builder.info.description.startswith("8 images with boxes of 2 classes, from")
     page = (builder.data_path / "report.html").read_text(encoding="utf-8")
     assert "with boxes of 2 classes" in page

@@ -13,25 +13,8 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 import tfds_imagecsv
-from tfds_imagecsv import cli, flags
+from tfds_imagecsv import flags
 from tfds_imagecsv.images import inspection
-
-
-@pytest.fixture
-def run(tmp_path, monkeypatch, capsys):
-    """Returns a function that runs the command here, in `tmp_path`.
-
-    It returns the exit code, the output and the errors.
-    """
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "80")
-
-    def run(*args):
-        code = cli.main([str(arg) for arg in args])
-        output, errors = capsys.readouterr()
-        return code, output, errors
-
-    return run
 
 
 @pytest.fixture

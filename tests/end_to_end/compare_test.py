@@ -10,27 +10,7 @@ import sys
 import pytest
 from PIL import Image
 
-from tfds_imagecsv import cli
-
 ROWS = [(f"{at:02}.png", ("cat", "dog")[at % 2]) for at in range(40)]
-
-
-@pytest.fixture
-def run(tmp_path, monkeypatch, capsys):
-    """Returns a function that runs the command in `tmp_path`.
-
-    It returns the exit code, the output and the errors.
-    """
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "80")
-
-    def run(*args):
-        capsys.readouterr()
-        code = cli.main([str(arg) for arg in args])
-        output, errors = capsys.readouterr()
-        return code, output, errors
-
-    return run
 
 
 @pytest.fixture

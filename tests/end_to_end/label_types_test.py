@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
+import walk
 from sklearn import preprocessing
 
 import tfds_imagecsv
@@ -43,13 +44,6 @@ def make(tmp_path, write_png, write_csv):
     return make
 
 
-def built(config, data_dir, **kwargs):
-    """Builds a dataset, and returns its builder."""
-    builder = tfds_imagecsv.ImageCsv(config=config, data_dir=data_dir, **kwargs)
-    builder.download_and_prepare()
-    return builder
-
-
 def examples_of(builder):
     """Returns all examples, by the number of their row."""
     examples = {}
@@ -74,7 +68,7 @@ MULTI = [
 def test_multilabel(make, data_dir, fields, file_format):
     """A sequence of ids, as scikit-learn's MultiLabelBinarizer has them."""
     config = make(label_type="multilabel", **fields)
-    builder = built(config, data_dir, file_format=file_format)
+    builder = walk.built(config, data_dir, file_format=file_format)
     label = builder.info.features["label"]
     assert isinstance(label, tfds.features.Sequence)
     assert label.feature.names == ANIMALS
@@ -95,7 +89,7 @@ def test_multilabel(make, data_dir, fields, file_format):
 def test_ids_ascend_whatever_the_names_are(make, data_dir):
     """Classes in the order of the columns, and ids in theirs."""
     config = make(label_type="multilabel", label_column=["emu", "cat", "dog"])
-    builder = built(config, data_dir)
+    builder = walk.built(config, data_dir)
     assert builder.info.features["label"].feature.names == ["emu", "cat", "dog"]
     found = {at: one["label"].tolist() for at, one in examples_of(builder).items()}
     ids = {"cat": 1, "dog": 2, "emu": 0}
@@ -107,7 +101,7 @@ def test_ids_ascend_whatever_the_names_are(make, data_dir):
 
 def test_the_metadata_of_multilabel(make, data_dir):
     """How many images of each split have a class; an image may have several."""
-    builder = built(make(label_type="multilabel", **MULTI[0]), data_dir)
+    builder = walk.built(make(label_type="multilabel", **MULTI[0]), data_dir)
     metadata = builder.info.metadata
     assert metadata["label_type"] == "multilabel"
     by_split = {
@@ -136,7 +130,7 @@ def test_rare_classes_of_multilabel(make, data_dir, tmp_path, write_png):
     with (tmp_path / "labels.csv").open("a") as file:
         file.write("40.png,cat,cat;fox,1,0,0,0,0,,\n")
     with pytest.warns(tfds_imagecsv.ImageCsvWarning) as caught:
-        builder = built(config, data_dir)
+        builder = walk.built(config, data_dir)
     assert "1 class has fewer images than min_class_size=2 (dropped): fox (1)" in [
         str(one.message) for one in caught
     ]
@@ -155,7 +149,7 @@ def test_identical_images_must_have_the_same_labels(make, data_dir, tmp_path):
         content = (tmp_path / "images" / f"{of}.png").read_bytes()
         (tmp_path / "images" / f"{copy}.png").write_bytes(content)
     with pytest.raises(tfds_imagecsv.InvalidRowsError) as caught:
-        built(config, data_dir)
+        walk.built(config, data_dir)
     assert str(caught.value) == (
         f"1 problem in {tmp_path}/labels.csv with the images in {tmp_path}/images:\n"
         "\n"
@@ -167,7 +161,7 @@ def test_identical_images_must_have_the_same_labels(make, data_dir, tmp_path):
 
 def test_regression(make, data_dir):
     """A number of 32 bits; the metadata counts the quantiles."""
-    builder = built(make(label_type="regression", label_column="x"), data_dir)
+    builder = walk.built(make(label_type="regression", label_column="x"), data_dir)
     label = builder.info.features["label"]
     assert (label.shape, label.np_dtype) == ((), np.float32)
     found = {at: one["label"] for at, one in examples_of(builder).items()}
@@ -187,7 +181,7 @@ def test_regression(make, data_dir):
 def test_regression_of_several_numbers(make, data_dir):
     """A vector, in the order of the columns."""
     config = make(label_type="regression", label_column=["y", "x"])
-    builder = built(config, data_dir)
+    builder = walk.built(config, data_dir)
     assert builder.info.features["label"].shape == (2,)
     for at, one in examples_of(builder).items():
         assert one["label"].tolist() == [at % 4, np.float32(at / 10)]
@@ -195,7 +189,7 @@ def test_regression_of_several_numbers(make, data_dir):
 
 def test_no_labels(make, data_dir):
     """There is no such feature; splits have their sizes."""
-    builder = built(make(label_type="none"), data_dir)
+    builder = walk.built(make(label_type="none"), data_dir)
     assert "label" not in builder.info.features
     assert builder.info.supervised_keys is None
     sizes = {name: split.num_examples for name, split in builder.info.splits.items()}
@@ -209,7 +203,7 @@ def test_unlabelled_images_beside_numbers(make, data_dir, tmp_path, write_png):
     text = (tmp_path / "labels.csv").read_text().replace("site ", "part")
     write_png(tmp_path / "images" / "40.png")
     (tmp_path / "labels.csv").write_text(f"{text}40.png,,,0,0,0,,,unlabeled,\n")
-    builder = built(config, data_dir)
+    builder = walk.built(config, data_dir)
     (example,) = tfds.as_numpy(builder.as_dataset("unlabeled"))
     assert np.isnan(example["label"])
 
@@ -227,7 +221,7 @@ EXTRA = {
 def test_extra_columns(make, data_dir, file_format):
     """They are features of their types, and float64 keeps all of its bits."""
     config = make(extra_columns=EXTRA)
-    builder = built(config, data_dir, file_format=file_format)
+    builder = walk.built(config, data_dir, file_format=file_format)
     assert builder.info.metadata["extra_columns"] == EXTRA
     examples = (
         examples_of(builder).values()
@@ -251,7 +245,7 @@ def test_extra_columns(make, data_dir, file_format):
 def test_all_columns(make, data_dir, tmp_path):
     """Types are inferred once, and then are those of the dataset that is there."""
     config = make(extra_columns="all", label_column="label")
-    builder = built(config, data_dir)
+    builder = walk.built(config, data_dir)
     assert builder.info.metadata["extra_columns"] == {
         "many": "string",
         "cat": "int64",
@@ -292,7 +286,7 @@ def test_all_of_it_loads_without_the_package(make, data_dir):
         content = file.read().replace("file,label", "file,class", 1)
     with open(text, "w") as file:  # noqa: PTH123 - as above
         file.write(content)
-    built(config, data_dir)
+    walk.built(config, data_dir)
     output = subprocess.run(
         [sys.executable, "-c", LOAD, str(data_dir)],
         check=True,
@@ -308,7 +302,7 @@ def test_class_csv(make, data_dir, tmp_path):
     (tmp_path / "classes.csv").write_text(
         "classname,class_id,super\ncat,2,pet\nfox,0,wild\ndog,1,pet\n"
     )
-    builder = built(make(class_csv=tmp_path / "classes.csv"), data_dir)
+    builder = walk.built(make(class_csv=tmp_path / "classes.csv"), data_dir)
     assert builder.info.features["label"].names == ["fox", "dog", "cat"]
     assert builder.info.metadata["about_classes"] == {
         "fox": {"super": "wild"},
@@ -322,7 +316,7 @@ def test_a_label_that_the_class_csv_does_not_have(make, data_dir, tmp_path):
     """It is reported as one that `classes` doesn't have."""
     (tmp_path / "classes.csv").write_text("classname,class_id\ncat,0\n")
     with pytest.raises(tfds_imagecsv.InvalidRowsError) as caught:
-        built(make(class_csv=tmp_path / "classes.csv"), data_dir)
+        walk.built(make(class_csv=tmp_path / "classes.csv"), data_dir)
     assert "Label that isn't in classes (20):\n  row 3: 'dog' for '01.png'\n" in str(
         caught.value
     )
@@ -363,7 +357,7 @@ def test_tables_of_other_formats(make, data_dir, tmp_path, suffix):
     import pandas as pd
 
     config = make(label_type="multilabel", **MULTI[0], extra_columns={"age": "float32"})
-    expected = built(config, data_dir / "csv")
+    expected = walk.built(config, data_dir / "csv")
     table = pd.read_csv(tmp_path / "labels.csv", dtype={"many": str})
     if suffix == "tsv":
         table.to_csv(tmp_path / "l.tsv", sep="\t", index=False)
@@ -374,7 +368,7 @@ def test_tables_of_other_formats(make, data_dir, tmp_path, suffix):
     else:
         table.to_parquet(tmp_path / "l.parquet")
     config.label_csv = str(tmp_path / f"l.{suffix}")
-    found = built(config, data_dir / suffix)
+    found = walk.built(config, data_dir / suffix)
     for split in ("train", "validation", "test"):
         shards = zip(
             expected.info.splits[split].filepaths,
