@@ -9,19 +9,18 @@ from __future__ import annotations
 import collections
 import dataclasses
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv
 from etils import epath
 
 from tfds_imagecsv import arrays, exceptions
 from tfds_imagecsv.images import kinds, quality
-from tfds_imagecsv.prepared import image_quality
+from tfds_imagecsv.prepared import image_quality, side_files
 from tfds_imagecsv.splits.dataset_plan import DatasetPlan
 from tfds_imagecsv.table import manifest
 
@@ -146,7 +145,7 @@ def read(name: str, folder: epath.Path) -> Version:
             " this package has built: its directory, which ends in its version, or its"
             " name, such as image_csv/pets."
         )
-    rows = _read_csv(path, manifest.COLUMNS)
+    rows = side_files.read(path, manifest.COLUMNS)
     columns = {
         "key": arrays.texts(rows["key"]),
         "split": arrays.encoded(rows["split"]),
@@ -155,7 +154,7 @@ def read(name: str, folder: epath.Path) -> Version:
     }
     path = folder / image_quality.FILENAME
     if path.exists():
-        found = _read_csv(path, ("key", "height", "width", "brightness"))
+        found = side_files.read(path, ("key", "height", "width", "brightness"))
         if found["key"].combine_chunks().equals(rows["key"].combine_chunks()):
             height, width, brightness = (
                 found[one].cast(pa.float64()).to_numpy()
@@ -169,24 +168,6 @@ def read(name: str, folder: epath.Path) -> Version:
         label_type=label_type,
         class_counts=class_counts,
     )
-
-
-def _read_csv(path: epath.Path, columns: Sequence[str]) -> pa.Table:
-    """Returns columns of texts of a CSV that a build has written."""
-    try:
-        return pyarrow.csv.read_csv(
-            pa.BufferReader(path.read_bytes()),
-            convert_options=pyarrow.csv.ConvertOptions(
-                column_types=dict.fromkeys(columns, arrays.TEXT),
-                include_columns=list(columns),
-                strings_can_be_null=False,
-            ),
-        )
-    except (OSError, pa.ArrowException, KeyError) as error:
-        reason = getattr(error, "strerror", None) or str(error).strip("'\"")
-        raise exceptions.SourceError(
-            f"{path}: this can't be read as what a build writes: {reason}"
-        ) from None
 
 
 def _measured(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import io
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -18,9 +17,9 @@ from tfds_imagecsv.table import manifest
 
 with epy.lazy_imports():
     import pyarrow as pa
-    from pyarrow import csv as pa_csv
 
     from tfds_imagecsv.dataset import features as features_lib
+    from tfds_imagecsv.prepared import side_files
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,13 +100,7 @@ class PreparedDataset:
 
     def manifest_rows(self) -> pa.Table:
         """Returns the rows of the split manifest, whose cells are all texts."""
-        return pa_csv.read_csv(
-            io.BytesIO(self.manifest),
-            parse_options=pa_csv.ParseOptions(newlines_in_values=True),
-            convert_options=pa_csv.ConvertOptions(
-                column_types=dict.fromkeys(manifest.COLUMNS, pa.string())
-            ),
-        )
+        return side_files.read(self.path / manifest.FILENAME, manifest.COLUMNS)
 
     def records(self) -> Iterator[Record]:
         """Yields the records of all splits, with undecoded images."""

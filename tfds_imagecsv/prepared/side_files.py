@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+import pyarrow as pa
+import pyarrow.csv
 from etils import epath
 
+from tfds_imagecsv import arrays, exceptions
 from tfds_imagecsv.images.inspection import Inspection
 from tfds_imagecsv.prepared import image_quality, sources_json
 from tfds_imagecsv.splits import select
@@ -40,3 +43,32 @@ def write(
         path.write_text(rejected.getvalue(), encoding="utf-8")
     path = data_path / sources_json.FILENAME
     sources_json.write_sources(path, inspection, source_digests)
+
+
+def read(path: epath.Path, columns: Sequence[str]) -> pa.Table:
+    """Reads the manifest, or the quality.
+
+    Args:
+      path: the file.
+      columns: the names of the columns to read.
+
+    Returns:
+      These columns, `arrays.TEXT`.
+
+    Raises:
+      SourceError: if it isn't as a build writes it.
+    """
+    try:
+        return pyarrow.csv.read_csv(
+            pa.BufferReader(path.read_bytes()),
+            convert_options=pyarrow.csv.ConvertOptions(
+                column_types=dict.fromkeys(columns, arrays.TEXT),
+                include_columns=list(columns),
+                strings_can_be_null=False,
+            ),
+        )
+    except (OSError, pa.ArrowException, KeyError) as error:
+        reason = getattr(error, "strerror", None) or str(error).strip("'\"")
+        raise exceptions.SourceError(
+            f"{path}: this can't be read as what a build writes: {reason}"
+        ) from None
