@@ -396,7 +396,7 @@ def lines(*cells: pa.Array) -> pa.Array:
     return ended(beside(cells, ","), "\n")
 
 
-def beside(cells: Sequence[pa.Array], separator: str) -> pa.Array:
+def beside(cells: Sequence[pa.Array | pa.Scalar], separator: str) -> pa.Array:
     """Returns the texts of each row in one, with a separator between them."""
     return pc.binary_join_element_wise(*cells, _text(separator))
 

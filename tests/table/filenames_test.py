@@ -3,9 +3,12 @@
 import pytest
 import walk
 from etils import epath
+from hypothesis import given
+from hypothesis import strategies as st
 
-from tfds_imagecsv import exceptions, options
+from tfds_imagecsv import arrays, exceptions, options
 from tfds_imagecsv.problems import Kind
+from tfds_imagecsv.table import filenames
 
 
 @pytest.fixture
@@ -45,6 +48,24 @@ def test_a_template_is_filled_with_cells(template, columns, cells, name):
     parsed = options.parse_template(template)
     assert parsed.columns == columns
     assert parsed.fill(cells) == name
+
+
+@given(
+    st.sampled_from(["{a}.png", "{b}/{a}", "x{{{a}}}{a}-{b}", "{b}"]),
+    st.lists(st.tuples(*[st.text("aé{}0 ", max_size=3)] * 2), max_size=5),
+)
+def test_columns_are_filled_in_as_cells_are(template, rows):
+    """All at once; a name of which a part is empty is empty."""
+    parsed = options.parse_template(template)
+    cells = [
+        [dict(zip("ab", row, strict=True))[name] for name in parsed.columns]
+        for row in rows
+    ]
+    columns = [
+        arrays.texts([row[at] for row in cells]) for at in range(len(parsed.columns))
+    ]
+    found = filenames.of_template(parsed, columns).to_pylist()
+    assert found == list(map(parsed.fill, cells))
 
 
 def test_a_template_in_the_place_of_a_column(read):

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import posixpath
+import string
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from tfds_imagecsv import arrays
+from tfds_imagecsv.options import FilenameTemplate
 
 _DOT, _SLASH = b"./"
 
@@ -27,6 +30,23 @@ def keys_of(names: pa.Array, suffix: str) -> pa.Array:
     at = _matching(keys, _LONG)
     paths = keys.take(pa.array(at)).to_pylist()
     return arrays.replaced(keys, at, [posixpath.normpath(one) for one in paths if one])
+
+
+def of_template(template: FilenameTemplate, columns: Sequence[pa.Array]) -> pa.Array:
+    """Returns the file names that a template makes of columns, as its `fill` does.
+
+    Args:
+      template: the template.
+      columns: the cells of its columns, `arrays.TEXT`.
+    """
+    parts: list[pa.Array | pa.Scalar] = []
+    for literal, at, _, _ in string.Formatter().parse(template.pattern):
+        parts.append(arrays.texts([literal])[0])
+        if at is not None:
+            parts.append(columns[int(at)])
+    names = arrays.beside(parts, "")
+    is_whole = np.logical_and.reduce([arrays.is_filled(one) for one in columns])
+    return arrays.sliced(names, stops=np.where(is_whole, arrays.lengths_of(names), 0))
 
 
 def odd_paths(paths: pa.Array) -> list[int]:

@@ -15,7 +15,14 @@ from tfds_imagecsv import arrays, exceptions, split_names
 from tfds_imagecsv.options import TableOptions
 from tfds_imagecsv.problems import Kind, Problem
 from tfds_imagecsv.sources.locate import TableSource
-from tfds_imagecsv.table import columns, folders, resolve, split_values, tables
+from tfds_imagecsv.table import (
+    columns,
+    filenames,
+    folders,
+    resolve,
+    split_values,
+    tables,
+)
 
 # How many rows of a table are taken at once.
 _BATCH = 4096
@@ -169,8 +176,7 @@ def _names_of(cells: _Cells, of: columns.Columns) -> pa.Array:
     of_names = [cells.by_field[one] for one in of.filename_fields]
     if of.template is None:
         return of_names[0]
-    rows = zip(*(one.to_pylist() for one in of_names), strict=True)
-    return arrays.texts(list(map(of.to_filename, rows)))
+    return filenames.of_template(of.template, of_names)
 
 
 def _opened(
