@@ -117,6 +117,16 @@ def test_two_columns_that_name_files():
     assert same.headers_of(same.filename_fields) == ["f"]
 
 
+def test_labels_in_two_columns_of_one_name():
+    """Either may be meant; that others share a name doesn't matter."""
+    assert error_of("f|l|l", "0.png|cat|1", "1.png|dog|2") == (
+        "label_column: 2 columns have the name 'l' in label_csv l.csv. Its columns are:"
+        " 'f', 'l', 'l'"
+    )
+    found = recognised("f|l|x|x", "0.png|cat|1|2", "1.png|dog|3|4")
+    assert found.headers_of(found.label_fields) == ["l"]
+
+
 def test_a_named_column_that_has_no_file_names():
     """Another one has them; or none has, and the message says what was looked for."""
     assert error_of("f|l", "0.png|cat", "1.png|dog", filename_column="l") == (

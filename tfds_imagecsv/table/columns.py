@@ -340,6 +340,9 @@ def _labels(
     taken_at = 1 if 1 in labels and not was_found else (after or labels)[0]
     if len(named) > 1:
         others = [at for at in named if at != taken_at]
+        if header[taken_at] in [header[at] for at in others if header[at]]:
+            # Both may be meant, and a name chooses neither: it says so.
+            position("label_column", place, header, header[taken_at])
         notes.append(
             f"the column {header[taken_at]!r} has the labels; label_column chooses"
             f" another of: {names_of([header[at] for at in others])}"
