@@ -528,8 +528,14 @@ def as_hex(digests: pa.Array) -> pa.Array:
     data = np.frombuffer(digests.buffers()[1], np.uint8)
     data = data[16 * digests.offset : 16 * (digests.offset + rows)]
     found = _hex_of_two_bytes()[data.view(np.uint16)]
-    offsets = np.arange(0, 32 * rows + 1, 32, dtype=np.int64)
-    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(found)]
+    return of_width(found.view(np.uint8).reshape(rows, -1))
+
+
+def of_width(data: npt.NDArray[np.uint8]) -> pa.Array:
+    """Returns texts of one length, whose bytes are given, shape [rows, bytes]."""
+    rows, width = data.shape
+    offsets = np.arange(rows + 1, dtype=np.int64) * width
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(np.ascontiguousarray(data))]
     return pa.Array.from_buffers(TEXT, rows, buffers)
 
 

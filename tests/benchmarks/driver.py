@@ -102,6 +102,8 @@ def measure(label_csv: str, folder: str) -> Iterator[float]:
         image_dir=str(image_dir),
         label_csv=label_csv,
         group_column="patient",
+        # As by default for more than a million images.
+        near_duplicates="off",
     )
     with Engine(epath.Path(folder) / "work", runner=None, options=None) as engine:
         start = time.process_time()

@@ -5,6 +5,8 @@ import pytest
 import walk
 from cleanvision import Imagelab
 from etils import epath
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFilter
 from samples import encoded
 from sklearn.datasets import load_sample_images
@@ -162,7 +164,7 @@ def test_the_smallest_images(tmp_path, size, mode):
     rows = inspected(tmp_path)
     scores = quality.scores(rows)
     for name, values in scores.items():
-        assert 0 <= values[0] <= 1, name
+        assert 0 <= values[0] <= quality.PARTS, name
     expected = {"light", "low_information"}
     if mode == "L":
         expected |= {"grayscale", "odd_aspect_ratio"}
@@ -210,5 +212,17 @@ def test_scores_do_not_depend_on_what_is_inspected_together(corpus, tmp_path):
 )
 def test_odd_sizes(sizes, odd):
     """More than three interquartile ranges away from the quartiles."""
-    scores = quality._scores_of_size(np.array(sizes, float))
+    different, numbers = np.unique(np.array(sizes, float), return_inverse=True)
+    scores = quality._scores_of_size(different, np.bincount(numbers))[numbers]
     assert np.flatnonzero(scores < quality.THRESHOLDS["odd_size"]).tolist() == odd
+
+
+@given(
+    st.lists(st.integers(1, 9), min_size=1, max_size=20),
+    st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0]),
+)
+def test_quantiles_of_values_that_occur_several_times(values, share):
+    """They are NumPy's of the values themselves."""
+    different, counts = np.unique(np.array(values, float), return_counts=True)
+    found = quality._quantile(different[::-1], counts[::-1], share)
+    assert found == pytest.approx(np.quantile(values, share))

@@ -17,13 +17,16 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from tfds_imagecsv import arrays
-from tfds_imagecsv.images import facts, kinds, small_pictures
+from tfds_imagecsv.images import facts, small_pictures
 from tfds_imagecsv.images.small_pictures import SIDE
 
 if TYPE_CHECKING:
     from tfds_imagecsv.images.small_pictures import SmallPictures
 
-Floats = npt.NDArray[np.float32]
+#: A score is a whole number of these parts, as it is written: four decimals.
+PARTS = 10_000
+
+Parts = npt.NDArray[np.uint16]
 
 #: The issues, each with the score below which an image has it. A score is from 0 to 1;
 #: lower is worse. `odd_size` has its threshold from all images, see `scores`.
@@ -39,6 +42,9 @@ THRESHOLDS = {
 
 #: What is measured of small pictures.
 MEASURED = ("brightness", "dark", "light", "low_information", "blurry")
+
+#: The issues that images of one kind have alike.
+OF_KINDS = ("grayscale", "odd_aspect_ratio", "odd_size")
 
 # Pictures that are measured at once: few enough for a processor's cache.
 _BLOCK = 16
@@ -67,12 +73,12 @@ _LEAST_SPREAD = 0.18
 _RANGES = 3.0
 
 
-def measure(pictures: SmallPictures) -> dict[str, Floats]:
+def measure(pictures: SmallPictures) -> dict[str, Parts]:
     """Measures small pictures; it is a `small_pictures.Measure`.
 
     Returns:
-      The columns `quality/` and each of `MEASURED`, float32: the scores that depend on
-      pixels, and the brightness of the mean colour, 0 to 1.
+      The columns `quality/` and each of `MEASURED`, uint16, in `PARTS`: the scores that
+      depend on pixels, and the brightness of the median pixel.
     """
     found = {name: np.empty(len(pictures), np.float32) for name in MEASURED}
     # As large as cleanvision's.
@@ -90,7 +96,13 @@ def measure(pictures: SmallPictures) -> dict[str, Floats]:
                 found[name][block][which] = values
     bits = np.array([one.entropy() for one in pictures.samples], np.float32)
     found["low_information"][:] = np.minimum(_PER_BIT * bits, 1)
-    return {_PREFIX + name: values for name, values in found.items()}
+    return {_PREFIX + name: _in_parts(values) for name, values in found.items()}
+
+
+def _in_parts(values: npt.NDArray[Any]) -> Parts:
+    """Returns numbers from 0 to 1 in `PARTS`."""
+    found: Parts = np.rint(values.astype(np.float64) * PARTS).astype(np.uint16)
+    return found
 
 
 def _sampled(
@@ -227,34 +239,61 @@ def is_measured(rows: pa.RecordBatch) -> bool:
     return _PREFIX + MEASURED[0] in rows.schema.names
 
 
-def brightness(rows: pa.RecordBatch) -> Floats:
-    """Returns the brightness of the median pixel of each image, 0 to 1."""
-    found: Floats = rows[_PREFIX + "brightness"].to_numpy()
+def measured(rows: pa.RecordBatch, name: str) -> Parts:
+    """Returns one of `MEASURED` of each image, uint16, in `PARTS`."""
+    found: Parts = rows[_PREFIX + name].to_numpy()
     return found
 
 
-def scores(rows: pa.RecordBatch) -> dict[str, npt.NDArray[Any]]:
-    """Returns the scores of images by issue, 0 to 1; lower is worse.
+def brightness(rows: pa.RecordBatch) -> npt.NDArray[np.float64]:
+    """Returns the brightness of the median pixel of each image, 0 to 1."""
+    return measured(rows, "brightness") / PARTS
+
+
+def scores(
+    rows: pa.RecordBatch, of_kinds: Mapping[str, Parts] | None = None
+) -> dict[str, Parts]:
+    """Returns the scores of images by issue, uint16, in `PARTS`; lower is worse.
 
     Args:
-      rows: inspected images that were measured. An odd size is odd among these.
+      rows: inspected images that were measured.
+      of_kinds: `scores_of_kinds` of all images, if these are some of them.
     """
-    height, width = (
-        kinds.column(rows, side).to_numpy().astype(np.float64)
-        for side in ("height", "width")
-    )
-    is_gray = kinds.of_each(rows, "mode", _is_gray)
+    if of_kinds is None:
+        of_kinds = scores_of_kinds(rows)
     return {
-        **{name: rows[_PREFIX + name].to_numpy() for name in MEASURED[1:]},
-        "grayscale": 1 - is_gray.astype(np.float64),
-        "odd_aspect_ratio": np.minimum(height, width) / np.maximum(height, width),
-        "odd_size": _scores_of_size(np.sqrt(height * width)),
+        name: arrays.mapped(rows["kind"], of_kinds[name])
+        if name in of_kinds
+        else measured(rows, name)
+        for name in THRESHOLDS
     }
 
 
-def issues(scores: Mapping[str, npt.NDArray[Any]]) -> dict[str, arrays.Bits]:
-    """Returns which images have each issue, given their scores."""
-    return {name: scores[name] < THRESHOLDS[name] for name in THRESHOLDS}
+def scores_of_kinds(rows: pa.RecordBatch) -> dict[str, Parts]:
+    """Returns the scores of each kind of images, in `PARTS`, by `OF_KINDS`.
+
+    Args:
+      rows: inspected images. An odd size is odd among these.
+    """
+    kinds = rows["kind"].dictionary
+    height, width = (
+        kinds.field(side).to_numpy().astype(np.float64) for side in ("height", "width")
+    )
+    images = np.bincount(arrays.codes_of(rows["kind"]), minlength=len(kinds))
+    values = (
+        1 - _is_gray(kinds.field("mode")).astype(np.float64),
+        np.minimum(height, width) / np.maximum(height, width),
+        _scores_of_size(np.sqrt(height * width), images),
+    )
+    return dict(zip(OF_KINDS, map(_in_parts, values), strict=True))
+
+
+def issues(scores: Mapping[str, Parts]) -> dict[str, arrays.Bits]:
+    """Returns which images have each issue, given their scores in `PARTS`."""
+    return {
+        name: scores[name] < round(threshold * PARTS)
+        for name, threshold in THRESHOLDS.items()
+    }
 
 
 def _is_gray(modes: pa.Array) -> arrays.Bits:
@@ -262,7 +301,9 @@ def _is_gray(modes: pa.Array) -> arrays.Bits:
     return np.array([one in _GRAY_MODES for one in modes.to_pylist()], bool)
 
 
-def _scores_of_size(sizes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _scores_of_size(
+    sizes: npt.NDArray[np.float64], images: arrays.Ints
+) -> npt.NDArray[np.float64]:
     """Returns the scores of sizes: the distance from the middle of the usual ones.
 
     Usual sizes are up to three interquartile ranges below and above the quartiles. If
@@ -271,11 +312,25 @@ def _scores_of_size(sizes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
     Args:
       sizes: the roots of areas, in pixels.
+      images: how many images have each.
     """
-    if not len(sizes):
+    if not images.any():
         return sizes
-    lower, upper = np.percentile(sizes, (25, 75))
+    lower, upper = (_quantile(sizes, images, share) for share in (0.25, 0.75))
     reach = (1 + 2 * _RANGES) * (upper - lower)
     distances = np.abs(sizes - (lower + upper) / 2)
     close: npt.NDArray[np.float64] = 1 - np.minimum(distances / (reach or lower), 1)
     return close if reach else np.where(distances > 0, close / 2, 1)
+
+
+def _quantile(
+    values: npt.NDArray[np.float64], counts: arrays.Ints, share: float
+) -> float:
+    """Returns a quantile of values that occur several times, interpolated linearly."""
+    order = np.argsort(values)
+    ends = np.cumsum(counts[order])
+    place = (ends[-1] - 1) * share
+    low = np.floor(place)
+    around = np.searchsorted(ends, [low, np.ceil(place)], side="right")
+    lower, upper = values[order][around].tolist()
+    return float(lower + (upper - lower) * (place - low))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,16 +12,13 @@ import pyarrow as pa
 from etils import epath
 
 from tfds_imagecsv import arrays
-from tfds_imagecsv.images import kinds, quality
+from tfds_imagecsv.images import quality
 from tfds_imagecsv.table import manifest
 
 FILENAME = "image_quality.csv"
 
 #: The columns of the file.
 COLUMNS = ("key", "issues", "height", "width", "brightness", *quality.THRESHOLDS)
-
-# Scores have four decimals.
-_PARTS = 10_000
 
 # Between the names of issues in a cell.
 _SEPARATOR = "|"
@@ -47,34 +44,54 @@ def write(path: epath.Path, rows: pa.RecordBatch) -> None:
     order = arrays.order_of(rows["key"])
     if order is not None:
         rows = rows.take(pa.array(order))
-    scores = quality.scores(rows)
-    numbers = [quality.brightness(rows), *(scores[one] for one in quality.THRESHOLDS)]
-    columns = [
-        rows["key"],
-        _names_of(quality.issues(scores)),
-        *(arrays.encoded(kinds.column(rows, one)) for one in ("height", "width")),
-        *map(_decimals, numbers),
-    ]
+    of_kinds = quality.scores_of_kinds(rows)
+    sizes, scores = _sizes(rows["kind"].dictionary), _decimals(*of_kinds.values())
     with path.open("wb") as file:
         file.write(",".join(COLUMNS).encode() + b"\n")
         for start in range(0, len(rows), _BATCH):
-            key, *coded = (one[start : start + _BATCH] for one in columns)
-            cells = manifest.quoted(key), *map(arrays.decoded, coded)
+            batch = rows.slice(start, _BATCH)
+            kind = batch["kind"].indices
+            cells = (
+                manifest.quoted(batch["key"]),
+                _issues(batch, of_kinds),
+                sizes.take(kind),
+                _decimals(*(quality.measured(batch, one) for one in quality.MEASURED)),
+                scores.take(kind),
+            )
             file.write(arrays.bytes_of(arrays.lines(*cells)).tobytes())
 
 
-def _names_of(issues: Mapping[str, arrays.Bits]) -> pa.DictionaryArray:
+def _sizes(kinds: pa.Array) -> pa.Array:
+    """Returns the heights and the widths of kinds of images, with a comma between."""
+    sides = (kinds.field(side).cast(arrays.TEXT) for side in ("height", "width"))
+    return arrays.beside([*sides], ",")
+
+
+def _issues(rows: pa.RecordBatch, of_kinds: Mapping[str, quality.Parts]) -> pa.Array:
     """Returns the names of the issues that each image has, in one text."""
-    has_each = itertools.product((False, True), repeat=len(issues))
-    texts = [_SEPARATOR.join(itertools.compress(issues, one)) for one in has_each]
-    weights = 1 << np.arange(len(issues))[::-1]
-    codes = sum(
-        weight * has_it for weight, has_it in zip(weights, issues.values(), strict=True)
-    )
-    return arrays.coded(np.asarray(codes, np.int32), texts)
+    scores = quality.scores(rows, of_kinds)
+    codes = np.zeros(len(rows), np.int32)
+    for has_it in quality.issues(scores).values():
+        codes = 2 * codes + has_it
+    return arrays.decoded(arrays.coded(codes, _names_of_issues()))
 
 
-def _decimals(values: npt.NDArray[Any]) -> pa.DictionaryArray:
-    """Returns numbers from 0 to 1 as texts."""
-    codes = np.rint(values.astype(np.float64) * _PARTS).astype(np.int32)
-    return arrays.coded(codes, [f"{at / _PARTS:.4f}" for at in range(_PARTS + 1)])
+@functools.cache
+def _names_of_issues() -> list[str]:
+    """Returns the names of each set of issues, by its number in the binary system."""
+    has_each = itertools.product((False, True), repeat=len(quality.THRESHOLDS))
+    names = (itertools.compress(quality.THRESHOLDS, one) for one in has_each)
+    return list(map(_SEPARATOR.join, names))
+
+
+def _decimals(*columns: quality.Parts) -> pa.Array:
+    """Returns the numbers of each row, with four decimals and commas between them."""
+    numbers = _number_and_comma()[np.stack(columns, axis=1)]
+    return arrays.of_width(numbers.reshape(len(numbers), -1)[:, :-1])
+
+
+@functools.cache
+def _number_and_comma() -> npt.NDArray[np.uint8]:
+    """Returns each number of parts as a text with a comma; shape [numbers, 7]."""
+    texts = [f"{part / quality.PARTS:.4f}," for part in range(quality.PARTS + 1)]
+    return np.frombuffer("".join(texts).encode(), np.uint8).reshape(len(texts), -1)
