@@ -223,3 +223,17 @@ def test_columns_that_differ_in_their_ends_share_none():
     assert not arrays.may_share(column, arrays.texts(["a/1.png", "a/2"]))
     assert not arrays.may_share(column, arrays.texts(["1.jpg"]))
     assert arrays.may_share(column, arrays.texts(["b/3.jpg"]))
+
+
+@pytest.mark.parametrize("dtype", ["bool", "int8", "uint16", "int64", "float32"])
+@pytest.mark.parametrize("rows", [0, 1, 7, 8, 20])
+def test_numbers_and_back(dtype, rows):
+    """Also of a part of a column, which may begin within a byte of bits."""
+    values = np.random.default_rng(rows).integers(0, 2, rows).astype(dtype)
+    column = arrays.as_column(values)
+    assert column.to_pylist() == values.tolist()
+    some = column.filter(arrays.as_column(values > 0))
+    for part in (column, column[1:], column[3:5], some):
+        found = arrays.as_numpy(part)
+        assert found.dtype == dtype
+        assert found.tolist() == part.to_pylist()
