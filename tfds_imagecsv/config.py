@@ -325,6 +325,33 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
         for field in (*_COLUMNS, "sheet"):
             _check_text(field, getattr(self, field), optional=True)
         self._check_text_format()
+        self._check_filenames()
+        if self.classes is not None:
+            self.classes = _class_names(self.classes)
+        self._check_labels()
+        self.extra_columns = _extra_columns(self.extra_columns, self.own_features)
+        self._check_splits()
+        self._check_images()
+        _check_choice("on_error", self.on_error, ("fail", "skip"))
+        if not _is_real(self.max_rejected) or not 0 <= self.max_rejected <= 1:
+            raise exceptions.ConfigError(
+                f"max_rejected must be a fraction from 0 to 1, got"
+                f" {self.max_rejected!r}"
+            )
+        self.max_rejected = _meant(self.max_rejected)
+        if self.workers is not None:
+            self.workers = _int("workers", self.workers, at_least=1)
+        if self.checksums is not None:
+            urls = [*filter(is_url, self.paths.values())]
+            self.checksums = _checksums(self.checksums, urls)
+        self._check_texts()
+        if not isinstance(self.report, bool):
+            raise exceptions.ConfigError(
+                f"report must be true or false, got {self.report!r}"
+            )
+
+    def _check_filenames(self) -> None:
+        """Checks how the names of files are made of columns."""
         _check_text("filename_suffix", self.filename_suffix, empty=True)
         if self.filename_template is not None:
             options.parse_template(self.filename_template)
@@ -334,10 +361,9 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
                     f" filename_suffix, got {self.filename_template!r},"
                     f" {self.filename_column!r} and {self.filename_suffix!r}"
                 )
-        if self.classes is not None:
-            self.classes = _class_names(self.classes)
-        self._check_labels()
-        self.extra_columns = _extra_columns(self.extra_columns, self.own_features)
+
+    def _check_splits(self) -> None:
+        """Checks how rows are divided, and which are left out before."""
         self.val_size = _size("val_size", self.val_size)
         self.test_size = _size("test_size", self.test_size)
         held_out = [
@@ -366,24 +392,6 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
                 "near_duplicates", self.near_duplicates, options.NEAR_DUPLICATES
             )
         _check_choice("rare_classes", self.rare_classes, ("keep", "drop", "error"))
-        self._check_images()
-        _check_choice("on_error", self.on_error, ("fail", "skip"))
-        if not _is_real(self.max_rejected) or not 0 <= self.max_rejected <= 1:
-            raise exceptions.ConfigError(
-                f"max_rejected must be a fraction from 0 to 1, got"
-                f" {self.max_rejected!r}"
-            )
-        self.max_rejected = _meant(self.max_rejected)
-        if self.workers is not None:
-            self.workers = _int("workers", self.workers, at_least=1)
-        if self.checksums is not None:
-            urls = [*filter(is_url, self.paths.values())]
-            self.checksums = _checksums(self.checksums, urls)
-        self._check_texts()
-        if not isinstance(self.report, bool):
-            raise exceptions.ConfigError(
-                f"report must be true or false, got {self.report!r}"
-            )
 
     def _check_texts(self) -> None:
         """Checks what is said about the dataset."""

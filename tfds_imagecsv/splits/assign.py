@@ -9,7 +9,7 @@ import numbers
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +27,7 @@ with epy.lazy_imports():
 _Ints = npt.NDArray[np.int64]
 _Points = npt.NDArray[np.uint64]
 
-# Rows, of which few things have more.
+# Numbers of units or classes.
 _Codes = npt.NDArray[np.int32]
 
 # The order in which splits get a row of a class that is too small to have a whole row
@@ -40,7 +40,7 @@ _PRIORITY = {"train": 0, "test": 1, "validation": 2}
 _LINE_BITS = 64
 _FIRST_ON_LINE, _LAST_ON_LINE = "test", "validation"
 
-# Texts that are Python's objects at once.
+# Texts that are Python objects at the same time.
 _HASHED_AT_ONCE = 1 << 16
 
 # Up to this number, lumpy units are balanced one by one. Of more units, only the groups
@@ -187,11 +187,7 @@ def plan_splits(
     shares = options.shares(int(counted.sum())) if counted.any() else {}
     of_pinned = arrays.counts_of(fixed.filter(pa.array(is_pinned)))
     names = sorted({*shares, *of_pinned}, key=_place_on_line)
-    ids = {"": -1} | {name: c for c, name in enumerate(class_names)}
-    classes = arrays.mapped(
-        labels,
-        np.array([ids.get(one, -1) for one in arrays.names_of(labels)], np.int32),
-    )
+    classes = _numbered(labels, class_names, np.int32)
     task = _Task(
         classes=classes if counted.all() else np.where(counted, classes, np.int32(-1)),
         class_count=len(class_names),
@@ -200,9 +196,7 @@ def plan_splits(
         points=_points_of_units(keys, groups, units, options.seed),
         coarse=None if coarse is None else _by_first_row(coarse),
     )
-    index = {name: s for s, name in enumerate(names)}
-    of_names = [index.get(name, -1) for name in arrays.names_of(fixed)]
-    task.fix(is_pinned, arrays.mapped(fixed, np.array(of_names, np.int16)))
+    task.fix(is_pinned, _numbered(fixed, names, np.int16))
     free = counted & ~is_pinned
     task.assign_whole(free, units)
     task.assign_single(free & (task.splits < 0), keys)
@@ -218,6 +212,15 @@ def plan_splits(
         largest_class_deviation=class_deviation,
         largest_split_deviation=split_deviation,
     )
+
+
+def _numbered(
+    column: pa.DictionaryArray, names: Sequence[str], dtype: type[np.signedinteger[Any]]
+) -> npt.NDArray[Any]:
+    """Returns the place of each text among names, -1 if it is none of them."""
+    places = {name: at for at, name in enumerate(names)}
+    of_texts = [places.get(one, -1) for one in arrays.names_of(column)]
+    return arrays.mapped(column, np.array(of_texts, dtype))
 
 
 def _named_splits(
@@ -469,7 +472,7 @@ def _place_on_line(name: str) -> tuple[int, int, str]:
 
 
 def _natural(name: str) -> tuple[int, str]:
-    """Sorts `fold10` behind `fold9`."""
+    """Sorts `fold10` after `fold9`."""
     return len(name) if name.startswith("fold") else 0, name
 
 

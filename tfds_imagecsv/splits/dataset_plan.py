@@ -149,11 +149,12 @@ def make_plan(
     split_plan = _divide(config, selection, strata)
     arrays.free_unused()
     rows = arrays.with_columns(rows, {"split": split_plan.splits})
-    sizes = arrays.counts_of(split_plan.splits)
-    class_counts = split_plan.class_counts
     if config.label_type == "regression":
         rows = arrays.with_columns(rows, {"stratum": strata.of_row})
-    elif config.label_type != "class":
+    sizes = arrays.counts_of(split_plan.splits)
+    class_counts = split_plan.class_counts
+    if config.label_type not in ("class", "regression"):
+        # The strata are of rows, which may have several classes.
         class_counts = {
             split: _counts_of_classes(
                 config.label_type, _of_split(rows, split), selection.class_names
@@ -182,11 +183,7 @@ def make_plan(
         duplicate_images=len(selection.copies),
         notes=(
             *selection.notes,
-            *_about_small_classes(
-                {split: class_counts[split] for split in split_plan.stratified}
-                if config.label_type in options.WITH_CLASSES
-                else {}
-            ),
+            *_about_small_classes(config, class_counts, split_plan.stratified),
             *_about_counts(config, class_counts, sizes),
         ),
         understood=inspection.table.understood,
@@ -200,7 +197,7 @@ def _about_counts(
 ) -> Iterator[str]:
     """Yields a question for each size that is a count, and may be meant in per cent.
 
-    It is, if more than half of the images, or a whole class, are in the split.
+    It may, if more than half of the images, or all of a class, are in the split.
     """
     for split, field in (("validation", "val_size"), ("test", "test_size")):
         size = getattr(config, field)
@@ -245,11 +242,16 @@ def _divide(
 
 
 def _about_small_classes(
+    config: ImageCsvConfig,
     class_counts: Mapping[str, Mapping[str, int]],
+    stratified: Iterable[str],
 ) -> Iterator[str]:
+    """Yields a note if there are classes that some stratified split lacks."""
+    if config.label_type not in options.WITH_CLASSES:
+        return
     by_class: dict[str, dict[str, int]] = collections.defaultdict(dict)
-    for split, counts in class_counts.items():
-        for name, count in counts.items():
+    for split in stratified:
+        for name, count in class_counts[split].items():
             by_class[name][split] = count
     small = {name: n for name, n in by_class.items() if 0 in n.values()}
     if small:

@@ -35,16 +35,15 @@ def read_classes(path: epath.Path) -> ClassList:
     """Reads a class CSV, as image2tfrecords' `class2id_file`.
 
     It has a header, and a row for each class with its name and its id: in the columns
-    `classname` and `class_id`, or if there aren't both, in the first two. The ids are 0
-    to n - 1 in any order. Other columns, such as a description or a superclass, are
-    kept. All formats of `tables.read_table` are read.
+    `classname` and `class_id`, or if one of them is missing, in the first two. The ids
+    are 0 to n - 1 in any order. Other columns, such as a description or a superclass,
+    are kept. It may have any format of `tables.read_table`.
 
     Args:
       path: the file.
 
     Raises:
-      SourceError: if it can't be read, or names and ids aren't such; all that is wrong
-        is named.
+      SourceError: if it can't be read, or has other names and ids; it has all problems.
     """
     table = tables.read_table(path, "class_csv")
     place = f"class_csv {path}"
@@ -54,6 +53,29 @@ def read_classes(path: epath.Path) -> ClassList:
             f"{place}: two columns are needed, for the names and the ids of the"
             f" classes, such as '{_NAME},{_ID}', but its header is {header}."
         )
+    ids, about, wrong = _parse(table)
+    if not wrong:
+        wrong = _about_ids(ids)
+    if wrong:
+        more = len(wrong) - _MAX_SHOWN
+        shown = wrong[:_MAX_SHOWN] + [f"... and {more:,} more"] * (more > 0)
+        lines = "".join(f"\n  {line}" for line in shown)
+        raise exceptions.SourceError(
+            f"{place}: classes must have different names, and as ids the whole numbers"
+            f" from 0 to the number of classes - 1, each once:{lines}"
+        )
+    names = sorted(ids, key=ids.__getitem__)
+    has_more = len([column for column in header if column]) > 2
+    return ClassList(
+        names=tuple(names), about={name: about[name] for name in names if has_more}
+    )
+
+
+def _parse(
+    table: tables.Table,
+) -> tuple[dict[str, int], dict[str, dict[str, str]], list[str]]:
+    """Returns the ids and the other cells of classes by name, and what is wrong."""
+    header = table.header
     name_at, id_at = 0, 1
     if _NAME in header and _ID in header:
         name_at, id_at = header.index(_NAME), header.index(_ID)
@@ -83,21 +105,7 @@ def read_classes(path: epath.Path) -> ClassList:
                 for at, (column, cell) in enumerate(zip(header, cells, strict=True))
                 if at not in (name_at, id_at) and column
             }
-    if not wrong:
-        wrong += _about_ids(ids)
-    if wrong:
-        more = len(wrong) - _MAX_SHOWN
-        shown = wrong[:_MAX_SHOWN] + [f"... and {more:,} more"] * (more > 0)
-        lines = "".join(f"\n  {line}" for line in shown)
-        raise exceptions.SourceError(
-            f"{place}: classes must have different names, and as ids the whole numbers"
-            f" from 0 to the number of classes - 1, each once:{lines}"
-        )
-    names = sorted(ids, key=ids.__getitem__)
-    has_more = len([column for column in header if column]) > 2
-    return ClassList(
-        names=tuple(names), about={name: about[name] for name in names if has_more}
-    )
+    return ids, about, wrong
 
 
 def _about_ids(ids: Mapping[str, int]) -> list[str]:
