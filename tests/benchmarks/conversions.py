@@ -8,7 +8,7 @@ Files are in the page cache.
 * Ours are builds as `builds.py` measures them, with default settings but for the field
   that is named: images are verified, and sharded, shuffled and split.
 * The pools are a process for each core, started before the clock, that decodes,
-  resizes and encodes, and writes the results one behind the other: with Pillow
+  resizes and encodes, and writes the results one after the other: with Pillow
   (reduced while it is decoded where that is possible, Lanczos) and with OpenCV (area),
   both to JPEG of quality 95 with a quarter of the colours, or to PNG.
 * The limit is such a pool of the parts that ours are made of: Pillow's decoder and
@@ -227,14 +227,14 @@ def measure(case: Case, source: Path, tiny: Path, *, rounds: int) -> None:
             with builds.Builder(kind, source, tiny) as builder:
                 builder.wait_until_ready()
                 build = builder.build(watched=not done)
-            if done:
-                seconds.setdefault("ours", []).append(build.seconds)
-            else:
+            if not done:
                 memory = build.grown
+            if done or not rounds:
+                seconds.setdefault("ours", []).append(build.seconds)
             sizes["ours"] = build.stored
             for name, task in rivals.items():
                 taken = measuring.timed(task)
-                if done:
+                if done or not rounds:
                     seconds.setdefault(name, []).append(taken)
                 if size := _size(target):
                     sizes[name] = size
@@ -274,13 +274,15 @@ def measure_one_converted(folder: Path, count: int, tiny: Path, *, rounds: int) 
             with builds.Builder("{}", source, tiny) as builder:
                 builder.wait_until_ready()
                 taken = builder.build(watched=False).seconds
-            if done:
+            if done or not rounds:
                 seconds[name].append(taken)
     medians = [statistics.median(taken) for taken in seconds.values()]
     print(f"{count:,} JPEGs, one converted / none: {medians[1] / medians[0]:.3f}\n")
 
 
-def measure_reading(source: Path, fields: Sequence[dict[str, Any]]) -> None:
+def measure_reading(
+    source: Path, fields: Sequence[dict[str, Any]], *, rounds: int
+) -> None:
     """Prints how long an epoch takes of builds of the same images."""
     import tensorflow as tf
     import tensorflow_datasets as tfds
@@ -314,7 +316,7 @@ def measure_reading(source: Path, fields: Sequence[dict[str, Any]]) -> None:
             )
             name = ", ".join(f"{key}={value}" for key, value in some.items())
             epochs[name or "as they are"] = lambda it=dataset: [None for _ in it]
-        for name, taken in measuring.medians(epochs, 3).items():
+        for name, taken in measuring.medians(epochs, min(rounds, 3)).items():
             print(f"| {name} | {taken:.2f} |")
     print()
 
@@ -323,11 +325,11 @@ def main() -> None:
     """Makes the images, and prints all tables."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--images", type=int, help="how many of each kind at most")
-    parser.add_argument("--quick", action="store_true", help="only one round")
+    parser.add_argument("--quick", action="store_true", help="only the first round")
     parser.add_argument("--only", default="", help="cases whose names have this text")
     args = parser.parse_args()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    rounds = 1 if args.quick else measuring.ROUNDS
+    rounds = 0 if args.quick else measuring.ROUNDS
     with tempfile.TemporaryDirectory() as name:
         folder, tiny = Path(name), Path(name) / "tiny"
         data.make_dataset(tiny, data.make_small_photographs, 20)
@@ -344,7 +346,8 @@ def main() -> None:
             count = min(12_000, args.images or 12_000)
             measure_one_converted(folder, count, tiny, rounds=rounds)
         if small := sources.get(data.make_small_photographs):
-            measure_reading(small, [{}, {"max_side": 256}, {"resize": (224, 224)}])
+            fields = [{}, {"max_side": 256}, {"resize": (224, 224)}]
+            measure_reading(small, fields, rounds=rounds)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,8 @@ cache.
 * Peak memory is that of all processes together (PSS: what they share counts once),
   without what the first one had before the inspection. The rows are so many that
   workers are started; they name the same files again and again.
+
+To see that it works: `python tests/benchmarks/images.py --images=500 --quick`.
 """
 
 from __future__ import annotations
@@ -83,7 +85,7 @@ def inspect(
         raise ValueError(table.problems)
 
 
-def measure_times(folder: Path, what: str) -> None:
+def measure_times(folder: Path, what: str, *, rounds: int) -> None:
     """Prints the table of times and ratios of the images of a folder."""
     paths = [os.fspath(path) for path in sorted(folder.iterdir())]
     kilobytes = sum(path.stat().st_size for path in folder.iterdir()) / 1e3
@@ -105,7 +107,7 @@ def measure_times(folder: Path, what: str) -> None:
             **reading,
             "reading, one process": lambda: bare.read(paths),
         }
-        seconds = measuring.medians(tasks)  # the first round starts the pools
+        seconds = measuring.medians(tasks, rounds)  # the first one starts the pools
     print(
         f"| {len(paths):,} {what} of {kilobytes / len(paths):.1f} KB, {CORES} cores |"
         " seconds | images/s |"
@@ -128,11 +130,11 @@ def measure_times(folder: Path, what: str) -> None:
     print()
 
 
-def measure_memory(folder: Path, what: str) -> None:
+def measure_memory(folder: Path, what: str, counts: Sequence[int]) -> None:
     """Prints the table of memory of inspecting the images of a folder."""
     print(f"| {what} inspected | peak memory |")
     print("|---:|---:|")
-    for count in (_FEW, _MANY):
+    for count in counts:
         print(f"| {count:,} | {_peak_megabytes(folder, count):.0f} MB |")
     print()
 
@@ -159,14 +161,19 @@ def main() -> None:
     """Makes the images, and prints all tables."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--images", type=int, default=4000, help="how many of a kind")
-    count = parser.parse_args().images
+    parser.add_argument(
+        "--quick", action="store_true", help="only the first round, and few rows"
+    )
+    args = parser.parse_args()
+    rounds = 0 if args.quick else measuring.ROUNDS
     with tempfile.TemporaryDirectory() as folder:
-        data.make_photographs(Path(folder), count)
-        measure_times(Path(folder), "photographs (JPEG)")
-        measure_memory(Path(folder), "photographs")
+        data.make_photographs(Path(folder), args.images)
+        measure_times(Path(folder), "photographs (JPEG)", rounds=rounds)
+        counts = (args.images, 2 * args.images) if args.quick else (_FEW, _MANY)
+        measure_memory(Path(folder), "photographs", counts)
     with tempfile.TemporaryDirectory() as folder:
-        data.make_thumbnails(Path(folder), count)
-        measure_times(Path(folder), "thumbnails (PNG)")
+        data.make_thumbnails(Path(folder), args.images)
+        measure_times(Path(folder), "thumbnails (PNG)", rounds=rounds)
 
 
 if __name__ == "__main__":

@@ -92,6 +92,7 @@ def main() -> None:
     """Prints a table of all kinds of names."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--quick", action="store_true", help="only one round")
     parser.add_argument("--read", nargs=2)
     parser.add_argument("--bare", nargs=2)
     args = parser.parse_args()
@@ -109,7 +110,7 @@ def main() -> None:
         print("|---|---:|---:|---:|---:|")
         for kind, path in tables.items():
             found: dict[str, list[list[float]]] = {"--read": [], "--bare": []}
-            for _ in range(ROUNDS):
+            for _ in range(1 if args.quick else ROUNDS):
                 for flag, done in found.items():
                     done.append(
                         measuring.in_new_process(__file__, flag, str(path), images)
