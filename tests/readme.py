@@ -44,17 +44,22 @@ class Block:
 
 def read_blocks(page: pathlib.Path) -> list[Block]:
     """Returns all blocks of the languages that can be run, in their order."""
-    found = re.findall(r"^```(sh|python)\n(.*?)^```", page.read_text(), re.M | re.S)
+    return blocks_in(page.read_text())
+
+
+def blocks_in(text: str) -> list[Block]:
+    """Returns such blocks of a part of a page."""
+    found = re.findall(r"^```(sh|python)\n(.*?)^```", text, re.M | re.S)
     return [Block(language, code) for language, code in found]
 
 
-def find_code(words: str) -> str:
-    """Returns the one block of Python code that has the words in it."""
+def find_code(words: str, language: str = "python") -> str:
+    """Returns the one block of a language that has the words in it."""
     (code,) = [
         block.code
         for page in PAGES
         for block in read_blocks(page)
-        if block.language == "python" and words in block.code
+        if block.language == language and words in block.code
     ]
     return code
 

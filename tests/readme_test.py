@@ -3,11 +3,11 @@
 import dataclasses
 import os
 import re
+import shutil
 import subprocess
-import sys
 import tomllib
-from pathlib import Path
 
+import processes
 import pytest
 import readme
 import readme_home
@@ -19,45 +19,77 @@ from tfds_imagecsv.splits import assign
 REPOSITORY = readme.REPOSITORY
 BLOCKS = {page.name: readme.read_blocks(page) for page in readme.PAGES}
 
+# Words of blocks that other tests run and check further, by the tests' files.
+RUN_ELSEWHERE = {
+    "end_to_end/digits_test.py": "tfds_imagecsv.examples.digits",
+    "reading/class_weights_test.py": "class_weight = ",
+    "reading/jax_test.py": "grain.MapDataset",
+    "reading/keras_test.py": "import keras",
+    "reading/notebook_test.py": "tfds.as_dataframe(",
+    "reading/torch_test.py": "DataLoader(",
+}
+
+# A page whose blocks `end_to_end/registration_test.py` runs.
+REPOSITORIES = "repositories.md"
+
 # What most pages read.
 BUILD_PETS = "tfds-imagecsv build ~/pets/images ~/pets/labels.csv --name=pets\n"
 
 
-@pytest.fixture
-def home(tmp_path):
-    """Makes a home directory that has the pages' files."""
-    home = tmp_path / "home"
+def run_in(home, block, folder):
+    """Runs a block in the checkout, and returns its output.
+
+    Args:
+      home: the home directory.
+      block: the block.
+      folder: a directory for its file.
+    """
+    script = folder / "block"
+    script.write_text(block.code)
+    env = os.environ | {
+        "HOME": str(home),
+        "MPLBACKEND": "agg",  # no windows
+        "PATH": f"{processes.COMMANDS}:{os.environ['PATH']}",
+    }
+    if block.language == "python":
+        done = processes.run(script, cwd=REPOSITORY, env=env)
+    else:
+        done = subprocess.run(
+            ["bash", "-e", script],
+            check=False,
+            capture_output=True,
+            text=True,
+            cwd=REPOSITORY,
+            env=env,
+        )
+    assert done.returncode == 0, f"{block.code}\n{done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def homes(tmp_path_factory):
+    """A home directory with what the pages read, and a copy of it."""
+    folder = tmp_path_factory.mktemp("homes")
+    home, copy = folder / "home", folder / "copy"
     readme_home.make_home(home)
+    run_in(home, readme.Block("sh", BUILD_PETS), folder)
+    shutil.copytree(home, copy)
+    return home, copy
+
+
+@pytest.fixture
+def home(homes):
+    """A home directory that has what the pages read, and nothing of another page."""
+    home, copy = homes
+    shutil.rmtree(home)
+    shutil.copytree(copy, home)
     return home
 
 
 @pytest.fixture
 def run(home, tmp_path):
     """Returns a function that runs a block in the checkout, and returns its output."""
-
-    def run(block):
-        script = tmp_path / "block"
-        script.write_text(block.code)
-        program = {"sh": ["bash", "-e"], "python": [sys.executable]}[block.language]
-        done = subprocess.run(
-            [*program, script],
-            check=False,
-            capture_output=True,
-            text=True,
-            cwd=REPOSITORY,
-            env=os.environ
-            | {
-                "HOME": str(home),
-                "MPLBACKEND": "agg",  # no windows
-                "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-                # As if `my_model` were installed.
-                "PYTHONPATH": f"{home}/my_repo:{os.environ.get('PYTHONPATH', '')}",
-            },
-        )
-        assert done.returncode == 0, f"{block.code}\n{done.stderr}"
-        return done.stdout
-
-    return run
+    return lambda block: run_in(home, block, tmp_path)
 
 
 def test_the_readme_builds_the_dataset_of_the_pages():
@@ -65,13 +97,16 @@ def test_the_readme_builds_the_dataset_of_the_pages():
     assert BUILD_PETS in [block.code for block in BLOCKS["README.md"]]
 
 
-@pytest.mark.parametrize("page", [page for page, blocks in BLOCKS.items() if blocks])
-def test_the_commands_and_the_code_run(page, run):
+@pytest.mark.parametrize(
+    "page", [page for page, blocks in BLOCKS.items() if blocks and page != REPOSITORIES]
+)
+def test_the_commands_and_the_code_run(page, home, run):
     """In the order of the page; those that install are run by CI."""
-    if page != "README.md":
-        run(readme.Block("sh", BUILD_PETS))
+    if page == "README.md":
+        shutil.rmtree(home / "tensorflow_datasets")
     for block in BLOCKS[page]:
-        if not block.code.startswith("pip install") and not block.extra:
+        is_left_out = any(words in block.code for words in RUN_ELSEWHERE.values())
+        if not is_left_out and not block.code.startswith("pip install"):
             run(block)
 
 
@@ -135,12 +170,18 @@ def test_the_contributing_guide_names_files_that_are_there():
 
 
 def test_what_is_left_out_has_tests_of_its_own():
-    """Those in `tests/reading` run a block for each extra."""
+    """Each of them finds its block; those of the extras say which one they need."""
+    code_of = {
+        file: (REPOSITORY / "tests" / file).read_text() for file in RUN_ELSEWHERE
+    }
+    for file, words in RUN_ELSEWHERE.items():
+        assert re.search(rf'find_code\(\s*"{re.escape(words)}"', code_of[file]), file
     extras = [block.extra for block in BLOCKS["reading.md"] if block.extra]
     assert extras == ["torch", "jax"]
     for extra in extras:
-        code = (REPOSITORY / "tests" / "reading" / f"{extra}_test.py").read_text()
-        assert f'needs_extra("{extra}")' in code
+        assert f'needs_extra("{extra}")' in code_of[f"reading/{extra}_test.py"]
+    registration = REPOSITORY / "tests" / "end_to_end" / "registration_test.py"
+    assert REPOSITORIES in registration.read_text()
 
 
 def test_the_extras_install_what_the_code_imports():

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import warnings
 
+import processes
 import pytest
 import readme
 import readme_home
@@ -672,18 +673,23 @@ OTHER = dataclasses.replace(ONE, image_dir="/other")
 
 def run(*command, cwd, **env):
     """Runs a command as a user's shell does; returns its output."""
-    env = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **env}
-    path = [str(env.pop("path", "")), os.environ.get("PYTHONPATH", "")]
-    env["PYTHONPATH"] = os.pathsep.join(filter(None, path))
-    env["PATH"] = f"{pathlib.Path(sys.executable).parent}{os.pathsep}{env['PATH']}"
     return subprocess.run(
         list(map(str, command)),
         cwd=cwd,
-        env={name: str(value) for name, value in env.items()},
+        env=env_of(**env),
         check=False,
         capture_output=True,
         text=True,
     )
+
+
+def env_of(**env):
+    """Returns an environment; `path` comes before the others of `PYTHONPATH`."""
+    env = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **env}
+    path = [str(env.pop("path", "")), os.environ.get("PYTHONPATH", "")]
+    env["PYTHONPATH"] = os.pathsep.join(filter(None, path))
+    env["PATH"] = f"{processes.COMMANDS}{os.pathsep}{env['PATH']}"
+    return {name: str(value) for name, value in env.items()}
 
 
 def run_python(code, **kwargs):
@@ -842,7 +848,24 @@ def test_a_class_outside_of_a_package(tmp_path):
         assert output == f"dogs/full/1.0.0 {description} ['']\n"
 
 
-# The README's repository, in new processes
+# The repository of the page, in new processes
+
+PAGE = readme.DOCS / "repositories.md"
+
+# How the page begins what it says of each way.
+WAYS = ("In Python", "In a TOML file", "By being installed", "As a dataset of its own")
+
+
+def blocks_of(way):
+    """Returns the page's blocks about a way, in their order."""
+    text = PAGE.read_text().partition(f"**{way}**")[2]
+    return readme.blocks_in(text.partition("\n**")[0])
+
+
+def test_each_block_of_the_page_is_about_a_way():
+    """The tests below run those of each way."""
+    blocks = [block for way in WAYS for block in blocks_of(way)]
+    assert blocks == readme.read_blocks(PAGE)
 
 
 @pytest.fixture(scope="module")
@@ -853,25 +876,48 @@ def home(tmp_path_factory):
     return home
 
 
-LOAD = """
-import json, sys
+def run_command(block, **kwargs):
+    """Runs the commands of a block, which must succeed; returns what `run` does."""
+    assert block.language == "sh"
+    process = run("bash", "-ec", block.code, **kwargs)
+    assert process.returncode == 0, process.stderr
+    return process
+
+
+LOADED = """
+import json
 import tensorflow_datasets as tfds
-splits, info = tfds.load("%s", with_info=True)
+splits, info = tfds.load("%s", data_dir=%s, with_info=True)
 names = info.features["label"].names
 for split in splits.values():
     for example in tfds.as_numpy(split):
         assert names[example["label"]] in ("cat", "dog", "rabbit")
 sizes = {name: len(split) for name, split in splits.items()}
-print(json.dumps([sizes, example["image"].shape, str(info.data_dir)]))
+print("LOADED", json.dumps([sizes, example["image"].shape, str(info.data_dir)]))
 """
 
 SIZES = {"train": 48, "validation": 6, "test": 6}
 
 
-def loaded(name, *, imports, cwd, **env):
-    """Loads a dataset in a new process; returns its sizes, a shape and its folder."""
-    output = run_python(f"import {imports}{LOAD % name}", cwd=cwd, **env)
-    return json.loads(output.splitlines()[-1])
+def loaded(name, *, code, cwd, data_dirs=(None,), **env):
+    """Loads a dataset in a new process.
+
+    Args:
+      name: its name.
+      code: what the process does before.
+      cwd: where it runs.
+      data_dirs: the data directories that it is loaded from, as strings.
+      **env: as for `env_of`.
+
+    Returns:
+      Its sizes, the shape of an image and its folder, for each data directory.
+    """
+    code += "".join(LOADED % (name, repr(data_dir)) for data_dir in data_dirs)
+    process = processes.run_code(code, cwd=cwd, env=env_of(**env))
+    assert process.returncode == 0, process.stderr
+    assert "Not registered" not in process.stderr
+    lines = [line.partition("LOADED ")[2] for line in process.stdout.splitlines()]
+    return [json.loads(line) for line in lines if line]
 
 
 PIP = {
@@ -882,98 +928,85 @@ PIP = {
 }
 
 
-@pytest.fixture(scope="module")
-def site(home, tmp_path_factory):
-    """Where the repository is installed."""
-    site = tmp_path_factory.mktemp("site")
-    command = (sys.executable, "-m", "pip", "install", "--target", site)
-    process = run(*command, home / "my_repo", cwd=home, **PIP)
-    assert process.returncode == 0, process.stderr
-    return site
-
-
 def test_an_installed_repository(home, tmp_path):
     """Its name is known wherever this package is imported, without its own import.
 
-    The page's command installs it and builds the dataset; where it isn't built yet,
-    loading builds it.
+    The page's command installs it, with all of its files, and builds the dataset; where
+    it isn't built yet, loading builds it.
     """
-    command = next(
-        command
-        for command in (readme.DOCS / "repositories.md").read_text().split("```sh\n")
-        if command.startswith("pip install ~/my_repo && tfds build")
-    ).partition("```")[0]
-    pip = {**PIP, "PIP_TARGET": tmp_path / "site"}
-    env = {"HOME": home, "path": tmp_path / "site", "TFDS_DATA_DIR": tmp_path / "data"}
-    process = run("bash", "-ec", command, cwd=tmp_path, **env, **pip)
-    assert process.returncode == 0, process.stderr
-    dataset = "image_csv/pets_32/1.0.0"
-    assert (tmp_path / "data" / dataset).exists()
-    for data_dir in ("data", "another"):
-        env["TFDS_DATA_DIR"] = tmp_path / data_dir
-        name = "image_csv/pets_32"
-        found = loaded(name, imports="tfds_imagecsv", cwd=tmp_path, **env)
-        assert found == [SIZES, [32, 32, 3], str(tmp_path / data_dir / dataset)]
+    [command] = blocks_of("By being installed")
+    site = tmp_path / "site"
+    env = {"HOME": home, "path": site}
+    data_dirs = [str(tmp_path / name) for name in ("data", "another")]
+    target = {"PIP_TARGET": site, "TFDS_DATA_DIR": data_dirs[0]}
+    run_command(command, cwd=tmp_path, **env, **PIP, **target)
+    folders = [f"{one}/image_csv/pets_32/1.0.0" for one in data_dirs]
+    assert [pathlib.Path(one).exists() for one in folders] == [True, False]
+    code, name = "import tfds_imagecsv", "image_csv/pets_32"
+    found = loaded(name, code=code, cwd=tmp_path, data_dirs=data_dirs, **env)
+    assert found == [[SIZES, [32, 32, 3], folder] for folder in folders]
+    files = {path.name for path in (site / "my_model" / "pets").iterdir()}
+    assert files >= {"README.md", "CITATIONS.bib", "TAGS.txt"}
 
 
-def test_a_module_of_a_repository(home, site, tmp_path):
+def test_a_module_of_a_repository(home, tmp_path):
     """`--imports` builds its dataset, and the import loads it."""
-    env = {"HOME": home, "path": site, "TFDS_DATA_DIR": tmp_path / "data"}
-    command = "tfds build image_csv/pets_32 --imports=my_model.datasets"
-    process = run("bash", "-ec", command, cwd=tmp_path, **env)
-    assert process.returncode == 0, process.stderr
+    command, code = blocks_of("In Python")
+    env = {"HOME": home, "path": home / "my_repo", "TFDS_DATA_DIR": tmp_path / "data"}
+    run_command(command, cwd=tmp_path, **env)
     built = tmp_path / "data" / "image_csv" / "pets_32" / "1.0.0"
     assert built.exists()
-    name = "image_csv/pets_32"
-    found = loaded(name, imports="my_model.datasets", cwd=tmp_path, **env)
-    assert found == [SIZES, [32, 32, 3], str(built)]
+    found = loaded("image_csv/pets_32", code=code.code, cwd=tmp_path, **env)
+    assert found == [[SIZES, [32, 32, 3], str(built)]]
 
 
 def test_a_toml_file_of_a_repository(home):
-    """Its name is known to the shell, and to Python, through the environment."""
-    env = {"HOME": home, "TFDS_IMAGECSV_TOML": "image_csv.toml"}
+    """Its names are known by a call, and through the environment."""
+    command, code = blocks_of("In a TOML file")
     repository = home / "my_repo"
-    command = "tfds build image_csv/pets_gray --imports=tfds_imagecsv"
-    process = run("bash", "-ec", command, cwd=repository, **env)
-    assert process.returncode == 0, process.stderr
-    data_dir = home / "tensorflow_datasets" / "image_csv"
-    for name, sizes, channels in (
-        ("pets_gray", SIZES, 1),
-        ("pets_5_folds", {f"fold{at}": 11 for at in range(5)}, 3),
-    ):
-        found_sizes, shape, folder = loaded(
-            f"image_csv/{name}", imports="tfds_imagecsv", cwd=repository, **env
-        )
-        sizes = {**sizes, "test": 6}
-        assert sum(found_sizes.values()) == 60
-        assert found_sizes.keys() == sizes.keys()
-        assert all(abs(found_sizes[split] - sizes[split]) <= 1 for split in sizes)
-        assert shape[-1] == channels
-        assert folder == str(data_dir / name / "1.0.0")
+    run_command(command, cwd=home, HOME=home)
+    built = home / "tensorflow_datasets" / "image_csv" / "pets_gray" / "1.0.0"
+    assert built.exists()
+    [found] = loaded("image_csv/pets_gray", code=code.code, cwd=home, HOME=home)
+    assert found[0] == SIZES
+    assert found[1][-1] == 1
+    assert found[2] == str(built)
+
+    env = {"HOME": home, "TFDS_IMAGECSV_TOML": "image_csv.toml"}
+    imports = "import tfds_imagecsv"
+    [found] = loaded("image_csv/pets_5_folds", code=imports, cwd=repository, **env)
+    sizes = {**{f"fold{at}": 11 for at in range(5)}, "test": 6}
+    assert sum(found[0].values()) == 60
+    assert found[0].keys() == sizes.keys()
+    assert all(abs(found[0][split] - sizes[split]) <= 1 for split in sizes)
+    assert found[1][-1] == 3
+    assert found[2] == str(built.parents[1] / "pets_5_folds" / "1.0.0")
 
 
-def test_a_folder_of_a_repository(home, site):
+def test_a_folder_of_a_repository(home):
     """TFDS tests it, builds all of its configs, and loads the first one by its name."""
-    folder = home / "my_repo" / "my_model" / "pets"
+    commands, code = blocks_of("As a dataset of its own")
     env = {"HOME": home, "path": home / "my_repo"}
-    process = run(sys.executable, "pets_dataset_builder_test.py", cwd=folder, **env)
-    assert process.returncode == 0, process.stderr
+    env["TFDS_DATA_DIR"] = home / "folder"
+    process = run_command(commands, cwd=home, **env)
     assert "OK ] PetsTest.test_download_and_prepare_as_dataset" in process.stderr
-    env |= {"TFDS_DATA_DIR": home / "folder", "path": site}
-    process = run("tfds", "build", f"--manual_dir={home}/pets", cwd=folder, **env)
-    assert process.returncode == 0, process.stderr
     assert (home / "folder" / "pets" / "small" / "1.0.0").exists()
-    found = loaded("pets", imports="my_model.pets", cwd=home, **env)
+    [found] = loaded("pets", code=code.code, cwd=home, **env)
     assert found[0] == SIZES
     assert found[2] == str(home / "folder" / "pets" / "full" / "1.0.0")
+
+
+def tfds_command(*args, cwd, **env):
+    """Runs the command `tfds` where TensorFlow is imported."""
+    return processes.run(processes.COMMANDS / "tfds", *args, cwd=cwd, env=env_of(**env))
 
 
 def test_a_misspelled_name_in_the_shell(home):
     """Its user sees what is known, and no stack trace."""
     repository = home / "my_repo"
     env = {"HOME": home, "path": repository}
-    command = "tfds build image_csv/pest_32 --imports=my_model.datasets"
-    process = run("bash", "-ec", command, cwd=home, **env)
+    command = ("build", "image_csv/pest_32", "--imports=my_model.datasets")
+    process = tfds_command(*command, cwd=home, **env)
     assert process.returncode == 1
     assert "Traceback" not in process.stderr
     assert process.stderr.endswith(
@@ -996,8 +1029,8 @@ def test_a_module_that_can_not_be_registered(home):
     )
     (home / "twice.toml").write_text(TABLE.replace("[pets]", "[pets_32]"))
     env = {"HOME": home, "path": f"{home}{os.pathsep}{home / 'my_repo'}"}
-    command = "tfds build image_csv/pets_32 --imports=twice"
-    process = run("bash", "-ec", command, cwd=home, **env)
+    command = ("build", "image_csv/pets_32", "--imports=twice")
+    process = tfds_command(*command, cwd=home, **env)
     assert process.returncode == 1
     assert "Traceback" not in process.stderr
     assert process.stderr.endswith(

@@ -11,6 +11,7 @@ import tempfile
 
 import boto3
 import moto.server
+import processes
 import pytest
 import readme
 import tensorflow as tf
@@ -167,14 +168,11 @@ def run(*command, cwd, env):
     )
 
 
-def tfds_build(*args, cwd, env=()):
-    """Runs `tfds build`."""
-    command = pathlib.Path(sys.executable).with_name("tfds")
-    return run(
-        *(command, "build", "image_csv", "--imports=tfds_imagecsv", *args),
-        cwd=cwd,
-        env=dict(env),
-    )
+def tfds_build(*args, cwd, env):
+    """Runs `tfds build` where TensorFlow is imported."""
+    args = ("build", "image_csv", "--imports=tfds_imagecsv", *args)
+    command = processes.COMMANDS / "tfds"
+    return processes.run(command, *args, cwd=cwd, env=os.environ | env)
 
 
 CONFIG = (

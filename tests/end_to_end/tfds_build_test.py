@@ -1,4 +1,8 @@
-"""The `tfds build` command, in a process of its own as in a user's shell."""
+"""The `tfds build` command, in a process of its own.
+
+It is started as a user's shell does where TensorFlow's import may matter; else it finds
+TensorFlow imported.
+"""
 
 import itertools
 import json
@@ -7,8 +11,8 @@ import pathlib
 import shutil
 import signal
 import subprocess
-import sys
 
+import processes
 import py7zr
 import pytest
 import tensorflow_datasets as tfds
@@ -21,28 +25,37 @@ DUMMY_DATA = CHECKOUT / "dummy_data"
 IMPORTS = "--imports=tfds_imagecsv"
 
 
-def run(*command, cwd, data_dir):
-    """Runs a command in a directory, with a default data directory."""
-    env = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "TFDS_DATA_DIR": str(data_dir)}
-    return subprocess.run(
-        list(map(str, command)),
-        cwd=cwd,
-        env=env,
-        check=False,
-        capture_output=True,
-        text=True,
-    )
+def env_of(data_dir):
+    """Returns the environment of a command, with a default data directory."""
+    return {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "TFDS_DATA_DIR": str(data_dir)}
 
 
 @pytest.fixture
 def tfds_build(tmp_path, data_dir):
-    """Returns a function that runs `tfds build`."""
+    """Returns a function that runs `tfds build`, where TensorFlow is imported."""
 
     def tfds_build(*args, cwd=tmp_path):
-        command = pathlib.Path(sys.executable).with_name("tfds")
-        return run(command, "build", *args, cwd=cwd, data_dir=data_dir)
+        command = processes.COMMANDS / "tfds"
+        return processes.run(command, "build", *args, cwd=cwd, env=env_of(data_dir))
 
     return tfds_build
+
+
+@pytest.fixture
+def tfds_build_in_a_shell(tmp_path, data_dir):
+    """Returns a function that runs `tfds build` as a user's shell does."""
+
+    def tfds_build_in_a_shell(*args, cwd=tmp_path):
+        return subprocess.run(
+            [processes.COMMANDS / "tfds", "build", *map(str, args)],
+            cwd=cwd,
+            env=env_of(data_dir),
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+
+    return tfds_build_in_a_shell
 
 
 def assert_success(process):
@@ -62,9 +75,9 @@ def sizes_of(builder):
     return {split: info.num_examples for split, info in builder.info.splits.items()}
 
 
-def test_the_first_command_of_the_readme(tfds_build, data_dir):
+def test_the_first_command_of_the_readme(tfds_build_in_a_shell, data_dir):
     """The built-in dataset, made of the embedded data."""
-    process = tfds_build(
+    process = tfds_build_in_a_shell(
         "image_csv/cifar10", IMPORTS, "--manual_dir=dummy_data", cwd=CHECKOUT
     )
     assert_success(process)
@@ -110,9 +123,11 @@ def test_a_damaged_archive(tfds_build, tmp_path, data_dir):
     assert not (data_dir / "image_csv").exists()
 
 
-def test_the_folder_of_the_builder(tfds_build, data_dir):
+def test_the_folder_of_the_builder(tfds_build_in_a_shell, data_dir):
     """In a checkout, TFDS finds the builder without an import: all built-in ones."""
-    process = tfds_build("tfds_imagecsv", "--manual_dir=dummy_data", cwd=CHECKOUT)
+    process = tfds_build_in_a_shell(
+        "tfds_imagecsv", "--manual_dir=dummy_data", cwd=CHECKOUT
+    )
     assert_success(process)
     builder = tfds.builder("image_csv/cifar10", data_dir=data_dir)
     assert sizes_of(builder) == {"train": 72, "validation": 36, "test": 12}
@@ -169,7 +184,7 @@ def test_a_config_of_ones_own(tfds_build, tmp_path, write_png, write_csv):
     shutil.rmtree(tmp_path / "my images")
     (tmp_path / "pets.csv").unlink()
 
-    process = run(sys.executable, "-c", LOAD, cwd=tmp_path, data_dir=data_dir)
+    process = processes.run_code(LOAD, cwd=tmp_path, env=env_of(data_dir))
     assert_success(process)
     found = json.loads(process.stdout)
     assert found["classes"] == ["true", "001"]
@@ -337,13 +352,13 @@ def test_json_that_can_not_be_read(tfds_build, data_dir):
 INFO = "tfds.core.DatasetInfo("
 
 
-def test_what_a_build_prints(tfds_build, data_dir, make_dataset, write_png):
+def test_what_a_build_prints(tfds_build_in_a_shell, data_dir, make_dataset, write_png):
     """Notes are notes, lines that say nothing are left out, users get the end."""
     config = make_dataset()
     write_png(pathlib.Path(config.image_dir) / "unlisted.png")
     names = ("name", "image_dir", "label_csv")
     values = json.dumps({name: getattr(config, name) for name in names})
-    process = tfds_build(
+    process = tfds_build_in_a_shell(
         "image_csv", IMPORTS, f"--config={values}", f"--data_dir={data_dir / 'other'}"
     )
     assert_success(process)
@@ -376,7 +391,7 @@ Built in {path}:
     )
 
 
-def test_the_log_of_others_is_complete(tfds_build, tmp_path):
+def test_the_log_of_others_is_complete(tfds_build_in_a_shell, tmp_path):
     """TFDS still says that it uses the config of another class."""
     (tmp_path / "others.py").write_text(
         """
@@ -388,7 +403,7 @@ class Others(tfds.testing.DummyDataset):
 """
     )
     config = json.dumps({"name": "b"})
-    process = tfds_build("others.py", f"--config={config}")
+    process = tfds_build_in_a_shell("others.py", f"--config={config}")
     assert_success(process)
     assert "Using custom data configuration: BuilderConfig(name='b'" in process.stdout
     assert "Load it" not in process.stdout
@@ -409,7 +424,7 @@ def test_a_build_that_is_interrupted(command, make_dataset, data_dir):
     else:
         args = [config.image_dir, config.label_csv, "--name=pets", *args]
     process = subprocess.Popen(
-        [pathlib.Path(sys.executable).with_name(command), "build", *args],
+        [processes.COMMANDS / command, "build", *args],
         env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -9,6 +9,7 @@ import sys
 import textwrap
 
 import numpy as np
+import processes
 import pytest
 import tensorflow_datasets as tfds
 from PIL import Image
@@ -100,7 +101,7 @@ def digits(tmp_path_factory):
 def run_example(tmp_path):
     """Returns a function that runs a block of the README, and checks of its result."""
 
-    def run_example(code, data_dir, checks="", epochs=None):
+    def run_example(code, data_dir, checks="", epochs=None, with_tensorflow=False):
         """Runs it in a new process.
 
         Args:
@@ -108,6 +109,7 @@ def run_example(tmp_path):
           data_dir: where its datasets are.
           checks: Python code that goes on where the block ends.
           epochs: a piece of the block that says 2 epochs, and one that says more.
+          with_tensorflow: whether the process finds TensorFlow imported.
 
         Returns:
           What was printed, as lines.
@@ -119,15 +121,19 @@ def run_example(tmp_path):
         checks = textwrap.indent(textwrap.dedent(checks) or "pass", "    ")
         script = tmp_path / "example.py"
         script.write_text(f'{code}\n\nif __name__ == "__main__":\n{checks}')
-        done = subprocess.run(
-            [sys.executable, script],
-            check=False,
-            capture_output=True,
-            text=True,
-            cwd=tmp_path,
-            env=os.environ | {"TFDS_DATA_DIR": str(data_dir), "MPLBACKEND": "agg"},
-            timeout=300,  # for workers that wait for each other
-        )
+        env = os.environ | {"TFDS_DATA_DIR": str(data_dir), "MPLBACKEND": "agg"}
+        if with_tensorflow:
+            done = processes.run(script, cwd=tmp_path, env=env)
+        else:
+            done = subprocess.run(
+                [sys.executable, script],
+                check=False,
+                capture_output=True,
+                text=True,
+                cwd=tmp_path,
+                env=env,
+                timeout=300,  # for workers that wait for each other
+            )
         assert done.returncode == 0, f"{code}\n{done.stderr}"
         return done.stdout.splitlines()
 

@@ -13,6 +13,7 @@ def test_a_model_learns(digits, run_example):
         print(*model.history.history["val_loss"])
         """,
         epochs=("epochs=2", "epochs=10"),
+        with_tensorflow=True,
     )
     for losses in lines[-2:]:
         first, *_, last = map(float, losses.split())

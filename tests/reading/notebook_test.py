@@ -17,6 +17,7 @@ def test_a_table_and_pictures(digits, run_example):
             [image] = axes.get_images()
             print(image.get_array().shape, axes.get_xlabel())
         """,
+        with_tensorflow=True,
     )
     examples = list(digits.source("train"))[:10]
     assert len(lines) == 10 + 1 + 8
