@@ -150,7 +150,7 @@ def test_digests(values, start):
 
 
 def test_lines():
-    """With commas between the cells, and an end behind each."""
+    """With commas between the cells, and an end after each."""
     found = arrays.lines(arrays.texts(["a", ""]), arrays.texts(["b", "c"]))
     assert found.to_pylist() == ["a,b\n", ",c\n"]
     assert arrays.between("<", arrays.texts(["a", ""]), ">").to_pylist() == [

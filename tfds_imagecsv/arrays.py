@@ -1,7 +1,7 @@
 """Columns of rows, as Arrow has them: texts, codes of few texts, and digests.
 
 Rows travel from room to room as `pyarrow.RecordBatch`, whose columns are each in one
-piece: 20 to 100 bytes a row, where Python's objects take a thousand. A column of texts
+piece: 20 to 100 bytes a row, where Python objects take a thousand. A column of texts
 is `TEXT`. One whose texts occur again and again, such as the labels, is `CODES`: a
 number for each row, and each text once.
 """
@@ -61,7 +61,7 @@ def _of_texts(values: Sequence[bytes]) -> pa.Array:
 
 
 def split(text: str) -> pa.Array:
-    """Returns the parts of a text that has a NUL between each two, as `TEXT`.
+    """Returns the parts of a text that are separated by NULs, as `TEXT`.
 
     Raises:
       UnicodeEncodeError: as `texts` does.
@@ -70,19 +70,19 @@ def split(text: str) -> pa.Array:
     is_end = data == 0
     ends = np.flatnonzero(is_end)
     offsets = np.zeros(len(ends) + 1, np.int64)
-    # Each end takes a byte away.
+    # The NULs before a part don't count.
     offsets[1:] = ends - np.arange(len(ends))
     buffers = [None, pa.py_buffer(offsets), pa.py_buffer(data[~is_end])]
     return pa.Array.from_buffers(TEXT, len(ends), buffers)
 
 
 def whole(column: pa.ChunkedArray) -> pa.Array:
-    """Returns a column in one piece; one that is needn't be copied."""
+    """Returns a column in one piece, without a copy if it is in one."""
     return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 def joined(columns: Sequence[pa.Array]) -> pa.Array:
-    """Returns columns of one type, one behind the other."""
+    """Returns columns of one type, one after the other."""
     if len(columns) == 1:
         return columns[0]
     if all(isinstance(one, pa.DictionaryArray) for one in columns):
@@ -140,7 +140,7 @@ def names_of(column: pa.DictionaryArray) -> list[str]:
 
 
 def counts_of(column: pa.DictionaryArray) -> dict[str, int]:
-    """Returns the texts that a column of codes does have, and in how many rows."""
+    """Returns the texts that occur in a column of codes, and in how many rows."""
     counts = np.bincount(codes_of(column), minlength=len(column.dictionary))
     return {
         name: count
@@ -202,7 +202,7 @@ def _offsets_of(column: pa.Array) -> Ints:
 
 
 def bytes_of(column: pa.Array) -> npt.NDArray[np.uint8]:
-    """Returns the bytes of a column's texts, one behind the other."""
+    """Returns the bytes of a column's texts, one after the other."""
     offsets = _offsets_of(column)
     buffer = column.buffers()[2] if len(column) else None
     if buffer is None or not buffer.size:
@@ -246,23 +246,23 @@ def last_bytes(column: pa.Array, size: int) -> npt.NDArray[np.bytes_]:
 
 
 def last_of(column: pa.Array, letter: str) -> Ints:
-    """Returns the position of the last of a letter in each text, in bytes, or -1.
+    """Returns where a letter is in each text for the last time, in bytes, or -1.
 
     Args:
       column: the texts.
-      letter: one of ASCII.
+      letter: an ASCII character.
     """
     places, counts = _places_of(column, letter)
     return _position_in(column, places, np.cumsum(counts) - 1, counts > 0)
 
 
 def nth_of(column: pa.Array, letter: str, number: int) -> Ints:
-    """Returns the position of the n-th of a letter in each text, in bytes, or -1.
+    """Returns where a letter is in each text for the n-th time, in bytes, or -1.
 
     Args:
       column: the texts.
-      letter: one of ASCII.
-      number: which of them, from 1 on.
+      letter: an ASCII character.
+      number: n, from 1 on.
     """
     places, counts = _places_of(column, letter)
     at = np.cumsum(counts) - counts + number - 1
@@ -296,7 +296,7 @@ def sliced(
     offsets = _offsets_of(column)
     if not len(bytes_of(column)):
         return column
-    # Of texts and gaps, in turn, the texts.
+    # An array of texts and gaps, in turn; the texts are taken from it.
     bounds = np.empty((len(column), 2), np.int64)
     bounds[:, 0] = offsets[:-1] + (0 if starts is None else starts)
     bounds[:, 1] = offsets[1:] if stops is None else offsets[:-1] + stops
@@ -306,20 +306,20 @@ def sliced(
 
 
 def as_bytes(column: pa.Array) -> list[bytes]:
-    """Returns texts as UTF-8, Python's objects: for few rows at once."""
+    """Returns texts as UTF-8, as Python objects: for few rows at once."""
     values: list[bytes] = column.cast(pa.large_binary()).to_pylist()
     return values
 
 
 def filtered(column: pa.Array, which: Bits) -> pa.Array:
-    """Returns some values of a column; of all, without a copy."""
+    """Returns some values of a column, without a copy if these are all."""
     return column if which.all() else column.filter(pa.array(which))
 
 
 def may_have(column: pa.Array, *parts: str) -> bool:
-    """Returns whether texts may have one of some parts: quickly, and rather yes.
+    """Returns whether texts may have one of some parts; true if in doubt.
 
-    It is yes, too, where the end of a text and the beginning of the next make the part.
+    That is quick. The part may be made of the end of a text and the start of the next.
     """
     if isinstance(column, pa.DictionaryArray):
         column = column.dictionary
@@ -348,7 +348,7 @@ def having(column: pa.Array, *parts: str) -> Ints:
 
 
 def replaced(column: pa.Array, at: Ints, values: Sequence[str]) -> pa.Array:
-    """Returns a column of texts with other ones at some positions."""
+    """Returns a column with other texts at some positions."""
     if not len(at):
         return column
     mask = np.zeros(len(column), bool)
@@ -361,8 +361,8 @@ def replaced(column: pa.Array, at: Ints, values: Sequence[str]) -> pa.Array:
 def stripped(column: pa.Array) -> pa.Array:
     """Returns texts without the white space around them, as `str.strip` does it."""
     first, last = ends_of(column)
-    # All white space of ASCII is up to a blank; other characters begin and end with
-    # bytes above ASCII.
+    # The white space of ASCII has codes up to that of the blank; other characters begin
+    # and end with bytes above ASCII.
     odd = (first <= 32) | (first > 127) | (last <= 32) | (last > 127)
     at = np.flatnonzero(odd & (lengths_of(column) > 0))
     before = column.take(pa.array(at)).to_pylist()
@@ -391,7 +391,7 @@ def is_same_as_before(column: pa.Array) -> Bits:
 
 
 def lines(*cells: pa.Array) -> pa.Array:
-    """Returns lines of some columns' texts, with commas between these."""
+    """Returns lines, each with the texts of a row, separated by commas."""
     return ended(beside(cells, ","), "\n")
 
 
@@ -401,12 +401,12 @@ def beside(cells: Sequence[pa.Array | pa.Scalar], separator: str) -> pa.Array:
 
 
 def ended(column: pa.Array, end: str) -> pa.Array:
-    """Returns texts with another one behind each."""
+    """Returns texts with another text after each."""
     return between("", column, end)
 
 
 def between(begin: str, column: pa.Array, end: str) -> pa.Array:
-    """Returns texts with one text before each, and one behind."""
+    """Returns texts with one text before each, and one after."""
     return pc.binary_join_element_wise(_text(begin), column, _text(end), _text(""))
 
 
@@ -415,7 +415,7 @@ def _text(value: str) -> pa.Scalar:
 
 
 def ties_of(values: npt.NDArray[Any]) -> Bits:
-    """Returns which of some sorted values are equal to the one before or behind."""
+    """Returns which of some sorted values are equal to the one before or after."""
     found = np.zeros(len(values), bool)
     found[1:] = values[1:] == values[:-1]
     found[:-1] |= found[1:]
@@ -443,9 +443,9 @@ def is_in_sorted(column: pa.Array, others: pa.Array) -> Bits:
 
 
 def may_share(one: pa.Array, other: pa.Array) -> bool:
-    """Returns whether a path may be in both columns: quickly, and rather yes.
+    """Returns whether a path may be in both columns; true if in doubt.
 
-    None is, if none has as many slashes, or the same last two bytes.
+    That is quick: none is, if the numbers of slashes, or the last two bytes, differ.
     """
     if not (len(one) and len(other)):
         return False
@@ -481,7 +481,7 @@ def position_of(column: pa.Array, text: str, start: int = 0) -> int:
 
 
 def free_unused() -> None:
-    """Gives memory back that Arrow keeps for later, after a step that needs much."""
+    """Gives back memory that Arrow keeps for later, after a step that needs much."""
     pa.default_memory_pool().release_unused()
 
 

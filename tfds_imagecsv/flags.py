@@ -20,7 +20,7 @@ class Flag(NamedTuple):
     """What the help says of a field.
 
     Attributes:
-      values: what stands behind the flag.
+      values: what stands after the flag.
       help: what it does; its default in brackets, if that isn't nothing.
     """
 

@@ -207,7 +207,7 @@ def _parsed_template(text: object) -> FilenameTemplate:
         if not name.strip():
             raise ValueError("a pair of braces is empty")
         if spec or conversion:
-            raise ValueError("a name has ':' or '!' behind it")
+            raise ValueError("a name has ':' or '!' after it")
         pattern += f"{{{columns.setdefault(name, len(columns))}}}"
     if not columns:
         raise ValueError("it names no column")

@@ -175,7 +175,7 @@ class Problem:
       kind: what is wrong.
       row: the row's number in the CSV, as a spreadsheet shows it: the header is
         row 1, and blank rows count.
-      detail: the value that is wrong, in words that fit behind "row 12: ".
+      detail: the value that is wrong, in words that fit after "row 12: ".
       key: the image's key, if the row has one.
       label: the row's label, if it has one.
       group: the row's group, if it has one.
@@ -238,7 +238,7 @@ class Places:
         return f"row {row}"
 
     def inside(self, row: int) -> str:
-        """Returns the place of a row, as it is put behind an image's name."""
+        """Returns the place of a row, as it is put after an image's name."""
         place = self.of(row)
         return f" in {place}" if place else ""
 
@@ -248,7 +248,7 @@ class UnusableImageError(Exception):
 
     Attributes:
       kind: what is wrong.
-      detail: the value that is wrong, in words that fit behind "'a.png'".
+      detail: the value that is wrong, in words that fit after "'a.png'".
     """
 
     def __init__(self, kind: Kind, detail: str) -> None:

@@ -313,7 +313,7 @@ def write_records(path: str, file_format: str, records: Iterable[bytes]) -> None
 class _Silence(logging.Filter):
     """Leaves out lines of TFDS's log that tell users of this package nothing.
 
-    One shows a whole config; the other misses a file in a folder that isn't there.
+    One shows a whole config; the other says which file a missing folder lacks.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:

@@ -229,7 +229,7 @@ def test_odd_names_are_shown_as_text(build, run):
         (["old", "nowhere.toml"], "nowhere.toml: can't be read: "),
         (
             ["old", "two.toml"],
-            "there are 2 datasets: a, b. Name one behind a colon: two",
+            "there are 2 datasets: a, b. Name one after a colon: two",
         ),
         (["old", "two.toml:c"], "there is no table [c]. It has: a, b"),
         (["old", "two.toml:a"], "image_dir"),

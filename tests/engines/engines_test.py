@@ -137,7 +137,7 @@ def ends(tmp_path):
 
 
 def do_elsewhere(engine, ends, deed):
-    """Returns what something returns that another process does."""
+    """Returns what a function returns in another process."""
     found = engine.map(meet_and_do, [(end, HERE, deed) for end in ends])
     (result,) = (one for one in found if one != HERE)
     return result

@@ -65,7 +65,7 @@ def test_a_file_is_written_once_and_removed(tmp_path):
 
 
 def test_values_are_not_kept():
-    """A slice lives as long as its rows; Python's objects would take far more."""
+    """A slice lives as long as its rows; Python objects would take far more."""
     with shared_rows.SharedRows(rows_of(1000)) as rows:
         part = rows.slice(0, 1000)
         before = sys.getsizeof(pickle.dumps(part.__dict__ | {"_rows": None}))

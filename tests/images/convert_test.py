@@ -38,7 +38,7 @@ def png_16_bit(pixels, orientation=1):
     content = tf.io.encode_png(pixels).numpy()
     if orientation == 1:
         return content
-    # TensorFlow writes no metadata; a PNG may have them behind its header.
+    # TensorFlow writes no metadata; a PNG may have them after its header.
     turned = encoded(Image.new("L", (1, 1)), exif=exif(orientation))
     at = turned.index(b"eXIf") - 4
     length = struct.unpack(">I", turned[at : at + 4])[0] + 12
@@ -600,7 +600,7 @@ def test_resizing_is_lanczos(orientation, monkeypatch):
 
 @pytest.mark.parametrize("side", [40, 80, 160])
 def test_a_jpeg_reduced_while_it_is_decoded_looks_the_same(side):
-    """Within 1.5 levels of what resizing all of its pixels gives, on the average."""
+    """Within 1.5 levels of what resizing all of its pixels gives, on average."""
     for pixels in datasets.load_sample_images().images:
         content = encoded(Image.fromarray(pixels), "JPEG", quality=90)
         whole = encoded(Image.open(io.BytesIO(content)))
@@ -695,7 +695,7 @@ def test_which_jpegs_can_be_turned(sampling, orientation, more):
 @pytest.mark.parametrize("orientation", range(2, 9))
 @pytest.mark.parametrize("sampling", SAMPLINGS)
 def test_other_turned_jpegs_lose_little(sampling, orientation):
-    """They are encoded again: within a level on the average."""
+    """They are encoded again: within a level on average."""
     content = photo_of(101, 163, sampling, quality=88, exif=exif(orientation))
     stored = convert(content, **({"channels": 1} if sampling == "gray" else {}))
     assert format_of(stored) == "JPEG"

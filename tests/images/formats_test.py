@@ -377,7 +377,7 @@ def test_half_a_file(image_format):
 
 
 def test_only_the_header_is_read():
-    """Without decoding, what ends behind the header isn't found out."""
+    """Without decoding, nobody finds out that a file ends after its header."""
     content = encoded(rgb(), "PNG")
     content = content[: content.index(b"IDAT") + 4]
     assert look_at(content, decode=False).width == 7
@@ -792,7 +792,7 @@ def test_data_of_a_jpeg_that_look_like_a_marker(mode, kwargs):
 
 
 def test_a_jpeg_that_ends_before_it_has_begun():
-    """Pillow looks for an image behind the end; nobody else does."""
+    """Pillow looks for an image after the end; nobody else does."""
     content = b"\xff\xd8\xff\xd9" + encoded(rgb(50, 70), "JPEG")
     assert not tensorflow_reads(content)
     kind, _ = refusal(content)

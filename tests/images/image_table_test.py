@@ -126,7 +126,7 @@ def test_the_digest_is_that_of_xxhsum(content, digest):
 
 
 def test_pixels_are_read_unless_the_header_is_enough(image_dir):
-    """An image that ends behind its header has its facts, and no picture."""
+    """An image that ends after its header has its facts, and no picture."""
     data = encoded("PNG", size=(7, 5))
     (image_dir / "a.png").write_bytes(data[: data.index(b"IDAT") + 4])
     table = inspect(image_dir, "a.png", verify="header")
@@ -170,7 +170,7 @@ def test_images_that_no_row_names(image_dir, write_png):
 
 
 def test_a_photo_of_a_phone_with_a_preview_is_a_jpeg(image_dir):
-    """Pillow calls a JPEG file with more images behind it MPO; TensorFlow reads it."""
+    """Pillow calls a JPEG file with more images after it MPO; TensorFlow reads it."""
     preview = Image.new("RGB", (2, 2))
     data = encoded("MPO", save_all=True, append_images=[preview])
     assert data.startswith(b"\xff\xd8\xff")
@@ -469,7 +469,7 @@ def test_both_kinds_of_images_side_by_side(image_dir, converted_dir, is_remote):
 
 
 def test_what_needs_no_conversion_is_stored_byte_for_byte(image_dir):
-    """Metadata and bytes behind the end included."""
+    """Metadata and bytes after the end included."""
     data = encoded("JPEG", comment=b"hello") + b"more"
     (image_dir / "x.jpg").write_bytes(data)
     assert read_stored(image_dir, inspect(image_dir, "x.jpg").rows) == [data]
@@ -627,7 +627,7 @@ class RemotePath:
 def write_remote(path, content):
     """Writes a file of TensorFlow's file system in memory."""
     tf.io.gfile.makedirs(path.rpartition("/")[0])
-    if tf.io.gfile.exists(path):  # what is written would come behind it
+    if tf.io.gfile.exists(path):  # what is written would come after it
         tf.io.gfile.remove(path)
     with tf.io.gfile.GFile(path, "wb") as file:
         file.write(content)

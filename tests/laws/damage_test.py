@@ -195,7 +195,7 @@ def test_a_damaged_file_is_not_mistaken_without_pillow(name):
 def test_cut_files_are_reported(name):
     """What has lost half of its bytes doesn't pass."""
     content = originals()[name]
-    # What is behind the first picture of an MPO is another one.
+    # After the first picture of an MPO comes another one.
     end = content.index(b"\xff\xd9") if name == "mpo.jpg" else len(content)
     assert stored(content[: end // 2]) is None
     assert stored(content[:1]) is None

@@ -92,7 +92,7 @@ def entries_of(record):
 
 
 def varint_at(data, at):
-    """Returns the number at a place, and the place behind it."""
+    """Returns the number at a place, and the place after it."""
     value = shift = 0
     while True:
         value |= (data[at] & 127) << shift

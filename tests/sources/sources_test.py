@@ -76,7 +76,7 @@ def error_of(locate):
 
 
 def digests(builder):
-    """Builds a dataset; returns the digests of its files but those of times."""
+    """Builds a dataset; returns the digests of its files, except those with times."""
     builder.download_and_prepare()
     return {
         path.name: hashlib.sha256(path.read_bytes()).hexdigest()
@@ -392,7 +392,7 @@ def test_more_than_one_archive_in_the_place_of_a_directory(tmp_path, error_of):
 
 
 def test_a_directory_goes_before_an_archive(tmp_path, locate):
-    """Only where there is none, an archive is taken."""
+    """An archive is taken only where there is none."""
     (tmp_path / "images").mkdir()
     pack(tmp_path / "images.zip", {"a.png": b"a"})
     found = locate()
@@ -511,7 +511,7 @@ def test_paths_that_nobody_knows(error_of, tmp_path, field):
     """The message says what is known, whichever field it is."""
     (tmp_path / "images").mkdir()
     assert error_of(**{field: "ftp://example.org/a"}) == (
-        f"{field} ftp://example.org/a: nothing is known that begins with 'ftp://'. Give"
+        f"{field} ftp://example.org/a: paths that begin with 'ftp://' are unknown. Give"
         " a local path, or one that begins with http://, https://, gs:// or s3://."
     )
 
@@ -650,7 +650,7 @@ def test_a_checksum_that_is_wrong(tmp_path, server, served, make_builder):
 
 
 def test_a_checksum_of_what_has_changed(tmp_path, server, served, make_builder):
-    """What was downloaded before hasn't it, so it is downloaded again."""
+    """The earlier download has another one, so it is downloaded again."""
     make_builder(served()).download_and_prepare()
     labels = tmp_path / "served" / "labels.csv"
     labels.write_text(labels.read_text().replace("cat", "newt"))
@@ -667,7 +667,7 @@ def test_a_checksum_of_what_has_changed(tmp_path, server, served, make_builder):
 
 
 def test_a_checksum_that_tfds_asks_for(server, served, make_builder):
-    """TFDS's own message speaks of files that the user hasn't."""
+    """TFDS's own message speaks of files that the user doesn't have."""
     builder = make_builder(served())
     config = tfds.download.DownloadConfig(force_checksums_validation=True)
     with pytest.raises(exceptions.SourceError) as raised:

@@ -408,7 +408,7 @@ def test_a_split_without_size_does_not_exist(options, names):
 
 
 def test_a_class_without_rows_is_counted():
-    """A class of the config that the CSV hasn't is in the counts, with 0."""
+    """A class of the config that the CSV lacks is in the counts, with 0."""
     planned = assign.plan_splits(
         ["a", "b"],
         ["x", "x"],

@@ -41,7 +41,7 @@ class Case:
 
     @property
     def counts(self):
-        """The table as `balancing` takes it."""
+        """The table as `balance` takes it."""
         return sparse.csr_array(np.array(self.table, np.int64))
 
     @property

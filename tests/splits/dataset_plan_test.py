@@ -104,7 +104,7 @@ def error_of(make):
 
 
 def many(count, *more, classes=("cat", "dog"), first=0):
-    """Returns rows of several classes in turn, with more cells behind them."""
+    """Returns rows of several classes in turn, with more cells after them."""
     return [
         (f"{at:03}.png", classes[at % len(classes)], *more)
         for at in range(first, first + count)

@@ -79,7 +79,7 @@ def make(tmp_path_factory, write_png, write_csv):
 
 
 def many(count, *more):
-    """Returns rows of two classes in turn, with more cells behind them."""
+    """Returns rows of two classes in turn, with more cells after them."""
     return [(f"{at:03}.png", ("cat", "dog")[at % 2], *more) for at in range(count)]
 
 
@@ -339,7 +339,7 @@ def test_the_splits_are_those_of_the_good_rows(make, write_csv):
 @settings(max_examples=8)
 @given(st.randoms(use_true_random=False))
 def test_the_order_of_the_rows_does_not_matter(make, rng):
-    """Law 3: a shuffled CSV leaves out the same images, and divides the others so."""
+    """Law 3: a shuffled CSV leaves out and divides the same images."""
     rows = [*many(20), ("x.png", "cat"), ("y.png", "dog"), ("", "cat")]
     rows += [("000.png", "cat"), ("001.png", "cat"), ("z.png", "cat"), ("c.png", "dog")]
     options = {"lost": ["x.png"], "damaged": ["y.png"], "copies": {"c.png": "z.png"}}

@@ -140,7 +140,7 @@ def test_the_place_on_this_machine(data_path, tmp_path, monkeypatch):
 
 
 def test_tfds_knows_unfinished_files_by_their_names(tmp_path):
-    """It removes them, should they be left."""
+    """It removes those that are left."""
     path = tmp_path / "image_csv-train.tfrecord-00000-of-00001"
     with files.renamed_when_complete(str(path)) as temporary:
         assert py_utils.is_incomplete_file(epath.Path(temporary))
@@ -603,7 +603,7 @@ def test_a_full_disk(small_server, small_disk, server, make_job, data_dir, kwarg
         f"StorageError: {small_disk}/data/image_csv/pets/incomplete"
     )
     assert end == (
-        "while images were converted. They take their room twice during a build: here,"
+        "while images were converted. They take up room twice during a build: here,"
         " and in the dataset. Make room, or choose another data_dir, or another TMPDIR"
         " if data_dir is remote."
     )

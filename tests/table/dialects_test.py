@@ -1,4 +1,4 @@
-"""How texts are taken apart: delimiters, headers, encodings, compression."""
+"""How texts become cells: delimiters, headers, encodings, compression."""
 
 import bz2
 import csv

@@ -194,7 +194,7 @@ def test_labels_and_file_names_come_back_as_csv_wrote_them(read, texts):
     st.randoms(use_true_random=False),
 )
 def test_the_order_of_the_rows_does_not_matter(read, rows, rng):
-    """Law 3: a shuffled CSV is the same table, but for the numbers of the rows."""
+    """Law 3: a shuffled CSV is the same table, except for the numbers of the rows."""
     lines = [f"{name}.png,{label}\n" for name, label in rows]
     one = read("f,l\n" + "".join(lines))
     rng.shuffle(lines)

@@ -71,7 +71,7 @@ def test_class_names_are_in_the_order_of_scikit_learn(read):
 
 
 def test_an_empty_cell_has_no_label(read):
-    """It may be forgotten, so it is refused, but in the split for such images."""
+    """It may be a mistake, so it is refused, except in the split for such images."""
     table = read("f,l", "1,cat", "2,", "3,dog", **MULTI)
     assert problems_of(table) == [(Kind.NO_LABEL, 3, "'2'")]
     lines = ("f,l,s", "1,cat,", "2,,unlabeled")

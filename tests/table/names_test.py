@@ -44,7 +44,7 @@ def test_changes_are_those_of_each_name(cells):
     st.lists(st.sampled_from(["a.jpg", "a.b.png", "x/.jpg", "a", "a.txt", ".png", ""]))
 )
 def test_extensions_of_images_go(cells):
-    """The last one, in small letters; others stay."""
+    """The last one, in lower case; others stay."""
     known = image_formats.by_extension()
 
     def cut(name):

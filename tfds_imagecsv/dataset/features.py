@@ -119,7 +119,7 @@ def with_values(plan: DatasetPlan) -> pa.RecordBatch:
     values: dict[str, pa.Array] = {}
     if label_type == "class":
         ids[""] = -1  # TFDS's id for no label
-        # Names that no row has may be no class.
+        # Names that no row has any more may be no classes.
         of_names = [ids.get(name, -1) for name in arrays.names_of(rows["label"])]
         values["label"] = pa.array(
             arrays.mapped(rows["label"], np.array(of_names, np.int32))
@@ -151,7 +151,7 @@ def with_values(plan: DatasetPlan) -> pa.RecordBatch:
 
 
 def _with_objects(plan: DatasetPlan) -> pa.RecordBatch:
-    """Returns the rows of a plan with boxes with the values of their features."""
+    """Returns the rows of a plan of boxes, with the values of their features."""
     rows = plan.rows
     ids = {name: at for at, name in enumerate(plan.class_names)}
     counts = boxes.counts_of(rows[boxes.CLASSES])

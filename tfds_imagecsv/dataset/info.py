@@ -16,8 +16,8 @@ from tfds_imagecsv.dataset import features as features_lib
 from tfds_imagecsv.dataset import metadata
 from tfds_imagecsv.problems import escaped
 
-# What `dataset_info.json` has as the homepage of a dataset without one. For an empty
-# one, TFDS shows a page of its catalogue, which has no page about this dataset.
+# What `dataset_info.json` has as the homepage of a dataset without one. If it were
+# empty, TFDS would show the dataset's page in its catalogue, which doesn't exist.
 _NO_HOMEPAGE = " "
 
 # TFDS's name of the file with the licence.

@@ -139,7 +139,7 @@ def config_of_toml(
 
     Args:
       path: the file, as for `register_toml`.
-      name: the name of its table; None if there is one only.
+      name: the name of its table; None if there is only one.
 
     Raises:
       ConfigError: if the file or the table can't be used, or there are several tables.
@@ -149,7 +149,7 @@ def config_of_toml(
     known = ", ".join(tables)
     if name is None and len(tables) > 1:
         raise exceptions.ConfigError(
-            f"{file}: there are {len(tables)} datasets: {known}. Name one behind a"
+            f"{file}: there are {len(tables)} datasets: {known}. Name one after a"
             f" colon: {path}:{next(iter(tables))}"
         )
     name = next(iter(tables)) if name is None else name

@@ -92,7 +92,7 @@ class BeamEngine:
 
         Args:
           function: a function of a module, which depends on its argument alone.
-          items: its arguments: slices of the rows that `share` returns, one behind the
+          items: its arguments: slices of the rows that `share` returns, one after the
             other.
           meanwhile: see `Engine`.
 
@@ -145,7 +145,7 @@ def _answers_path(folder: epath.Path, number: int) -> epath.Path:
 
 
 def _store_chunks(folder: epath.Path, bundles: Sequence[Sequence[Chunk]]) -> None:
-    """Writes a file with a batch of rows for each bundle, which can be read by itself.
+    """Writes a file with a batch of rows for each bundle; each can be read alone.
 
     Parquet files, one for each bundle, took a hundred times as long to write.
     """
@@ -165,7 +165,7 @@ def _store_chunks(folder: epath.Path, bundles: Sequence[Sequence[Chunk]]) -> Non
 
 
 def _batch_of(bundle: Sequence[Chunk]) -> pa.RecordBatch:
-    """Returns the rows of some chunks, which are one behind the other."""
+    """Returns the rows of some chunks that follow each other."""
     first, last = bundle[0].columns, bundle[-1].columns
     assert isinstance(first, shared_rows.RowSlice)
     assert isinstance(last, shared_rows.RowSlice)

@@ -48,8 +48,8 @@ _PACKAGE = str(pathlib.Path(__file__).parents[1])
 
 # What a worker process runs. It imports our modules, but not the package itself,
 # which imports TFDS and registers with it: 0.5 s and 50 MB that workers don't need.
-# The process that asks is interrupted as well, and ends this one. It waits for that,
-# so the end is at once: Python's own frees all objects first, one by one.
+# Ctrl-C interrupts the process that asks as well, which then ends this one and waits
+# for it. So this one ends at once: Python would free all objects first, one by one.
 _PROGRAM = """\
 import os, signal
 signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -238,9 +238,9 @@ def _take_over(
     function: Callable[[_Item], _Result],
     waiting: collections.deque[tuple[concurrent.futures.Future[_Result], _Item]],
 ) -> bool:
-    """Does the first work here that no other process has begun, if there is any.
+    """Does the first piece of work that no other process has begun, if there is one.
 
-    An error waits for its turn, so that it doesn't depend on who was quicker.
+    An error waits for its turn: which one is first doesn't depend on who was quicker.
     """
     for at, (future, item) in enumerate(waiting):
         if future.cancel():
@@ -259,7 +259,7 @@ class _WorkerProcess:
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
-            # Without the current folder, where a module may be named as one of ours.
+            # Without the current folder: a module in it may have the name of ours.
             [sys.executable, "-P", "-c", _PROGRAM],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -287,7 +287,7 @@ class _WorkerProcess:
         return answer
 
     def stop(self, *, at_once: bool) -> None:
-        """Lets it end: after what it does now, or at once."""
+        """Ends it: after what it does now, or at once."""
         if at_once:
             self._process.kill()
         with contextlib.suppress(OSError):
@@ -306,7 +306,7 @@ def _import(module: str) -> None:
 def cores() -> int:
     """Returns how many cores this process may use.
 
-    Those that a container or a job scheduler allows count, not all that there are.
+    Counts those that a container or a job scheduler allows, not all of the machine.
     """
     import joblib
 

@@ -22,14 +22,14 @@ Prepare = Callable[["pa.RecordBatch"], "pa.RecordBatch"]
 
 
 class RowSlice(Mapping[str, list[Any]]):
-    """Some of many rows: the values of each column, as Python's objects.
+    """Some of many rows: the values of each column, as Python objects.
 
-    Another process that gets one reads it from a file, which is mapped into its memory.
+    Another process that gets a slice reads it from a file mapped into its memory.
 
     Args:
       rows: all rows.
       start: the first one.
-      stop: the one behind the last.
+      stop: the one after the last.
     """
 
     def __init__(self, rows: SharedRows, start: int, stop: int) -> None:
@@ -80,9 +80,9 @@ class SharedRows:
 
     Args:
       rows: the rows.
-      order: the positions of the rows in which they are shared; default: as they are.
-      prepare: a function of a module that makes of some rows what is worked on;
-        default: they are.
+      order: the positions of the rows, in the order to share them; default: theirs.
+      prepare: a function of a module that turns rows into those that workers get;
+        default: they get the rows.
       folder: where the file goes; None for a directory of its own.
     """
 
@@ -187,7 +187,7 @@ class _MappedRows(SharedRows):
 
 @functools.lru_cache(maxsize=1)
 def _mapped(path: str, prepare: Prepare | None) -> SharedRows:
-    """Returns the rows of a file; of the last one, without a second look at it."""
+    """Returns the rows of a file, and remembers those of the last one."""
     return _MappedRows(path, prepare)
 
 

@@ -59,7 +59,7 @@ def _pickled(answer: Answer) -> bytes:
     try:
         pickled = pickle.dumps(answer, pickle.HIGHEST_PROTOCOL)
         if answer.error is not None:
-            # Some errors are made of other arguments than they keep.
+            # Some errors keep other arguments than they are made of.
             pickle.loads(pickled)
     except Exception as error:
         words = f"{type(error).__name__}: {error}: {answer!r:.1000}"
@@ -68,9 +68,9 @@ def _pickled(answer: Answer) -> bytes:
 
 
 def write_message(file: IO[bytes], content: bytes) -> None:
-    """Writes bytes behind their number.
+    """Writes how many bytes follow, and the bytes.
 
-    What can't be pickled, or made of a pickle, then doesn't touch the next message.
+    So a message that can't be unpickled leaves the next one intact.
     """
     file.write(len(content).to_bytes(_LENGTH, "little"))
     file.write(content)
@@ -78,7 +78,7 @@ def write_message(file: IO[bytes], content: bytes) -> None:
 
 
 def read_message(file: IO[bytes]) -> bytes:
-    """Returns what `_write_message` wrote.
+    """Returns what `write_message` wrote.
 
     Raises:
       EOFError: if it isn't all there.

@@ -25,18 +25,18 @@ from tfds_imagecsv.images.facts import Facts
 from tfds_imagecsv.images.small_pictures import SmallPictures
 from tfds_imagecsv.options import ImageOptions
 
-# TensorFlow decodes JPEGs with libjpeg's fast transform, which errs the more the
-# finer they are quantized: beyond this, pixels get worse again.
+# TensorFlow decodes JPEGs with libjpeg's fast transform. Its errors grow the finer they
+# are quantized: beyond this quality, pixels get worse again.
 _QUALITY = 95
 
-# Of JPEGs that keep their size, so that they lose less than a level on the average, as
-# Pillow decodes them. Their colours are a part of that, so they aren't subsampled.
+# The quality of JPEGs that keep their size: decoded by Pillow, they lose less than a
+# level on average. Colours count, so they aren't subsampled.
 _KEPT_QUALITY = 97
 
 # The chroma subsamplings that Pillow can write, by the height and width of the blocks.
 _SUBSAMPLINGS = {(8, 8): "4:4:4", (8, 16): "4:2:2", (16, 16): "4:2:0"}
 
-# Pillow's modes of which it can take means, if no colour of them is transparent.
+# Pillow's modes whose pixels it can average, if none of their colours is transparent.
 _WITH_MEANS = frozenset({"L", "LA", "RGB", "RGBA", "CMYK"})
 
 _See = Callable[[Any, Facts], object]
@@ -56,7 +56,7 @@ def convert(
       content: the file's bytes.
       facts: what they are.
       options: what the image is to be.
-      check_end: whether to check, too, what comes behind the pixels.
+      check_end: whether to check, too, what comes after the pixels.
       see: as for `formats.read_facts`; JPEGs may be reduced less.
 
     Raises:
@@ -107,8 +107,8 @@ def _converted(
 def _png(picture: Any) -> bytes:
     """Returns a PNG.
 
-    Looking for runs only takes a quarter of the time for a photograph, which gets no
-    larger; drawings get larger by a fifth. It also doesn't depend on the machine.
+    To look only for runs takes a quarter of the time. Photographs get no larger by it,
+    drawings by a fifth. The bytes are the same on all machines.
     """
     file = io.BytesIO()
     picture.save(file, "PNG", compress_type=zlib.Z_RLE)
@@ -251,7 +251,7 @@ def _with_channels(picture: Any, facts: Facts, options: ImageOptions) -> Any:
     if not is_seen_through and not by_rgb:
         return picture if picture.mode == mode else picture.convert(mode)
     converted = Image.new(mode, picture.size)
-    # What is between would take as much memory as the image, or more.
+    # An image between the two would take as much memory as this one, or more.
     for box in geometry.boxes(*picture.size):
         part = picture.crop(box)
         part = _on_background(part, options) if is_seen_through else part.convert("RGB")

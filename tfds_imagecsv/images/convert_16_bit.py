@@ -135,7 +135,7 @@ def _colors(pixels: np.ndarray, options: ImageOptions) -> Iterator[tuple[int, sl
 
 
 def _weighted_color(pixels: np.ndarray, at: int, options: ImageOptions) -> np.ndarray:
-    """Returns a colour for resizing: those of transparent pixels must not show."""
+    """Returns a colour for resizing, in which transparent pixels don't show."""
     color = _color_16_bit(pixels, at, options)
     if options.channels == 4 and _has_alpha(pixels):
         color *= _alpha_16_bit(pixels)

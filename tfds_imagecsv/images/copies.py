@@ -46,7 +46,7 @@ def with_copies(
 
     See `arrays.digests_of`.
     """
-    # Few are equal by half, which takes less to find.
+    # Few have equal halves, and halves take less to compare.
     halves = arrays.halves_of(digests)
     in_order = np.sort(halves)
     again = np.unique(in_order[1:][in_order[1:] == in_order[:-1]])

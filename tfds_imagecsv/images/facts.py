@@ -11,7 +11,7 @@ class Facts(NamedTuple):
 
     Attributes:
       format: Pillow's name of the format, by content, such as `"PNG"`; a JPEG with
-        more images behind it (Pillow's `"MPO"`) is a `"JPEG"`.
+        more images after it (Pillow's `"MPO"`) is a `"JPEG"`.
       mode: Pillow's mode, such as `"RGB"`.
       channels: how many channels the mode has; 1 for a palette.
       has_alpha: whether it has transparency, as a channel or as a colour.
@@ -23,8 +23,8 @@ class Facts(NamedTuple):
       is_plain: False for a BMP that not every decoder reads.
       is_lossy: whether its compression has lost something.
       has_other_profile: whether it has a colour profile that isn't sRGB's.
-      mcu_height: pixels of the blocks that a JPEG can be taken apart into (its minimum
-        coded units); 0 for other formats.
+      mcu_height: pixels of the blocks that a JPEG is made of (its minimum coded units);
+        0 for other formats.
       mcu_width: likewise.
     """
 

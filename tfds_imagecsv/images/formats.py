@@ -97,7 +97,8 @@ def read_facts(
       content: the file's bytes.
       max_pixels: the most pixels that it may have.
       decode: whether to decode all of it, or to read only its header.
-      is_decoded_later: says of an image by its facts that `decode` doesn't apply to it.
+      is_decoded_later: says by its facts whether an image is decoded later, so that
+        `decode` doesn't apply to it.
       see: called with the decoded image (Pillow's) as it is in the file, and its facts.
         JPEGs are reduced by `small_pictures.factor_for`.
 
@@ -249,16 +250,16 @@ def _is_lossy(image: Any, image_format: str, content: bytes) -> bool:
         return content[content.index(b"\xff\x52") + 13] == 0
     if image_format == "TIFF":
         return "jpeg" in image.info.get("compression", "")
-    # Files of AVIF and JPEG XL don't readily say it, and mostly are.
+    # AVIF, HEIF and JPEG XL files don't readily tell, and most are lossy.
     return image_format in ("JPEG", "AVIF", "HEIF", "JXL")
 
 
 def _is_lossy_webp(content: bytes) -> bool:
-    """Returns whether the first picture of a WebP is of the kind with loss."""
+    """Returns whether the first picture of a WebP is lossy."""
     at = 12
     while (name := content[at : at + 4]) not in (b"VP8 ", b"VP8L", b""):
         size = int.from_bytes(content[at + 4 : at + 8], "little")
-        # A frame has chunks of its own, behind 16 bytes.
+        # A frame has chunks of its own, after 16 bytes.
         at += 8 + (16 if name == b"ANMF" else size + size % 2)
     return name == b"VP8 "
 

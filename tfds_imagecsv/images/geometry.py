@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     import numpy as np
 
 
-# What makes an image of each EXIF orientation upright. Each is its own inverse, but
-# for the two rotations by 90 degrees.
+# What makes an image of each EXIF orientation upright. Each is its own inverse, except
+# the two rotations by 90 degrees.
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,

@@ -35,7 +35,7 @@ _CHUNKS = {"decode": 128, "header": 1024}
 _LARGEST_SHARE = 1 / 8192
 _MOST_IN_CHUNK = 1024
 
-# The columns of where converted images are.
+# The columns that say where converted images are.
 _CONVERTED = ("stored_file", "stored_offset", "stored_size")
 
 
@@ -47,8 +47,8 @@ class ImageTable:
       rows: the rows of the label table with usable images, in their order, with
         further columns: `kind` (see `kinds`), `size` (int64: bytes of the file),
         `digest` (`arrays.DIGEST`: see `files.digest_of`) and `modified` (int64: see
-        `files.File`). If images were converted, also where the bytes are that are
-        stored: `stored_file` (`arrays.CODES`: a file of converted images; empty for the
+        `files.File`). If images were converted, also where the stored bytes are:
+        `stored_file` (`arrays.CODES`: a file of converted images; empty for the
         image's own), `stored_offset` (int64: where they begin in that file) and
         `stored_size` (int64: how many they are). Last, what `measures` gives.
       problems: the problems of the other rows' images.
@@ -82,8 +82,8 @@ def inspect_images(
       converted_dir: where files of converted images go, as an absolute path; None to
         convert nothing.
       measures: functions of modules, which measure small pictures of the images in the
-        workers; none with `verify="header"`. Of bytes, they make a column of
-        `pyarrow.binary` of their number.
+        workers; none with `verify="header"`. If one returns several bytes an image, its
+        column is of `pyarrow.binary`.
       progress: called with the number of images inspected since the last call.
       meanwhile: see `engine.Engine`.
 
@@ -151,7 +151,7 @@ class _Found(NamedTuple):
       kinds: each combination of facts. Most images are alike.
       kind_of: the position of each image's combination, int32.
       sizes: the bytes of the files, int64.
-      digests: those of the files, one behind the other.
+      digests: those of the files, one after the other.
       modified: when they were, int64; see `files.File`.
       converted: the file, the offset and the size of converted images, by position.
       measured: what the measures give.
@@ -169,7 +169,7 @@ class _Found(NamedTuple):
 
 
 class _Collected:
-    """What the chunks have found, one behind the other.
+    """What the chunks have found, one after the other.
 
     Args:
       rows: how many images there are.
@@ -249,7 +249,7 @@ class _Refused(NamedTuple):
 
 
 class _ConvertedFile:
-    """Converted images, one behind the other in a file that is made with the first.
+    """Converted images, one after the other in a file that is made with the first.
 
     Args:
       path: the file.

@@ -1,4 +1,4 @@
-"""The size of a JPEG XL by its header, since its library decodes all to tell it.
+"""The size of a JPEG XL by its header: its library would decode the whole image.
 
 ISO/IEC 18181-1, annex D.2 (size header), and 18181-2 (container).
 """

@@ -1,7 +1,7 @@
 """Kinds of images: what is known of them, in a column of codes.
 
 Most images of a dataset are alike. The column `kind` has a code for each image, and
-each combination of facts once: 4 bytes an image in the place of a hundred.
+each combination of facts once: 4 bytes an image instead of a hundred.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def column(rows: pa.RecordBatch, fact: str) -> pa.Array:
 def of_each(
     rows: pa.RecordBatch, fact: str, function: Callable[[pa.Array], npt.NDArray[Any]]
 ) -> npt.NDArray[Any]:
-    """Returns what a function makes of a fact of each image, done once for each kind.
+    """Returns what a function makes of a fact of each image; it gets each kind once.
 
     Args:
       rows: with the column `kind`.

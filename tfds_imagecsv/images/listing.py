@@ -24,7 +24,7 @@ def unlisted_images(
     Args:
       listing: the files of the directory.
       keys: relative to it, with `/` between folders, sorted.
-      others: further ones.
+      others: further keys.
     """
     is_known = arrays.is_in_sorted(listing.keys, keys)
     unknown = listing.keys.filter(pa.array(~is_known)).to_pylist()
@@ -53,7 +53,7 @@ def count_other_extensions(rows: pa.RecordBatch) -> int:
     found = 0
     formats = np.array(rows["kind"].dictionary.field("format").to_pylist(), object)
     for image_format in kinds.counts(rows, "format"):
-        # Most extensions fit, which is quickly seen.
+        # Most extensions fit, which takes little time to see.
         is_other = arrays.mapped(rows["kind"], formats == image_format)
         for extension, usual in by_extension.items():
             if usual == image_format and is_other.any():

@@ -36,7 +36,7 @@ Measure = Callable[["SmallPictures"], Mapping[str, "npt.NDArray[Any]"]]
 
 
 class SmallPictures:
-    """The small pictures of some images, one behind the other.
+    """The small pictures of some images, one after the other.
 
     Args:
       images: see below.

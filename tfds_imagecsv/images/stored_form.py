@@ -86,7 +86,7 @@ def _converted_format(
     elif reasons == [ORIENTATION] and can_be_turned(facts):
         is_jpeg = True
     else:
-        # Which loses a little; a small one saves nothing that would be worth it.
+        # A JPEG loses a little, and a small one doesn't save enough to be worth it.
         is_large = height * width >= _MIN_JPEG_PIXELS
         is_photo = facts.format in ("JPEG", "HEIF")
         is_jpeg = is_photo and (is_large or options.quality is not None)

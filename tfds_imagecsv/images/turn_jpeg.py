@@ -12,7 +12,8 @@ from tfds_imagecsv.images import jpeg, stored_form
 from tfds_imagecsv.images.facts import Facts
 
 # How much larger a turned JPEG may be before its codes are computed anew, which takes
-# twice the time. They are the usual ones, unless its writer had computed its own.
+# twice the time. It has the standard codes at first, and grows if its writer had
+# computed better ones.
 _GROWTH = 1.005
 
 

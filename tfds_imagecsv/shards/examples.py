@@ -19,7 +19,7 @@ COLUMNS = (
     *("stored_format", "stored_height", "stored_width"),
 )
 
-#: The columns of where converted images are; see `image_table.ImageTable`.
+#: The columns that say where converted images are; see `image_table.ImageTable`.
 OF_CONVERTED = ("stored_file", "stored_offset", "stored_size")
 
 #: The columns that hold the values of features, besides those of the image, begin with
@@ -94,7 +94,7 @@ def examples(chunk: Chunk) -> Iterator[dict[str, Any]]:
         `OF_CONVERTED`.
 
     Raises:
-      InvalidRowsError: if an image isn't any more what was inspected.
+      InvalidRowsError: if an image has changed since it was inspected.
     """
     columns = chunk.lists()
     known = {

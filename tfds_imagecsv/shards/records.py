@@ -3,10 +3,10 @@
 An example is a `tf.train.Example`, as TFDS writes it: a map from the names of features
 to lists of values. TFDS serializes the map in any order, so that two builds differ in
 their bytes. `SerializeToString(deterministic=True)` sorts the names, but each of
-protobuf's implementations in its own way (upb puts `image` behind `image/height`). Here
-they are sorted by code point, and written directly, since the format is small and
-fixed, and the length of each part is known before: that takes a fifth of the time,
-needs no TensorFlow, and tells sizes without the images.
+protobuf's implementations in its own way (upb puts `image` after `image/height`). This
+module sorts them by code point and writes the bytes itself: the format is small and
+fixed, and the length of each part is known in advance. That takes a fifth of the time,
+needs no TensorFlow, and gives the sizes without the images.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class Floats(tuple[float, ...]):
-    """Any number of floats; of none, the kind shows."""
+    """Any number of floats; the type tells an empty one from integers."""
 
     __slots__ = ()
 
@@ -38,15 +38,15 @@ class Texts(tuple[bytes, ...]):
     __slots__ = ()
 
 
-#: What a feature has in an example.
+#: The value of a feature in an example.
 Value = bytes | int | float | Sequence[int] | Sequence[float] | Floats | Texts
 
-#: What a TFRecord file has for each record besides the record: 8 bytes for its length,
-#: and 4 for the checksums of both (`tensorflow/core/lib/io/record_writer.h`).
+#: The bytes that a TFRecord file adds to each record: 8 for its length, and 4 for the
+#: checksum of each of them (`tensorflow/core/lib/io/record_writer.h`).
 FRAME_SIZE = 16
 
-#: How many bytes a record may have: a protocol buffer's length has 31 bits, and
-#: TensorFlow's process dies when it reads a longer one.
+#: The most bytes of a record: the length of a protocol buffer has 31 bits, and a
+#: process dies if TensorFlow reads a longer one.
 MAX_SIZE = (1 << 31) - 1
 
 # The tags of a protocol buffer's fields: (number of the field << 3) | 2, where 2 stands
@@ -58,12 +58,12 @@ _VALUE_OF_MAP = b"\x12"
 _FLOAT_LIST = b"\x12"
 _INT64_LIST = b"\x1a"
 
-# At each of these a number takes one byte more, since each has 7 bits of it. The
-# largest numbers have 63 bits, and take 9.
+# From each of these on, a number takes one byte more, since a byte holds 7 of its bits.
+# The largest numbers have 63 bits, and take 9 bytes.
 _VARINT_LIMITS = [1 << bits for bits in range(7, 63, 7)]
 
-# Of how many lengths it is kept how they are written: images of some kilobytes have
-# few.
+# The most lengths whose bytes are kept: images of some kilobytes have few different
+# ones.
 _LENGTHS = 1 << 14
 
 
@@ -71,9 +71,9 @@ def serialize(features: Mapping[str, Value]) -> bytes:
     """Returns a serialized `tf.train.Example`.
 
     Args:
-      features: by name: bytes, a whole number of 64 bits with a sign, a float, which
-        is kept in 32 bits, or any number of either kind of number; of none, the kind is
-        that of whole numbers, unless they are `Floats` or `Texts`.
+      features: the values by name: bytes, a signed integer of 64 bits, a float, which
+        is kept in 32 bits, or a list of either kind of number. An empty list has
+        integers, unless it is `Floats` or `Texts`.
     """
     # Joined once, since an image takes longer to copy than all else.
     parts: list[bytes] = []
@@ -117,14 +117,14 @@ def sizes_of_texts(lengths: _Ints, counts: _Ints) -> _Ints:
     """Returns how many bytes the lists of `Texts` take.
 
     Args:
-      lengths: the bytes of all texts, one example behind the other, int64.
+      lengths: the bytes of all texts, one example after the other, int64.
       counts: how many texts each example has, int64.
     """
     return sums(_field_sizes(lengths), counts)
 
 
 def sums(values: _Ints, counts: _Ints) -> _Ints:
-    """Returns the sum of each of some lists, given their values one behind the other.
+    """Returns the sum of each list, given the values of all, one list after the other.
 
     Args:
       values: those of all lists, int64.
@@ -146,7 +146,7 @@ def value_sizes(values: Sequence[Value | str]) -> _Ints:
         kind.
 
     Returns:
-      The sizes, int64, shape [examples]; -1 for no number.
+      The sizes, int64, shape [examples]; -1 for an empty list.
     """
     import numpy as np
 
@@ -202,7 +202,7 @@ def _start_of_frame(size: int) -> tuple[bytes, bytes]:
 
 
 def _masked_checksum(data: bytes) -> bytes:
-    # Masked, since checksums of data that have checksums in them are weak.
+    # Masked, since checksums of data that contain checksums are weak.
     checksum = google_crc32c.value(data)
     rotated = (checksum >> 15 | checksum << 17) & 0xFFFFFFFF
     return struct.pack("<I", (rotated + 0xA282EAD8) & 0xFFFFFFFF)
@@ -238,7 +238,7 @@ def _field_sizes(sizes: _Ints | int) -> _Ints:
 
 @functools.lru_cache(maxsize=_LENGTHS)
 def _start_of_bytes_entry(name: str, size: int) -> bytes:
-    """Returns what comes before the value of an entry, which has some bytes."""
+    """Returns what comes before the value of an entry, which is bytes of this size."""
     key = _key(name)
     of_list = _FIELD_1 + _varint(size)
     size += len(of_list)

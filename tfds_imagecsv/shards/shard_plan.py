@@ -21,7 +21,8 @@ from tfds_imagecsv import arrays
 from tfds_imagecsv.images import kinds
 from tfds_imagecsv.shards import examples, records
 
-# Keys that are Python's objects at once, and records whose sizes are added up at once.
+# Keys that are Python objects at the same time, and records whose sizes are worked out
+# at once.
 _HASHED_AT_ONCE = 1 << 16
 _SIZED_AT_ONCE = 1 << 18
 
@@ -50,11 +51,11 @@ class Shard(NamedTuple):
     """A file of records.
 
     Attributes:
-      split: the split that it is of.
+      split: the split that it belongs to.
       number: its number within the split, from 0.
       of: how many shards the split has.
       start: its first row in the plan.
-      stop: the row behind its last one.
+      stop: the row after its last one.
     """
 
     split: str
@@ -161,7 +162,7 @@ def _hashed_order(split: str, keys: pa.Array, at: arrays.Ints) -> arrays.Ints:
     TFDS sorts by MD5, as a number of 128 bits, salted with the name of the split
     (`tensorflow_datasets/core/hashing.py`, which is slower).
     """
-    # Hardly any two are equal by half, which takes less to sort.
+    # Hardly any two have the same first half, and halves take less to sort.
     halves = np.empty(len(at), np.uint64)
     for start in range(0, len(at), _HASHED_AT_ONCE):
         digests = _salted_digests(split, keys, at[start : start + _HASHED_AT_ONCE])

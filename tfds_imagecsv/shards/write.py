@@ -172,14 +172,14 @@ def _write_frames(file: IO[bytes], found: Iterable[bytes]) -> int:
 def _pieces(
     shard: shard_plan.Shard, sizes: arrays.Ints
 ) -> Iterator[tuple[int, int, int]]:
-    """Yields the first row of each piece of a shard, the one behind it, and its bytes.
+    """Yields the first row of each piece of a shard, the one after it, and its bytes.
 
     The bytes are those of the records.
     """
     written = np.cumsum(sizes[shard.start : shard.stop])
     first, done = 0, 0
     while first < len(written):
-        # Behind the image that fills the piece.
+        # After the image that fills the piece.
         end = int(np.searchsorted(written, done + _PIECE)) + 1
         end = min(end, len(written))
         size = int(written[end - 1]) - done
@@ -217,7 +217,7 @@ def _write_placed(
         chunks = [chunk for chunk, _ in in_turn]
         written = engine.map(_write_piece, chunks, meanwhile)
         for (chunk, planned), size in zip(in_turn, written, strict=True):
-            if size != planned:  # it is in the place of its neighbours
+            if size != planned:  # it has overwritten another one, or left a gap
                 raise RuntimeError(f"a piece has {size} bytes, and not {planned}")
             progress(chunk.rows, size)
     return [int(sizes[shard.start : shard.stop].sum()) for shard, _ in jobs]
@@ -226,8 +226,8 @@ def _write_placed(
 def _in_turn(pieces: Sequence[Sequence[_Item]], files: int) -> Iterator[_Item]:
     """Yields a piece of each of some files, then the next of each, then other files.
 
-    Linux lets one process at a time write to a file, so that two that write side by
-    side to one take twice as long as to two files.
+    Linux lets one process at a time write to a file: two processes take twice as long
+    for one file as for two.
 
     Args:
       pieces: those of each file.

@@ -46,8 +46,7 @@ _NAME = 120
 def kind_of(path: epath.Path) -> str | None:
     """Returns what kind of archive a file is, "ZIP", "TAR" or "7Z"; None for none.
 
-    The content decides; only tar files older than the standard of 1988 are known by
-    their name.
+    The content decides. Only the name tells tar files older than the standard of 1988.
 
     Args:
       path: the file.
@@ -66,9 +65,9 @@ def extracted(
 ) -> tuple[epath.Path, str]:
     """Returns the directory with the files of an archive, extracted if need be.
 
-    Its name contains the archive's name and digest: a changed archive has another one.
-    A directory gets its name when it is complete. As in TFDS, files whose names are
-    hidden, end in `~` or leave the directory are left out, and so are links.
+    Its name contains the archive's name and digest, so a changed archive gets a new
+    directory. A directory gets its name when it is complete. As TFDS does, this leaves
+    out links, and files whose names are hidden, end in `~` or leave the directory.
 
     Args:
       archive: the file.
@@ -224,7 +223,7 @@ _READERS: dict[str, Callable[[Any, _Create], None]] = {
 
 
 def _kept(name: str) -> str | None:
-    """Returns a file's path; None for what TFDS wouldn't extract."""
+    """Returns the path of a file of an archive; None if TFDS wouldn't extract it."""
     path = posixpath.normpath(name)
     if path.startswith((".", "/")) or path.endswith("~"):
         return None

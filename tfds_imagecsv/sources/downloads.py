@@ -35,9 +35,9 @@ class Downloads:
     manager: tfds.download.DownloadManager | None = None
 
     def file_of(self, url: str, checksum: str | None, *, where: str) -> epath.Path:
-        """Returns the file of a URL, downloaded unless it is there.
+        """Returns the file of a URL; downloads it unless it is there.
 
-        An earlier download with another checksum is downloaded again.
+        Downloads it again if an earlier download has another checksum.
 
         Args:
           url: the URL, which begins with `http://` or `https://`.
@@ -74,7 +74,7 @@ class Downloads:
                 self.manager = self.make_manager()
             return tfds_private.download(self.manager, url, anew=anew)
         except Exception as error:
-            self.manager = None  # it doesn't try again
+            self.manager = None  # a manager that has failed doesn't try again
             reason = str(error).strip().rstrip(".") or type(error).__name__
             raise exceptions.SourceError(
                 f"{where}: it can't be downloaded: {reason}. Check the URL and the"

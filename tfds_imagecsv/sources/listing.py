@@ -18,7 +18,7 @@ from tfds_imagecsv.storage import files
 # The most names that are compared with one that isn't there.
 _MOST_COMPARED = 2000
 
-# Entries of a folder that are Python's objects at once.
+# Entries of a folder that are Python objects at the same time.
 _ENTRIES = 1 << 14
 
 # Letters of names that are kept until Arrow has them.
@@ -33,7 +33,7 @@ class Listing:
 
     Attributes:
       keys: the files, relative to the directory, with `/` between folders, sorted.
-      odd: those whose names aren't Unicode, as Linux has such; no row can name them.
+      odd: those whose names aren't Unicode, as on Linux; no row can name them.
       folders: the folders, in any order.
       links: the links to folders, which aren't followed.
     """
@@ -88,8 +88,8 @@ class Listing:
     def closest(self, key: str) -> str | None:
         """Returns the file whose name is closest to one that isn't there, or None.
 
-        Files of its folder are compared, or if there is no such folder, all; of many,
-        those next to it in the order of names.
+        Compares the files of its folder, or all if there is no such folder; of many,
+        only those next to it in the order of names.
         """
         folder, _, name = key.rpartition("/")
         candidates = self._within(folder) if folder else self.keys
@@ -98,18 +98,18 @@ class Listing:
         at = arrays.position_of(candidates, key)
         first = max(0, at - _MOST_COMPARED // 2)
         near = candidates[first : first + _MOST_COMPARED].to_pylist()
-        # An extension that is the same makes no names alike.
+        # A shared extension doesn't make names similar.
         by_stem = {_stem(one.rpartition("/")[2]): one for one in reversed(near)}
         found = difflib.get_close_matches(_stem(name), by_stem, n=1, cutoff=0.7)
         return by_stem[found[0]] if found else None
 
 
 class _Found:
-    """Files that are found one after another, and soon kept as Arrow keeps them."""
+    """Files that are found one after another, collected in Arrow's form."""
 
     def __init__(self) -> None:
         self._parts: list[pa.Array] = []
-        # Texts of names with a NUL between each two, and how many letters they are.
+        # Texts of names separated by NULs, and the number of their letters.
         self._waiting: list[str] = []
         self._letters = 0
         self._odd: list[str] = []

@@ -63,7 +63,7 @@ class Sources:
 
     @property
     def without_images(self) -> dict[str, Any]:
-        """The files and tables by the field of the config that names them."""
+        """The tables and other files, by the field of the config that names them."""
         found = {one.field: one.table for one in self.tables}
         found |= {"class_csv": self.class_csv, "pinned_splits": self.pinned_splits}
         return {field: source for field, source in found.items() if source is not None}
@@ -116,7 +116,7 @@ def sources_of(
 
 
 def _common(dirs: Mapping[str, epath.Path]) -> tuple[epath.Path, dict[str, str]]:
-    """Returns the directory that has all of some, and where in it each one is.
+    """Returns the directory that all are in, and where in it each one is.
 
     Raises:
       SourceError: if they are on different disks or in different buckets.
@@ -157,7 +157,7 @@ def path_of(field: str, value: str) -> epath.Path:
     except KeyError:
         scheme = value.partition("://")[0]
         raise exceptions.SourceError(
-            f"{field} {value}: nothing is known that begins with '{scheme}://'. Give a"
+            f"{field} {value}: paths that begin with '{scheme}://' are unknown. Give a"
             " local path, or one that begins with http://, https://, gs:// or s3://."
         ) from None
 
@@ -248,6 +248,6 @@ def _existing(
 
 
 def archives_instead(path: epath.Path) -> list[epath.Path]:
-    """Returns the archives that bear the name of a missing directory."""
+    """Returns the archives that have the name of a missing directory."""
     named = (path.parent / f"{path.name}{suffix}" for suffix in archives.SUFFIXES)
     return [archive for archive in named if path.name and archive.exists()]

@@ -68,7 +68,7 @@ def find_units(
     Returns:
       The units.
     """
-    # First one for each group, and for each row without one.
+    # At first, one for each group, and one for each row without a group.
     if groups is None:
         unit_of, units = np.arange(rows, dtype=np.int32), rows
     else:
@@ -119,7 +119,7 @@ def _joined(
 
 
 def _numbered(numbers: arrays.Codes) -> tuple[arrays.Codes, int]:
-    """Returns numbers from 0 without gaps in the place of others, and how many."""
+    """Numbers anew from 0, without gaps; returns the numbers and how many differ."""
     is_used = np.zeros(int(numbers.max(initial=-1)) + 1, bool)
     is_used[numbers] = True
     new = np.cumsum(is_used, dtype=np.int32) - 1

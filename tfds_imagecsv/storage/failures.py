@@ -43,7 +43,7 @@ def enough_room(data_dir: epath.PathLike) -> Iterator[None]:
 def enough_room_for_conversions(converted_dir: epath.PathLike) -> Iterator[None]:
     """Raises a `StorageError` if the disk gets full while images are converted."""
     with _as_storage_error(
-        f"{os.fspath(converted_dir)}: {{}} while images were converted. They take their"
+        f"{os.fspath(converted_dir)}: {{}} while images were converted. They take up"
         " room twice during a build: here, and in the dataset. Make room, or choose"
         " another data_dir, or another TMPDIR if data_dir is remote."
     ):
@@ -52,7 +52,7 @@ def enough_room_for_conversions(converted_dir: epath.PathLike) -> Iterator[None]
 
 @contextlib.contextmanager
 def _as_storage_error(message: str) -> Iterator[None]:
-    """Raises a `StorageError` with a message, into which the reason is put."""
+    """Raises a `StorageError` with a message, in which `{}` is the reason."""
     try:
         yield
     except (OSError, RuntimeError) as error:

@@ -96,9 +96,9 @@ def digest_of_file(path: epath.Path) -> bytes:
 
 
 def read_ahead(reads: Iterable[Callable[[], bytes]]) -> Iterator[Callable[[], bytes]]:
-    """Yields functions that return the same, and of which several are called at once.
+    """Calls several functions ahead of time; yields functions that return the results.
 
-    For remote files, each of which has a latency.
+    For remote files, which are slow to answer.
     """
     waiting: collections.deque[concurrent.futures.Future[bytes]] = collections.deque()
     with concurrent.futures.ThreadPoolExecutor(READ_AHEAD) as pool:
@@ -111,12 +111,12 @@ def read_ahead(reads: Iterable[Callable[[], bytes]]) -> Iterator[Callable[[], by
 
 
 def read_part(path: str, offset: int, size: int) -> bytes:
-    """Returns some bytes of a file.
+    """Returns a part of a file.
 
     Args:
       path: the file.
-      offset: where they begin.
-      size: how many they are.
+      offset: where the part begins, in bytes.
+      size: its bytes.
     """
     if is_remote(path):
         from tfds_imagecsv.storage import s3

@@ -1,9 +1,9 @@
 """Paths that begin with `s3://`, which TensorFlow has no file system for.
 
 `etils.epath`, through which TFDS and this package reach files, takes TensorFlow's file
-systems for remote paths wherever TensorFlow is installed. Of these, none is for S3
-since TensorFlow 2.6, and the one of tensorflow-io can't be loaded by TensorFlow 2.18 or
-later. Here etils gets that of `s3fs`, if it is installed; the rest stays as it is.
+systems for remote paths wherever TensorFlow is installed. TensorFlow has had none for
+S3 since 2.6, and 2.18 or later can't load that of tensorflow-io. This module gives
+etils that of `s3fs`, if it is installed; the rest stays as it is.
 
 This is the only module that uses private names of etils. Its public way, a path class
 registered for `s3://`, isn't enough: copying a local path makes the target a path of
@@ -36,7 +36,7 @@ def is_s3(path: str | os.PathLike[str]) -> bool:
 def use_s3fs() -> None:
     """Lets all paths of this process that begin with `s3://` go through `s3fs`.
 
-    Nothing happens if it isn't installed, or the second time.
+    Does nothing if it isn't installed, or when called again.
     """
     if _BACKEND not in gpath._GCS_BACKENDS and is_installed():
         gpath._GPath._backend = property(_backend_of)
@@ -63,7 +63,7 @@ def read(
     Args:
       path: the file.
       start: the first byte of a part.
-      end: the one behind its last.
+      end: the byte after its last one.
     """
     fs = _file_system(os.getpid())
     content: bytes = fs.cat_file(os.fspath(path), start=start, end=end)
@@ -71,7 +71,7 @@ def read(
 
 
 def is_failure(error: Exception) -> bool:
-    """Returns whether an error is one of a file system, and not of a program."""
+    """Returns whether an error comes from a file system, and not from a bug."""
     libraries = ("aiobotocore", "botocore", "tensorflow")
     of_library = type(error).__module__.partition(".")[0] in libraries
     return of_library or isinstance(error, ImportError | OSError)
@@ -117,14 +117,14 @@ class _Backend(etils_backend._FileSystemSpecBackend):
         top_down: bool = True,
         on_error: Any = None,
     ) -> Iterator[tuple[str, list[str], list[str]]]:
-        # etils 1.15 hands on an argument that doesn't exist.
+        # etils 1.15 passes on an argument that fsspec doesn't know.
         for folder, folders, names in self.fs(top).walk(top, topdown=top_down):
             # Some tools mark a folder with an empty file of its name.
             # The caller may take folders away.
             yield f"{SCHEME}{folder}", folders, [one for one in names if one]
 
     def mkdir(self, path: Any, *, exist_ok: bool = False, mode: Any = None) -> None:
-        # s3fs would make a bucket that isn't there.
+        # s3fs would create a missing bucket.
         if not self.exists(bucket(path)):
             raise FileNotFoundError(f"there is no bucket {bucket(path)}")
         if not exist_ok and self.exists(path):
@@ -138,11 +138,11 @@ class _Backend(etils_backend._FileSystemSpecBackend):
         self.replace(path, dst)
 
     def replace(self, path: Any, dst: Any) -> None:
-        """Copies files within S3 and then deletes them, since it can't rename.
+        """Copies files within S3, which can't rename, and deletes the originals.
 
-        That isn't done at once. So the file by which TFDS knows that a dataset is
-        complete comes last, if all others are there: another process may take what is
-        half done for the rest of a process that was killed, and delete it.
+        Other processes see the steps between. The file by which TFDS knows a complete
+        dataset therefore comes last, if all others are there: another process may take
+        the first copies for what a killed build left, and delete them.
         """
         source, target = os.fspath(path), os.fspath(dst)
         if not is_s3(source) or not is_s3(target):

@@ -1,4 +1,4 @@
-"""Unfinished builds: one at a time, and what stopped ones leave is removed.
+"""Unfinished builds: one runs at a time, and removes what stopped ones have left.
 
 The lock is our own, since `filelock` leaves its file, and the directories that it made,
 beside the dataset. Ours removes both. So after waiting, it checks that the file still
@@ -111,14 +111,14 @@ def new_unfinished(data_path: epath.Path) -> epath.Path:
 def local_path(data_path: epath.Path) -> epath.Path:
     """Returns the path for which a build keeps unfinished files on this machine.
 
-    It is the dataset's own, or one in the temporary directory if that is remote.
+    It is the dataset's own; for a remote dataset, one in the temporary directory.
 
     Args:
       data_path: where the dataset will be, as an absolute path.
     """
     if not files.is_remote(data_path):
         return data_path
-    # Other users can't use the directory of this one.
+    # Each user has a directory: others couldn't write to it.
     user = os.getuid() if hasattr(os, "getuid") else ""
     digest = files.digest_of(f"{user}{data_path}".encode()).hex()
     parent = epath.Path(tempfile.gettempdir()) / f"tfds_imagecsv.{digest}"
@@ -136,7 +136,7 @@ def working_folder(data_path: epath.Path) -> Iterator[epath.Path]:
     try:
         yield folder
     finally:
-        # A worker that Beam has given up may still write here. That must not fail a
+        # A worker that Beam has given up on may still write here. That must not fail a
         # finished build; the next one removes what is left.
         with contextlib.suppress(OSError):
             folder.rmtree(missing_ok=True)
@@ -174,7 +174,7 @@ def _lock_path(data_path: epath.Path) -> epath.Path:
 def _locked(
     path: epath.Path, *, made: list[epath.Path], wait: bool = True
 ) -> Iterator[bool]:
-    """Locks a file that exists for that only, and removes it afterwards.
+    """Locks a file that exists only for that, and removes it afterwards.
 
     Yields whether it is locked; see `_take_lock`.
     """

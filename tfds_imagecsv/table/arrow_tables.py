@@ -14,7 +14,7 @@ from tfds_imagecsv import arrays, exceptions
 from tfds_imagecsv.storage import files
 from tfds_imagecsv.table import cells
 
-# How many rows are Python's objects at once.
+# Rows that are Python objects at the same time.
 _BATCH = 4096
 
 
@@ -74,7 +74,7 @@ def as_arrow(frame: Any, place: str) -> pa.Table:
       place: what it is, for messages.
 
     Raises:
-      SourceError: if that can't be.
+      SourceError: if Arrow can't hold it.
     """
     if not hasattr(frame, "iloc"):
         return pa.table(frame)
@@ -95,7 +95,7 @@ def as_arrow(frame: Any, place: str) -> pa.Table:
 def digest_of(frame: Any) -> str:
     """Returns the digest of a table in memory, equal for equal content and types."""
     table = as_arrow(frame, "label_csv").combine_chunks()
-    # Polars and pandas note things of their own there.
+    # Polars and pandas add notes of their own there.
     table = table.replace_schema_metadata(None)
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as stream:
@@ -107,7 +107,7 @@ def _of_pandas(column: Any) -> pa.Array:
     try:
         return pa.array(column, from_pandas=True)
     except (pa.ArrowException, TypeError, ValueError):
-        # Of several types, as a column of objects may be.
+        # Of several types: a column of objects may have them.
         texts = [
             None if is_na else str(one)
             for one, is_na in zip(column, column.isna(), strict=True)

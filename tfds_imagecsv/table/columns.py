@@ -136,10 +136,10 @@ def recognise(
 ) -> Columns:
     """Returns which column is what.
 
-    A column that the config doesn't name is found: that of the file names is the first
-    one whose cells name files, in at least half of the first 1,000 rows, each another
-    one; if none does, the first. That of the labels is the second, or if that is
-    another, the next behind the file names.
+    It finds the columns that the config doesn't name. The column of the file names is
+    the first one whose cells name files, in at least half of the first 1,000 rows, and
+    each a different one; if there is none, the first column. The column of the labels
+    is the second, or if that is taken, the next one after the file names.
 
     Args:
       place: the table, for messages.
@@ -149,7 +149,7 @@ def recognise(
       finder: finds files; None if there is no evidence.
 
     Raises:
-      SourceError: if there aren't such columns, or two are equally good.
+      SourceError: if a column is missing, or two are equally good.
     """
     header = table.header
     if not header or not any(header):
@@ -383,7 +383,7 @@ def _find_extra_columns(
     """Returns the position of each extra column, from 0, by its prefixed name.
 
     Raises:
-      SourceError: if there aren't such columns, or features have these names.
+      SourceError: if a column is missing, or features have these names.
     """
     if extra is None:
         return {}
@@ -453,7 +453,7 @@ def position(field: str, place: object, header: Sequence[str], name: str) -> int
       name: that of the column; white space around it doesn't count.
 
     Raises:
-      SourceError: if there isn't one of this name, or several.
+      SourceError: if there is none of this name, or more than one.
     """
     found = [at for at, column in enumerate(header) if column == name.strip()]
     if len(found) != 1:

@@ -1,4 +1,4 @@
-"""How the cells of a text are told from each other: by its header, and all its lines.
+"""What separates the cells of a text: its header and its lines tell.
 
 The reader is `csv.reader`, as RFC 4180 has it; blanks are split as `str.split` does.
 """
@@ -68,7 +68,7 @@ def find_delimiter(
     Args:
       text: the table.
       place: what it is, for messages.
-      usual: that of files with this name, which is taken if nothing else decides.
+      usual: the one of files with this name; it is taken if nothing else decides.
       names_file: whether a cell names a file.
 
     Raises:
@@ -133,7 +133,7 @@ def first_row(text: str, delimiter: str) -> list[str]:
 
 
 def fits(text: str, delimiter: str) -> bool:
-    """Returns whether there are a header and rows of several cells, all as many."""
+    """Returns whether the header and all rows have as many cells, two or more."""
     try:
         rows = (
             _split(text)
@@ -158,7 +158,7 @@ def rows_of(text: str, delimiter: str, place: str) -> CsvRows:
       place: what it is, for messages.
 
     Raises:
-      SourceError: if the text can't be taken apart.
+      SourceError: if the text can't be split into cells.
     """
     if delimiter == BLANKS:
         return lambda: _split(text), collections.Counter(map(len, _split(text)))
@@ -182,9 +182,9 @@ def rows_of(text: str, delimiter: str, place: str) -> CsvRows:
 
 @dataclasses.dataclass(frozen=True)
 class PlainRows:
-    """The rows of a text without quotes, in which all have as many cells.
+    """The rows of a text without quotes, all with the same number of cells.
 
-    Arrow takes it apart, on all cores; most tables are such.
+    Arrow splits it into cells, on all cores. Most tables are such texts.
 
     Attributes:
       table: all rows, also the first, as columns of texts.
@@ -194,14 +194,14 @@ class PlainRows:
 
     @classmethod
     def of(cls, text: str, delimiter: str) -> PlainRows | None:
-        """Returns the rows of a text; None for another one.
+        """Returns the rows of a text; None if it isn't such a text.
 
         Args:
           text: the table.
           delimiter: what is between its cells.
         """
         width = len(first_row(text, delimiter))
-        # Fewer are taken apart faster by `csv`.
+        # Of fewer characters, `csv` is faster.
         if len(text) < LEAST_PLAIN:
             return None
         try:
@@ -215,7 +215,7 @@ class PlainRows:
         """Returns the rows of a file, which is never in memory as a whole.
 
         Args:
-          file: it; open at its beginning.
+          file: the file, open at its beginning.
           delimiter: what is between its cells.
           width: how many cells its first row has.
         """
@@ -236,13 +236,13 @@ class PlainRows:
                 ),
             )
         except (pa.ArrowException, _NotPlainError):
-            return None  # a row has more or less cells, or it isn't UTF-8
+            return None  # a row has more or fewer cells, or it isn't UTF-8
         if not checked.is_plain():
             return None
         longest = max(
             pc.max(pc.binary_length(column)).as_py() for column in table.columns
         )
-        # What `csv` refuses, it refuses.
+        # `csv` refuses longer cells.
         return cls(table) if longest <= csv.field_size_limit() else None
 
     @property
@@ -266,11 +266,11 @@ class PlainRows:
 
 
 class _NotPlainError(Exception):
-    """A file has what Arrow reads otherwise than `csv`."""
+    """A file has something that Arrow doesn't read as `csv` does."""
 
 
 class _Checked(io.RawIOBase):
-    """A file, while Arrow reads it; a byte that it isn't to see ends that.
+    """A file for Arrow to read; fails at a byte that Arrow doesn't read as `csv` does.
 
     Args:
       file: the file.
@@ -298,7 +298,7 @@ class _Checked(io.RawIOBase):
         return block
 
     def is_plain(self) -> bool:
-        """Returns whether all that was read is: no line ends with a return alone."""
+        """Returns whether no line that was read ends with a carriage return alone."""
         return self._returns == self._line_ends
 
 

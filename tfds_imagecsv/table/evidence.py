@@ -13,7 +13,7 @@ from tfds_imagecsv.table.resolve import Finder
 #: How many columns, from the first on, are looked at.
 SAMPLE_COLUMNS = 100
 
-# The share of the sampled rows whose cells must name files, each another one.
+# The share of the sampled rows whose cells must name files, each a different one.
 _SHARE = 0.5
 
 # Directories beside the image directory in which names are looked up.
@@ -61,7 +61,7 @@ class Evidence:
           notes: where to say what was concluded.
 
         Returns:
-          The position; and if no column names files, a text that says what for.
+          The position; and if no column names files, a text with what was looked for.
 
         Raises:
           SourceError: if two columns are equally good.
@@ -103,7 +103,7 @@ class Evidence:
             most = max(loose, key=lambda at: len(loose[at]), default=usual)
             good = [most] if loose.get(most) else []
         if not good:
-            # What could be names, whose files aren't there.
+            # The first column that could have names, whose files aren't there.
             likely = (at for at in columns if self._is_enough(at, set(self._cells[at])))
             return next(likely, usual), self._looked_for()
         if good[0] != usual:
@@ -111,10 +111,10 @@ class Evidence:
         return good[0], ""
 
     def against(self, at: int, place: str) -> str:
-        """Looks whether the cells of a column that the user names do name files.
+        """Checks that the cells of the column that the user gives name files.
 
         Returns:
-          If they don't, what they were looked for as; empty if they do.
+          If they don't, a text with what was looked for; empty if they do.
 
         Raises:
           SourceError: if those of another column do.
@@ -172,7 +172,7 @@ class Evidence:
         return " and ".join(f"the column {self._header[at]!r}" for at in columns)
 
     def _looked_for(self, only: int | None = None) -> str:
-        """Returns what the first cells of the columns were looked for as."""
+        """Returns a text with the files that the first cells were looked for as."""
         finder = self._finder
         assert finder is not None
         columns = list(self._cells) if only is None else [only]

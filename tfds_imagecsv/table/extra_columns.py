@@ -15,10 +15,10 @@ from tfds_imagecsv import arrays
 #: The columns of a label table that hold extra columns begin with it.
 PREFIX = "extra/"
 
-# A whole number, also as programs write it that have numbers with a point.
+# A whole number, also with a point, as programs write it that only have floats.
 _WHOLE = re.compile(r"([+-]?\d+)(?:\.0*)?")
 
-# Also as programs write them that have numbers with a point.
+# Also as programs write them that only have floats.
 _BOOLEANS = {
     "false": False,
     "0": False,

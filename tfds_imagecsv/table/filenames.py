@@ -52,7 +52,8 @@ def of_template(template: FilenameTemplate, columns: Sequence[pa.Array]) -> pa.A
 def odd_paths(paths: pa.Array) -> list[int]:
     """Returns the positions of keys that aren't within the directory.
 
-    They are absolute, or climb out of it, or are it; mostly there is none.
+    They are absolute, climb out of it, or are the directory itself. Most tables have
+    none.
     """
     found: list[int] = _matching(paths, _OUTSIDE).tolist()
     return found

@@ -63,7 +63,7 @@ def rows_of(
     _check(image_dir, files, keys)
     notes = list(_about_others(files))
     has_labels = options.label_type != "none"
-    # What is said of a folder is said of all images in it.
+    # All images of a folder have the same label and split.
     folder_of = _folders_of(keys)
     names = arrays.names_of(folder_of)
     tops = sorted({name.partition("/")[0] for name in names if name})
@@ -193,7 +193,7 @@ def _has_split_folders(
 
 
 def _why(others: Iterable[str], flat: Iterable[str]) -> str:
-    """Returns why folders that are named as splits may be none."""
+    """Returns why folders that are named as splits may be classes."""
     if others := sorted(others):
         return f"there are others beside them, {_named(others)}"
     return f"there are images in {_named(sorted(flat))} without a folder for a class"

@@ -132,15 +132,15 @@ def read_labels(
 ) -> LabelTable:
     """Reads label tables in any format that `tables.read_table` reads, or folders.
 
-    White space around cells is dropped, blank rows are passed over. Labels are names,
-    unless `label_type` says otherwise, never numbers, booleans or missing values:
-    `001`, `true` and `NA` stay as they are written. In a split named `unlabeled`, a
-    label may be empty.
+    Blank rows, and white space around cells, don't count. Labels are names, unless
+    `label_type` says otherwise, never numbers, booleans or missing values: `001`,
+    `true` and `NA` stay as they are written. In a split named `unlabeled`, a label may
+    be empty.
 
     Args:
       sources: where tables and images are.
       options: what the user says of them; default: nothing.
-      classes: the class names in the order of their ids; default the names found,
+      classes: the class names in the order of their ids; default: the names found,
         sorted by code point, or those of the columns of 0 and 1.
       known: as for `read_label_table`.
 
@@ -475,7 +475,7 @@ def _usable_rows(
         order = np.arange(len(rows["row"])) if order is None else order
         order = order[~np.isin(order, list(bad))]
     if order is not None:
-        # One after another, so that the old ones needn't all be kept.
+        # One column after another, so that the old ones aren't all kept.
         at = pa.array(order)
         for name in list(kept):
             kept[name] = arrays.ordered(kept[name], at)

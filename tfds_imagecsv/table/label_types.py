@@ -1,8 +1,8 @@
 """Labels of each type: what the cells of a row say.
 
-Whatever a row's label is, it has a text by which two are the same or not: a class name,
-the sorted names of several classes, or numbers. The text is what the manifest has, and
-what identical images must agree on.
+Each label has a text, which is the same for equal labels: a class name, the sorted
+names of several classes, or numbers. The manifest has this text, and identical images
+must agree on it.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def parse(
 def _by_position(
     cells: pa.DictionaryArray, details: Mapping[str, str], kind: Kind
 ) -> dict[int, tuple[Kind, str]]:
-    """Returns what is wrong with each row, given what is with different cells."""
+    """Returns what is wrong with each row, given what is wrong with each cell."""
     names = arrays.names_of(cells)
     positions = np.flatnonzero(arrays.is_text(cells, *details))
     codes = arrays.codes_of(cells)[positions]
@@ -106,9 +106,9 @@ def _with_values(
 
 
 def _unknown(names: Iterable[str], known: Sequence[str]) -> dict[str, str]:
-    """Returns what to say of each name that isn't known, with the closest one that is.
+    """Returns what to say of each unknown name, with the known one that is closest.
 
-    Of very many, the first ones.
+    Of very many unknown names, only the first ones get a closest one.
     """
     unknown = sorted(set(names).difference(known))
     close = {
@@ -125,7 +125,7 @@ def _unknown(names: Iterable[str], known: Sequence[str]) -> dict[str, str]:
 def _parse_delimited(
     cells: pa.DictionaryArray, delimiter: str, known: Sequence[str] | None
 ) -> Parsed:
-    # Rows share few combinations; each is taken apart once.
+    # Rows share few combinations; each is split once.
     names_of: dict[str, tuple[str, ...]] = {}
     unknown: dict[str, str] = {}
     known_names = frozenset(known or ())

@@ -19,7 +19,7 @@ COLUMNS = ("key", "split", "label", "group", "digest")
 
 _HEADER = ",".join(COLUMNS).encode() + b"\n"
 
-# The columns that an earlier manifest is read for.
+# The columns that are read from an earlier manifest.
 _READ = ("key", "split", "label")
 
 # Rows that are written at once.
@@ -61,7 +61,7 @@ def write_manifest(path: epath.Path, rows: pa.RecordBatch) -> None:
 
 
 def quoted(column: pa.Array) -> pa.Array:
-    """Returns texts as cells of a CSV: with a comma or a quote in it, in quotes."""
+    """Returns texts as cells of a CSV: those with a comma or a quote are in quotes."""
     if not arrays.may_have(column, ",", '"'):
         return column
     is_odd = pc.match_substring_regex(column, '[,"]')
@@ -70,7 +70,7 @@ def quoted(column: pa.Array) -> pa.Array:
 
 
 def no_rows() -> pa.RecordBatch:
-    """Returns what `read_manifest` does of a manifest without rows."""
+    """Returns what `read_manifest` returns for a manifest without rows."""
     columns = [arrays.texts([]), arrays.encoded([]), arrays.encoded([])]
     return pa.record_batch(columns, names=list(_READ))
 
@@ -104,9 +104,9 @@ def read_manifest(path: epath.Path) -> pa.RecordBatch:
 
 
 def _read_at_once(content: bytes) -> pa.RecordBatch | None:
-    """Returns the rows of a manifest that is as it was written, without quotes.
+    """Returns the rows of a manifest that is as it was written, and without quotes.
 
-    It is None if it may not be, or something is wrong with it.
+    Returns None if it may not be, or if something is wrong with it.
     """
     if not content.startswith(_HEADER) or b'"' in content or b"\r" in content:
         return None

@@ -1,4 +1,4 @@
-"""Columns of file names: what is done to all names at once, and looked up at once."""
+"""Columns of file names, which are changed and looked up all at once."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Names:
 
     @functools.cached_property
     def folded(self) -> Names:
-        """What is equal for names that differ in letter case or Unicode form."""
+        """Equal for names that differ only in letter case or Unicode form."""
         if arrays.is_ascii(self.column):
             lower = pc.ascii_lower(self.column)
             return self if lower.equals(self.column) else Names(lower)
@@ -69,7 +69,7 @@ class Names:
 
     @functools.cached_property
     def without_extensions(self) -> Names:
-        """Without the extensions of images, in small letters."""
+        """Without the extensions of images that are in lower case."""
         sizes = self._extension_sizes
         if not sizes.any():
             return self
@@ -85,7 +85,7 @@ class Names:
 
     @functools.cached_property
     def have_image_extensions(self) -> Bits:
-        """Which have the extension of an image, in small letters, behind a name."""
+        """Which have the extension of an image, in lower case, after a name."""
         stems = arrays.lengths_of(self.column) - self._extension_sizes
         has_name = stems > arrays.last_of(self.column, "/") + 1
         found: Bits = has_name & (self._extension_sizes > 0)
@@ -93,7 +93,7 @@ class Names:
 
     @functools.cached_property
     def have_other_extensions(self) -> Bits:
-        """Which have an extension that isn't one of an image, in small letters."""
+        """Which have an extension that isn't that of an image in lower case."""
         point = arrays.last_of(self.column, ".")
         has = point > arrays.last_of(self.column, "/")
         found: Bits = has & (self._extension_sizes == 0)
@@ -122,12 +122,12 @@ class Names:
 
     @functools.cached_property
     def depths(self) -> frozenset[int]:
-        """The numbers of slashes."""
+        """The numbers of slashes that names have."""
         found = pc.count_substring(self.column, "/").unique().to_pylist()
         return frozenset(found or [0])
 
     def may_have(self, other: Names) -> bool:
-        """Returns whether a name may be one of some others, as far as is quickly seen.
+        """Returns whether a name may be one of some others, after a quick look.
 
         See `arrays.may_share`.
         """
@@ -196,7 +196,7 @@ class Index:
     def find(self, names: Names) -> Positions:
         """Returns the position of each name.
 
-        It is `NONE` for a name that isn't there, and less for one that is there more
+        It is `NONE` for a name that isn't there, and lower for one that is there more
         than once: see `all_of`.
         """
         found = self._codes_of(names)
@@ -212,7 +212,7 @@ class Index:
             own is not None
             and len(names) == len(own)
             and len(arrays.bytes_of(names.column)) == len(arrays.bytes_of(own.column))
-            # Mostly a table names each file once, which sorting shows sooner.
+            # Most tables name each file once, and sorting shows that sooner.
             and _sorted_at_once(names, own)
             and names.sorted.equals(own.sorted)
         ):

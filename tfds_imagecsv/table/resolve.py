@@ -37,7 +37,7 @@ class Way(NamedTuple):
     """How some names were read.
 
     Attributes:
-      words: what they are unlike, in words that fit behind "3 file names ".
+      words: how they differ from their files, in words that fit after "3 file names ".
       names: how many they are.
       name: one of them.
       key: its file.
@@ -65,7 +65,7 @@ class Resolved:
       problems: names that mean several files, by position.
       loose: the positions of names that another reading than the first finds.
       absent: the positions of names that no reading finds.
-      ways: the readings that were used, but the first.
+      ways: the readings that were used, except the first.
       order: the positions of the keys, sorted; None if they are.
     """
 
@@ -212,7 +212,7 @@ class Finder:
     def _are_unlisted(self, keys: pa.Array) -> Bits:
         """Returns which keys are of files that are hidden, or behind links.
 
-        They aren't listed, but are there for who names them.
+        They aren't listed, but a row may name them.
         """
         are = np.zeros(len(keys), bool)
         may_be = arrays.ends_of(keys)[0] == ord(".")
@@ -256,7 +256,7 @@ class Finder:
 
     def _in_another_case(self, names: Names) -> Iterator[tuple[Names, Index]]:
         for form in self._forms(names):
-            # What has small letters alone was looked up by the readings before.
+            # The readings before have looked up names that are in lower case.
             is_other = form.folded is not form or self._folded is not self._exact
             if is_other and form.folded.may_have(self._files.folded):
                 yield form.folded, self._folded
@@ -287,7 +287,7 @@ class Finder:
                 yield form.folded, self._folded
         if arrays.is_filled(paths.bare.column).any():
             yield from self._without_folder(paths.bare)
-        # Behind the directory's own name, the path is known to be one in it.
+        # After the directory's own name, the path is known to be one in it.
         own = f"/{self._endings[0]}" if self._endings else "/"
         at = arrays.having(paths.column, own)
         ends = paths.column.take(pa.array(at)).to_pylist()
@@ -336,7 +336,7 @@ class Finder:
         inner = self._inner(names)
         forms = [names.slashed, *([inner] if inner is not names.slashed else [])]
         for form in map(self._keys, (*forms, *self._unrepeated(names))):
-            # Files in so many folders there are none.
+            # No name is that of a file if no file is in as many folders.
             if not form.depths.isdisjoint(self._files.depths):
                 yield form
 
@@ -346,10 +346,7 @@ class Finder:
 
     @functools.cached_property
     def _images(self) -> Names:
-        """The files that may be images; a text beside an image isn't meant.
-
-        Others are empty.
-        """
+        """The files that may be images, not texts beside them; others are empty."""
         return self._files.only(~self._files.folded.have_other_extensions)
 
     @functools.cached_property

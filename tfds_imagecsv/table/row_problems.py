@@ -145,7 +145,7 @@ def _bad_keys(
     are_repeated: bool,
 ) -> Iterator[_Finding]:
     keys = rows["key"]
-    # In their shortest form, none but these are odd.
+    # Keys are in their shortest form, so only these are odd.
     odd = filenames.odd_paths(keys)
     yield Kind.OUTSIDE, odd, lambda at: repr(_cell(rows, "filename", at))
     if are_repeated:

@@ -12,7 +12,7 @@ from tfds_imagecsv import exceptions
 def read(content: bytes, place: str, sheet: str | None) -> list[list[str]]:
     """Returns the cells of a sheet, row by row, as texts.
 
-    Whole numbers have no decimals, dates are as ISO 8601 has them.
+    Whole numbers have no decimals, dates are in ISO 8601.
 
     Args:
       content: the file's bytes.

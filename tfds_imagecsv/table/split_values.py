@@ -34,12 +34,12 @@ def parse(
     Args:
       cells: the texts, without white space around them, `arrays.CODES`.
       column: the name of the column. One such as `is_valid` says yes or no.
-      names: the names of the splits by what cells say, where they say something else;
-        numbers and yes and no may be written otherwise, as `0.0` for `0`.
+      names: the names of the splits by what cells say, where they say something else.
+        Cells may write numbers, and yes and no, differently: `0.0` for `0`.
       place: the table, for messages.
 
     Raises:
-      SourceError: if no cell says what a name is for.
+      SourceError: if `names` has a text that no cell has.
     """
     values = set(arrays.counts_of(cells)) - {""}
     flag = split_names.of_flag(column)

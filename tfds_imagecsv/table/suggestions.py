@@ -15,10 +15,10 @@ MOST = 10_000
 # What people write between the labels of an image.
 _DELIMITERS = ("|", ";", ",")
 
-# The share of the parts of labels that must be in other labels as well.
+# The share of the parts of labels that must occur in other labels, too.
 _SHARE = 0.9
 
-# Labels are measurements if more than this share of the rows has another one.
+# Labels are measurements if there are more different ones than this share of the rows.
 _MOST_ARE_DIFFERENT = 0.5
 
 
@@ -71,7 +71,7 @@ def about_labels(
 def _delimiter(labels: Sequence[str]) -> str | None:
     """Returns what is between the labels of an image, if the labels show it.
 
-    Each part occurs in several labels then, and there are fewer parts than labels.
+    They do if most parts occur in several labels, and parts are fewer than labels.
     """
     for one in _DELIMITERS:
         if sum(one in label for label in labels) < 2:

@@ -112,7 +112,7 @@ def read_rows(
       is_among_several: whether there are others, so that notes name it.
 
     Raises:
-      SourceError: if it can't be read, or has not the columns that are asked for.
+      SourceError: if it can't be read, or lacks columns that are asked for.
     """
     place = tables.place_of(source.field, source.table)
     table, sample, notes = _opened(source, options, finder)
@@ -240,7 +240,7 @@ class _Cells(NamedTuple):
 def _read_cells(
     table: tables.Table, of: columns.Columns, finder: resolve.Finder
 ) -> _Cells:
-    """Reads the rows, but those that are blank."""
+    """Reads the rows that aren't blank."""
     if table.column is not None and len(of.header) == len(table.header):
         found = {
             field: _stripped(field, table.column(at), of)

@@ -38,13 +38,13 @@ class Table:
         rows are numbered as spreadsheets do it, where the header is row 1, those of
         JSON Lines are lines, and those of Parquet begin with 1.
       records: returns the cells of each row, from the first on, at each call. Those of
-        a CSV may have more or less cells than the header, and white space around them.
+        a CSV may have more or fewer cells than the header, and white space around them.
       column: returns the cells of a column, all at once, by its position; None where
-        rows may have more or less cells than the header.
+        rows may have more or fewer cells than the header.
       first_row: the row that the header was taken from; None if the format has names
         for its columns, or the config says that there is, or isn't, a header.
       understood: what was concluded about the table, by what it is about.
-      notes: the same in sentences, where it isn't what one expects.
+      notes: the same in sentences, where it is unexpected.
     """
 
     header: list[str]
@@ -63,14 +63,14 @@ def read_table(
     *,
     names_file: Callable[[str], bool] | None = None,
 ) -> Table:
-    """Reads a table; its format is told by the end of its file's name.
+    """Reads a table in the format that the end of its file's name tells.
 
     `.tsv` and `.tab` have tabs between their cells, `.jsonl` and `.ndjson` a JSON
     object a line, `.parquet` and `.pq` are Parquet, `.xlsx`, `.xls` and `.ods` are
     spreadsheets, and all others are CSVs, see `dialects`. Files may be compressed, see
     `text.decompress`. Text is UTF-8, or UTF-16 with a byte-order mark; cells are quoted
-    as RFC 4180 has it. Cells that aren't texts become what JSON has for them, numbers
-    with the digits that are written; null and a key that isn't there become empty.
+    as in RFC 4180. Cells that aren't texts become JSON's text of them, numbers with
+    their digits as written; null and a missing key become empty.
 
     Args:
       source: the file, as an `epath.Path`; or a table in memory, see
@@ -107,7 +107,7 @@ def read_table(
         rows = sheets.read(content, place, options.sheet)[options.skip_lines :]
         return _with_header(lambda: iter(rows), options, skipped=options.skip_lines)
     _refuse(options, ("sheet",), place, "no spreadsheet")
-    # Spreadsheets have a way to save a CSV so, and know no other format here.
+    # What spreadsheet programs call it when they save a CSV.
     remedy = "as UTF-8" if suffix in (*_JSON_LINES, *_TABS) else "as 'CSV UTF-8'"
     lines = text.decode(content, place, encoding=options.text_encoding, remedy=remedy)
     if suffix in _JSON_LINES:
@@ -146,8 +146,8 @@ def _of_arrow(rows: arrow_tables.ArrowRows) -> Table:
 def _read_plain(path: epath.Path, options: TableOptions) -> Table | None:
     """Returns the table of a large plain CSV, which is read piece by piece.
 
-    That is one in UTF-8 without quotes, whose header alone says what is between its
-    cells. None for all others.
+    A plain one is in UTF-8 and without quotes, and its header alone shows the
+    delimiter. Returns None for all others.
     """
     suffix = pathlib.PurePosixPath(path.name.lower()).suffix
     if (
@@ -175,7 +175,7 @@ def _read_plain(path: epath.Path, options: TableOptions) -> Table | None:
             file.seek(0)
             plain = dialects.PlainRows.of_file(file, delimiter, width)
     except (OSError, UnicodeDecodeError):
-        return None  # the way of all others says what is wrong
+        return None  # the other way of reading it says what is wrong
     if plain is None or plain.width < 2:
         return None
     usual = "\t" if suffix in _TABS else ","
@@ -241,7 +241,7 @@ def _understood(
     if options.header is not False and _lacks_name(table, widths):
         table = dataclasses.replace(table, header=["", *table.header])
         notes.append(
-            "its header has a cell less than the rows: the first column has no name"
+            "its header has one cell fewer than the rows: the first column has no name"
         )
     return dataclasses.replace(
         table, understood={"delimiter": delimiter}, notes=tuple(notes)
@@ -297,7 +297,7 @@ def without_header(table: Table, row: Sequence[str]) -> Table:
 
 
 def _lacks_name(table: Table, widths: collections.Counter[int]) -> bool:
-    """Returns whether all rows have a cell more than the header, filled in some.
+    """Returns whether all rows have one cell more than the header, filled in some.
 
     A table of one row has too little evidence.
     """
@@ -316,11 +316,11 @@ def _suggest_dialect(
     options: TableOptions,
     names_file: Callable[[str], bool] | None,
 ) -> None:
-    """Raises a `SourceError` if another way to take the text apart fits far better.
+    """Raises a `SourceError` if another way to split the text into cells fits better.
 
     A header of one cell may be a count or a comment above the header, or have blanks
-    between its cells. Blanks and skipped lines aren't concluded, but proposed: they are
-    in the texts of many tables.
+    between its cells. Blanks and skipped lines are proposed, not assumed: the texts of
+    many tables have them.
     """
     first = next((row for row in table.records() if is_filled(row)), [])
     if names_file is not None and any(names_file(cell.strip()) for cell in first):

@@ -16,8 +16,8 @@ from etils import epath
 
 from tfds_imagecsv import exceptions
 
-# What a byte-order mark at the beginning says of a text. That of UTF-32 begins with
-# that of UTF-16.
+# The encodings by the byte-order mark that a text begins with. That of UTF-32 begins
+# with that of UTF-16.
 _MARKS = {
     b"\xff\xfe\x00\x00": "utf-32",
     b"\x00\x00\xfe\xff": "utf-32",
@@ -65,7 +65,7 @@ def decompress(content: bytes, name: str, place: str) -> tuple[bytes, str]:
       place: what it is, for messages.
 
     Raises:
-      SourceError: if it can't be decompressed, or an archive has not just one file.
+      SourceError: if it can't be decompressed, or an archive hasn't exactly one file.
     """
     try:
         while (suffix := pathlib.PurePosixPath(name.lower()).suffix) in _DECOMPRESS:
@@ -146,7 +146,7 @@ def decode(content: bytes, place: str, *, encoding: str | None, remedy: str) -> 
       place: what it is, for messages.
       encoding: a codec of Python's; default: UTF-8 with or without a byte-order mark,
         and UTF-16 with one.
-      remedy: how to save the file, in words that fit behind "Save the file ".
+      remedy: how to save the file, in words that fit after "Save the file ".
 
     Raises:
       SourceError: if it isn't such a text.
