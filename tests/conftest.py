@@ -29,6 +29,7 @@ SLOW = (
     "laws/damage_test.py",
     "laws/oracle_test.py",
     "make_dummy_data_test.py",
+    "processes_test.py",
     "reading",
     "readme_test.py",
     "reports/browser_test.py",
@@ -50,7 +51,12 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if any(item.path.is_relative_to(path) for path in slow):
             item.add_marker("slow")
-    items.sort(key=lambda item: getattr(item, "originalname", None) != LONGEST)
+    items.sort(
+        key=lambda item: (
+            getattr(item, "originalname", None) != LONGEST,
+            item.get_closest_marker("slow") is None,
+        )
+    )
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -1,0 +1,57 @@
+"""Forked processes, for which TensorFlow is imported, are as those of their own."""
+
+import json
+import os
+
+import processes
+
+PROGRAM = """
+import atexit, json, multiprocessing, os, sys
+
+atexit.register(print, "at exit")
+sys.excepthook = lambda kind, error, trace: print("hook:", error, file=sys.stderr)
+print(
+    json.dumps(
+        {
+            "arguments": sys.argv[1:],
+            "folder": os.getcwd(),
+            "environment": dict(os.environ),
+            "input": sys.stdin.read(),
+            "name": __name__,
+            "has parent": multiprocessing.parent_process() is not None,
+            "modules": sorted({"tensorflow", "tensorflow_datasets"} & set(sys.modules)),
+        }
+    )
+)
+1 / 0
+"""
+
+
+def test_a_program_is_run_as_python_runs_it(tmp_path):
+    """But for the import, it sees what a new process does, and ends as one."""
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM)
+    env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+    done = processes.run(program, "a", "b c", cwd=tmp_path, env=env)
+    found, end = done.stdout.splitlines()
+    assert json.loads(found) == {
+        "arguments": ["a", "b c"],
+        "folder": str(tmp_path),
+        "environment": env,
+        "input": "",
+        "name": "__main__",
+        "has parent": False,
+        "modules": ["tensorflow"],
+    }
+    assert end == "at exit"
+    assert done.stderr == "hook: division by zero\n"
+    assert done.returncode == 1
+
+
+def test_programs_know_nothing_of_each_other(tmp_path):
+    """Each has an exit code and modules of its own."""
+    env = dict(os.environ)
+    done = processes.run_code("import this, sys; sys.exit(3)", cwd=tmp_path, env=env)
+    assert done.returncode == 3
+    code = "import sys; print('this' in sys.modules)"
+    assert processes.run_code(code, cwd=tmp_path, env=env).stdout == "False\n"
