@@ -581,6 +581,17 @@ def test_rare_classes_are_dropped(make):
     ]
 
 
+def test_ten_rare_classes_are_named(make):
+    """Of more, the note has the number."""
+    rows = [(f"{at}.png", f"class {at:02}\u202e") for at in range(12)]
+    (note, *_) = make(rows, min_class_size=2, **ONE_SPLIT).notes
+    assert note == (
+        "12 classes have fewer images than min_class_size=2 (kept): "
+        + ", ".join(f"class {at:02}\\u202e (1)" for at in range(10))
+        + ", and 2 more"
+    )
+
+
 def test_rare_classes_of_the_config_keep_their_ids(make):
     """With explicit `classes` the rows are dropped, not the classes."""
     classes = ["fox", "emu", "dog", "cat"]

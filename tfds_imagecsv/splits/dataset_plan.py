@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import itertools
 from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
@@ -14,7 +15,7 @@ from tfds_imagecsv import arrays, exceptions, options, problems
 from tfds_imagecsv.config import ImageCsvConfig
 from tfds_imagecsv.images.copies import first_of_sets
 from tfds_imagecsv.images.inspection import Inspection
-from tfds_imagecsv.splits import assign
+from tfds_imagecsv.splits import assign, select
 from tfds_imagecsv.splits.select import RejectedRow, Selection
 from tfds_imagecsv.splits.strata import Strata, find_strata
 from tfds_imagecsv.table import boxes, label_types
@@ -255,10 +256,13 @@ def _about_small_classes(
             by_class[name][split] = count
     small = {name: n for name, n in by_class.items() if 0 in n.values()}
     if small:
-        shown = ", ".join(
-            f"{problems.escaped(name)}"
-            f" ({', '.join(f'{split} {n}' for split, n in counts.items())})"
-            for name, counts in small.items()
+        first = itertools.islice(small.items(), select.MAX_NAMED)
+        shown = select.named_first(
+            [
+                f"{name} ({', '.join(f'{split} {n}' for split, n in counts.items())})"
+                for name, counts in first
+            ],
+            len(small),
         )
         are = "is" if len(small) == 1 else "are"
         yield (

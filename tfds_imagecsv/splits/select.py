@@ -29,8 +29,8 @@ from tfds_imagecsv.table import label_types
 
 REJECTED_ROWS_FILENAME = "rejected_rows.csv"
 
-# The most images that a note names; it names all classes.
-_MAX_NAMED = 10
+#: The most images, sets or classes that a note names.
+MAX_NAMED = 10
 
 
 class RejectedRow(NamedTuple):
@@ -395,7 +395,7 @@ def about_copies(copies: pa.RecordBatch, policy: str = "together") -> Iterator[s
     """Yields a note on identical images, if there are any."""
     sets = len(first_of_sets(copies))
     if sets:
-        shown = _named_first(map(" = ".join, keys_of_sets(copies, _MAX_NAMED)), sets)
+        shown = named_first(map(" = ".join, keys_of_sets(copies, MAX_NAMED)), sets)
         kept = (
             "the first of each was kept" if policy == "drop" else "they stay together"
         )
@@ -413,8 +413,8 @@ def about_near_duplicates(near: Sets, policy: str | None = None) -> Iterator[str
         return
     if near.conflicts:
         have = _counted(near.conflicts, "set has", "sets have")
-        most = min(near.conflicts, _MAX_NAMED)
-        shown = _named_first(map(" ~ ".join, near.labeled_keys(most)), near.conflicts)
+        most = min(near.conflicts, MAX_NAMED)
+        shown = named_first(map(" ~ ".join, near.labeled_keys(most)), near.conflicts)
         yield (
             f"{have} near duplicates with different labels, of which one may be wrong:"
             f" {shown}"
@@ -424,7 +424,7 @@ def about_near_duplicates(near: Sets, policy: str | None = None) -> Iterator[str
         "drop": "one of each was kept",
         "together": "they stay together",
     }.get(policy or "", "near_duplicates='together' would keep them in one split")
-    shown = _named_first(map(" ~ ".join, near.keys(_MAX_NAMED)), sets)
+    shown = named_first(map(" ~ ".join, near.keys(MAX_NAMED)), sets)
     yield (
         f"{len(near.rows):,} images show nearly the same as others, in {in_sets};"
         f" {kept}: {shown}"
@@ -435,9 +435,8 @@ def _about_rare_classes(
     rare: Mapping[str, int], config: ImageCsvConfig
 ) -> Iterator[str]:
     if rare:
-        shown = ", ".join(
-            f"{problems.escaped(name)} ({count})" for name, count in rare.items()
-        )
+        first = itertools.islice(rare.items(), MAX_NAMED)
+        shown = named_first([f"{name} ({count})" for name, count in first], len(rare))
         kept = "dropped" if config.rare_classes == "drop" else "kept"
         have = _counted(len(rare), "class has", "classes have")
         yield (
@@ -470,16 +469,16 @@ def _about_pinned_rows(rows: pa.RecordBatch, inspection: Inspection) -> Iterator
     changed = earlier.filter(is_other)
     if len(changed):
         have = _counted(len(changed), "pinned image has", "pinned images have")
-        first = changed[:_MAX_NAMED]
+        first = changed[:MAX_NAMED]
         shown = [
             f"{key} ({was!r}, now {label!r})"
             for (key, was), label in zip(
                 arrays.named(first, ("key", "label")),
-                now.filter(is_other)[:_MAX_NAMED].to_pylist(),
+                now.filter(is_other)[:MAX_NAMED].to_pylist(),
                 strict=True,
             )
         ]
-        named = _named_first(shown, len(changed))
+        named = named_first(shown, len(changed))
         yield f"{have} another label (the split stays): {named}"
 
 
@@ -488,15 +487,20 @@ def _counted(number: int, singular: str, plural: str) -> str:
 
 
 def _named(names: Sequence[str] | pa.Array) -> str:
-    first = names[:_MAX_NAMED]
+    first = names[:MAX_NAMED]
     if isinstance(first, pa.Array):
         first = first.to_pylist()
-    return _named_first(first, len(names))
+    return named_first(first, len(names))
 
 
-def _named_first(names: Iterable[str], total: int) -> str:
-    """Returns the first of some names, and how many more there are."""
-    more = total - _MAX_NAMED
+def named_first(names: Iterable[str], total: int) -> str:
+    """Returns the first `MAX_NAMED` of some names, and how many more there are.
+
+    Args:
+      names: the first ones.
+      total: how many there are.
+    """
+    more = total - MAX_NAMED
     return ", ".join(map(problems.escaped, names)) + (
         f", and {more:,} more" if more > 0 else ""
     )
