@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import tensorflow_datasets as tfds
-from etils import epath, epy
+from etils import epy
 
 from tfds_imagecsv import checked, exceptions, flags, problems, tfds_private
 from tfds_imagecsv.config import PATH_FIELDS, ImageCsvConfig, is_url, map_paths
@@ -142,7 +142,9 @@ def _parser() -> argparse.ArgumentParser:
         "DATASET [--FLAG VALUE ...]",
     )
     card.add_argument(
-        "dataset", metavar="DATASET", help="its name, such as image_csv/pets"
+        "dataset",
+        metavar="DATASET",
+        help="its name, such as image_csv/pets, or its directory",
     )
     card.add_argument(
         *flags.spellings("no_images"),
@@ -281,27 +283,8 @@ def _version(name: str, data_dir: str | None) -> Version:
     if file and (not table or table.startswith(":")):
         config = registration.config_of_toml(f"{file}.toml", table[1:] or None)
         return _plan_of(name, config)
-    folder = here() / epath.Path(name).expanduser()
-    if not folder.is_dir():
-        root = (
-            here() / epath.Path(data_dir or tfds.core.constants.DATA_DIR).expanduser()
-        )
-        folder = root / name.replace(":", "/")
-    return compare_lib.read(name, _with_records(name, folder))
-
-
-def _with_records(name: str, folder: epath.Path) -> epath.Path:
-    """Returns the directory of a dataset's latest version, given it or its parent."""
-    if not folder.is_dir():
-        raise exceptions.SourceError(
-            f"{name}: there is no such dataset: no directory {folder}."
-        )
-    versions = [
-        one.name
-        for one in folder.iterdir()
-        if tfds.core.Version.is_valid(one.name) and one.is_dir()
-    ]
-    return folder / max(versions, key=tfds.core.Version) if versions else folder
+    folder, _ = prepared_dataset.find_folder(name, data_dir)
+    return compare_lib.read(name, folder)
 
 
 def _planned(args: dict[str, Any]) -> Version:

@@ -96,6 +96,22 @@ def builder_of_files(
         return None
 
 
+def builder_of_directory(
+    folder: epath.PathLike,
+) -> tfds.core.DatasetBuilder | None:
+    """Returns the builder of a prepared dataset; None if there is none in a directory.
+
+    Args:
+      folder: the directory of the records.
+    """
+    if not dataset_info.dataset_info_path(folder).exists():
+        return None
+    try:
+        return read_only_builder.builder_from_directory(folder)
+    except (OSError, ValueError, KeyError):
+        return None
+
+
 def undecoded(builder: tfds.core.DatasetBuilder, split: str) -> Iterator[Any]:
     """Yields the examples of a split as dictionaries, with images as bytes.
 

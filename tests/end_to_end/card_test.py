@@ -363,9 +363,25 @@ def test_no_such_dataset(run, data_dir):
     code, output, errors = run("image_csv/pets", f"--data_dir={data_dir}")
     assert (code, output) == (1, "")
     assert errors == (
-        f"Error: There is no prepared dataset image_csv/pets in {data_dir}. Give the"
-        " name as TFDS knows it, such as image_csv/pets, and data_dir if it isn't the"
-        " default."
+        f"Error: There is no prepared dataset image_csv/pets in {data_dir}, and no such"
+        " directory. Give the name as TFDS knows it, such as image_csv/pets, and"
+        " data_dir if it isn't the default; or the directory of the dataset."
+    )
+
+
+def test_a_directory_as_the_name(make_dataset, make_builder, run, data_dir):
+    """That of the records, or the one above it, as `compare` takes them."""
+    builder = make_builder(make_dataset())
+    builder.download_and_prepare()
+    folder = pathlib.Path(builder.data_path)
+    outputs = [run(one, "--no_images") for one in (folder, folder.parent)]
+    outputs.append(run("image_csv/pets", f"--data_dir={data_dir}", "--no_images"))
+    assert outputs[0][0] == 0
+    assert outputs[0][1].startswith(f"Wrote {folder}")
+    assert outputs == [outputs[0]] * 3
+    assert run(data_dir)[2] == (
+        f"Error: {data_dir}: this isn't a prepared dataset: it has no"
+        " dataset_info.json that TFDS can read."
     )
 
 

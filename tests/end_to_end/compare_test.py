@@ -222,7 +222,7 @@ def test_odd_names_are_shown_as_text(build, run):
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["nowhere", "old"], "nowhere: there is no such dataset: no directory "),
+        (["nowhere", "old"], "There is no prepared dataset nowhere in "),
         (["old", "images"], "images: there is no split_manifest.csv in "),
         (["old"], "NEW must be given, or the flags of its config."),
         (["old", "old", "--seed=1"], "NEW is given twice: 'old', and as flags: seed"),

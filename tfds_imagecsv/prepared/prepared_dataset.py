@@ -13,6 +13,7 @@ from etils import epath, epy
 
 from tfds_imagecsv import exceptions, tfds_private
 from tfds_imagecsv.dataset import metadata
+from tfds_imagecsv.storage.paths import absolute
 from tfds_imagecsv.table import manifest
 
 with epy.lazy_imports():
@@ -121,25 +122,66 @@ def _plain(value: Any) -> Any:
     return value.tolist() if hasattr(value, "tolist") else value
 
 
+def find_folder(
+    name: str, data_dir: epath.PathLike | None = None
+) -> tuple[epath.Path, tfds.core.DatasetBuilder | None]:
+    """Returns where a prepared dataset is, and its builder if TFDS has one.
+
+    Args:
+      name: its name, such as `image_csv/pets`, with or without a version (`:1.0.0`);
+        else a directory: that of its records, or the one above it. Without a version,
+        it is the latest one.
+      data_dir: TFDS's data directory, where names are looked up; default: TFDS's own.
+
+    Raises:
+      SourceError: if there is no such dataset.
+    """
+    if data_dir is not None:
+        data_dir = absolute(data_dir)
+    if builder := tfds_private.builder_of_files(name, data_dir):
+        return epath.Path(builder.data_path), builder
+    folder = absolute(name)
+    if name and _is_dir(folder):
+        versions = [
+            one.name
+            for one in folder.iterdir()
+            if tfds.core.Version.is_valid(one.name) and one.is_dir()
+        ]
+        if versions:
+            folder = folder / max(versions, key=tfds.core.Version)
+        return folder, tfds_private.builder_of_directory(folder)
+    raise exceptions.SourceError(
+        f"There is no prepared dataset {name} in"
+        f" {data_dir or tfds.core.constants.DATA_DIR}, and no such directory. Give the"
+        " name as TFDS knows it, such as image_csv/pets, and data_dir if it isn't the"
+        " default; or the directory of the dataset."
+    )
+
+
+def _is_dir(path: epath.Path) -> bool:
+    """Returns whether there is a directory; texts may be no path at all."""
+    try:
+        return bool(path.is_dir())
+    except (OSError, ValueError):
+        return False
+
+
 def open_dataset(name: str, data_dir: epath.PathLike | None = None) -> PreparedDataset:
     """Opens a prepared dataset; its config and its sources aren't needed.
 
     Args:
-      name: such as `image_csv/pets`, with or without a version (`:1.0.0`).
-      data_dir: TFDS's data directory; default: TFDS's own.
+      name: as for `find_folder`.
+      data_dir: likewise.
 
     Raises:
       SourceError: if there is no such dataset, or if it isn't one of this package, or
         one that was built before there were split manifests.
     """
-    if data_dir is not None:
-        data_dir = epath.Path(data_dir).expanduser()
-    builder = tfds_private.builder_of_files(name, data_dir)
+    folder, builder = find_folder(name, data_dir)
     if builder is None:
-        where = data_dir or tfds.core.constants.DATA_DIR
         raise exceptions.SourceError(
-            f"There is no prepared dataset {name} in {where}. Give the name as TFDS"
-            " knows it, such as image_csv/pets, and data_dir if it isn't the default."
+            f"{folder}: this isn't a prepared dataset: it has no dataset_info.json that"
+            " TFDS can read."
         )
     dataset = PreparedDataset(builder)
     lacks = None
