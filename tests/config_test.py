@@ -17,7 +17,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import tfds_imagecsv
-from tfds_imagecsv import config
+from tfds_imagecsv import config, options
+from tfds_imagecsv.images import quality
 
 DELIMITER_RULE = (
     "label_delimiter must be a string that isn't empty and has no line break, got "
@@ -35,7 +36,8 @@ FIELDS = (
     " pinned_splits, min_class_size, rare_classes, channels, dtype, background,"
     " apply_exif, resize, max_side, image_shape, encoding, quality, icc, max_pixels,"
     " verify,"
-    " on_error, max_rejected, workers, checksums, homepage, citation, license, report"
+    " on_error, max_rejected, drop_issues, workers, checksums, homepage, citation,"
+    " license, report"
 )
 
 
@@ -512,6 +514,20 @@ def test_the_path_of_a_manifest_becomes_a_string():
     assert config.pinned_splits == "/pets/split_manifest.csv"
 
 
+def test_quality_issues_are_named_once_and_in_one_order():
+    """As `image_quality.csv` has them: another order is no other dataset."""
+    assert make().drop_issues == ()
+    config = make(drop_issues=["blurry", "dark", "blurry"])
+    assert config.drop_issues == ("dark", "blurry")
+    assert tuple(quality.THRESHOLDS) == options.QUALITY_ISSUES
+    assert make(drop_issues=options.QUALITY_ISSUES).drop_issues == tuple(
+        quality.THRESHOLDS
+    )
+
+
+ISSUES = "dark, light, low_information, blurry, grayscale, odd_aspect_ratio, odd_size"
+ISSUES_RULE = f"drop_issues must be a list of quality issues ({ISSUES}), got "
+NO_ISSUE = "drop_issues: there is no quality issue "
 FOLDS_RULE = "folds must be 0 or an int of 2 or more, got "
 MIN_CLASS_SIZE_RULE = "min_class_size must be an int of 1 or more, got "
 DUPLICATES_RULE = "duplicates must be one of 'together', 'drop', 'error', got "
@@ -556,6 +572,15 @@ RARE_CLASSES_RULE = "rare_classes must be one of 'keep', 'drop', 'error', got "
         ("rare_classes", "KEEP", RARE_CLASSES_RULE + "'KEEP'"),
         ("rare_classes", None, RARE_CLASSES_RULE + "None"),
         ("rare_classes", 1, RARE_CLASSES_RULE + "1"),
+        ("drop_issues", "dark", ISSUES_RULE + "'dark'"),
+        ("drop_issues", None, ISSUES_RULE + "None"),
+        ("drop_issues", True, ISSUES_RULE + "True"),
+        (
+            "drop_issues",
+            ["dark", "blury"],
+            f"{NO_ISSUE}'blury'. Did you mean 'blurry'? The issues are: {ISSUES}",
+        ),
+        ("drop_issues", [3], f"{NO_ISSUE}3. The issues are: {ISSUES}"),
     ],
 )
 def test_a_value_that_no_division_of_rows_can_have(field, value, message):
@@ -704,6 +729,13 @@ IMAGE_DEFAULTS = {
             (
                 "class_csv can't be given with label_type='regression', which has no"
                 " classes, got 'c.csv'"
+            ),
+        ),
+        (
+            {"verify": "header", "drop_issues": ["dark"]},
+            (
+                "drop_issues are measured of pixels, which verify='header' doesn't"
+                " decode, got ('dark',)"
             ),
         ),
         (

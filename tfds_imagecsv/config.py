@@ -9,7 +9,7 @@ import fractions
 import numbers
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import tensorflow_datasets as tfds
@@ -198,6 +198,9 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
         Default: `"fail"`.
       max_rejected: The largest fraction of the rows that `on_error="skip"` may leave
         out. Default: 0.01.
+      drop_issues: The quality issues whose images are left out: some of `"dark"`,
+        `"light"`, `"low_information"`, `"blurry"`, `"grayscale"`, `"odd_aspect_ratio"`
+        and `"odd_size"`. Default: none.
       workers: The most processes that inspect images and write shards; the result is
         the same for any number. Default: the number of cores.
       checksums: The SHA-256 of downloads by URL, as 64 hexadecimal digits. Default:
@@ -267,6 +270,7 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
     verify: str = ImageOptions.verify
     on_error: str = "fail"
     max_rejected: float = 0.01
+    drop_issues: Sequence[str] = ()
     workers: int | None = None
     checksums: Mapping[str, str] | None = None
     homepage: str | None = None
@@ -339,6 +343,12 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
                 f" {self.max_rejected!r}"
             )
         self.max_rejected = _meant(self.max_rejected)
+        self.drop_issues = _issues(self.drop_issues)
+        if self.verify == "header" and self.drop_issues:
+            raise exceptions.ConfigError(
+                "drop_issues are measured of pixels, which verify='header' doesn't"
+                f" decode, got {self.drop_issues!r}"
+            )
         if self.workers is not None:
             self.workers = _int("workers", self.workers, at_least=1)
         if self.checksums is not None:
@@ -996,6 +1006,25 @@ def _class_names(classes: object) -> tuple[str, ...]:
             + ", ".join(map(repr, repeated))
         )
     return tuple(classes)
+
+
+def _issues(issues: object) -> tuple[str, ...]:
+    """Returns the names of quality issues, each once and in the order of the table."""
+    known = options.QUALITY_ISSUES
+    if isinstance(issues, str) or not isinstance(issues, Collection):
+        raise exceptions.ConfigError(
+            f"drop_issues must be a list of quality issues ({', '.join(known)}), got"
+            f" {issues!r}"
+        )
+    for one in issues:
+        if one not in known:
+            close = difflib.get_close_matches(str(one), known, n=1)
+            hint = f" Did you mean {close[0]!r}?" if close else ""
+            raise exceptions.ConfigError(
+                f"drop_issues: there is no quality issue {one!r}.{hint} The issues are:"
+                f" {', '.join(known)}"
+            )
+    return tuple(one for one in known if one in issues)
 
 
 def _size(field: str, size: Any) -> float:

@@ -104,6 +104,7 @@ TOPICS = {
         "max_pixels": Flag("N", "of an image [89478485]"),
         "on_error": Flag("fail|skip", "unusable rows and images [fail]"),
         "max_rejected": Flag("FRACTION", "of the rows that may be skipped [0.01]"),
+        "drop_issues": Flag("ISSUE...", "leave out images that are dark, blurry, ..."),
         "workers": Flag("N", "processes [the number of cores]"),
         "checksums": Flag("JSON", "SHA-256 of downloads, by URL"),
         "report": Flag("true|false", "write report.html with the records [true]"),

@@ -17,6 +17,12 @@ LABEL_TYPES = ("class", "multilabel", "boxes", "regression", "none")
 #: What may become of near duplicates.
 NEAR_DUPLICATES = ("report", "together", "drop", "off")
 
+#: The quality issues of images; `quality.THRESHOLDS` has their definitions.
+QUALITY_ISSUES = (
+    *("dark", "light", "low_information", "blurry", "grayscale"),
+    *("odd_aspect_ratio", "odd_size"),
+)
+
 #: The label types with classes.
 WITH_CLASSES = ("class", "multilabel", "boxes")
 

@@ -179,6 +179,36 @@ def test_json(make_dataset, check, tmp_path, write_png):
     }
 
 
+def test_images_with_quality_issues_are_left_out(make_dataset, run, check, tmp_path):
+    """If one asks: a note counts them, and the build lists them with their scores."""
+    make_dataset([(f"{at:02}.png", "cat") for at in range(20)])
+    for at, level in ((3, 70), (7, 9), (8, 40)):
+        path = tmp_path / "images" / f"{at:02}.png"
+        Image.new("RGB", (5, 4), (level, level, level + 1)).save(path)
+    flags = ("images", "labels.csv", "--drop-issues", "dark", "odd_size")
+    code, output, _ = run("check", *flags)
+    assert code == 0
+    note = "3 images are left out for quality issues, see rejected_rows.csv: dark (3)"
+    assert f"Note: {note}\n" in output
+    found = check("--drop-issues", "odd_size", "dark")
+    assert found["quality"]["dark"] == ["07.png", "08.png", "03.png"]
+    assert sum(found["split_sizes"].values()) == 17
+    data_dir = f"--data-dir={tmp_path / 'data'}"
+    code, _, errors = run("build", *flags, "--name=pets", data_dir)
+    assert code == 0
+    assert f"Note: {note}\n" in errors
+    folder = tmp_path / "data" / "image_csv" / "pets" / "1.0.0"
+    assert (folder / "rejected_rows.csv").read_text() == (
+        "row,key,label,reason\n"
+        "5,03.png,cat,quality issue: dark (0.2748)\n"
+        "9,07.png,cat,quality issue: dark (0.0357)\n"
+        "10,08.png,cat,quality issue: dark (0.1572)\n"
+    )
+    manifest = (folder / "split_manifest.csv").read_text()
+    assert len(manifest.splitlines()) == 18
+    assert "03.png" not in manifest
+
+
 def test_quality_issues_are_counted(make_dataset, run, check, tmp_path):
     """With one image of each; names are shown as text."""
     name = "[red]\N{RIGHT-TO-LEFT OVERRIDE}.png"

@@ -305,7 +305,7 @@ def test_a_misspelled_field(tfds_build, data_dir):
         " seed, duplicates, near_duplicates, pinned_splits, min_class_size,"
         " rare_classes, channels, dtype, background, apply_exif, resize, max_side,"
         " image_shape, encoding, quality, icc, max_pixels, verify, on_error,"
-        " max_rejected,"
+        " max_rejected, drop_issues,"
         " workers, checksums, homepage, citation, license, report",
     )
     assert not data_dir.exists()

@@ -293,6 +293,58 @@ def test_a_repeated_row_of_a_bad_image(make):
     ]
 
 
+def test_images_with_quality_issues_are_left_out_first(make):
+    """Of near duplicates and copies a good image is kept, of a class none may be."""
+    found = make(
+        [*many(20), ("a.png", "emu"), ("b.png", "emu")],
+        copies={"b.png": "a.png"},
+        duplicates="drop",
+        drop_issues=["grayscale", "dark"],
+        max_rejected=0,
+        **ONE_SPLIT,
+    )
+    Image.new("L", (5, 4), 9).save(found.root / "images" / "a.png")
+    shutil.copyfile(found.root / "images" / "a.png", found.root / "images" / "b.png")
+    plan = found.plan()
+    reason = "quality issue: dark (0.0355), grayscale (0.0000)"
+    assert rejected_by(plan) == [
+        (22, "a.png", "emu", reason),
+        (23, "b.png", "emu", reason),
+    ]
+    assert plan.class_names == ("cat", "dog")
+    assert plan.notes == (
+        (
+            "2 images are left out for quality issues, see rejected_rows.csv: dark (2),"
+            " grayscale (2)"
+        ),
+    )
+    assert plan.duplicate_sets == 0
+
+
+def test_sizes_are_odd_among_all_images(make):
+    """As `check` counts them, also among those that are left out for other reasons."""
+    large = [f"large {at:02}.png" for at in range(30)]
+    found = make(
+        # Identical ones of two labels: none of them is kept.
+        [*many(20), *((name, name) for name in large)],
+        copies=dict.fromkeys(large[1:], large[0]),
+        drop_issues=["odd_size"],
+        **ONE_SPLIT,
+    )
+    for at, name in enumerate(large):
+        image = Image.new("RGB", (9, 9) if at < 6 else (40, 30), (max(6, at), 0, 0))
+        image.paste((min(6, at), 9, 9), (0, 0, 2, 2))
+        image.save(found.root / "images" / name)
+    for name in large[7:]:
+        shutil.copyfile(found.root / "images" / large[6], found.root / "images" / name)
+    assert {one.key for one in found.plan().rejected} == set(large[6:])
+    only = make([*many(20), (large[0], "cat")], drop_issues=["odd_size"], **ONE_SPLIT)
+    Image.new("RGB", (9, 9), "red").save(only.root / "images" / large[0])
+    assert rejected_by(only.plan()) == [
+        (22, large[0], "cat", "quality issue: odd_size (0.0000)")
+    ]
+
+
 def test_nothing_to_leave_out(make):
     """Then the plan is the one that `on_error="fail"` makes, and says no more."""
     dataset = make(many(20), max_rejected=0)

@@ -28,8 +28,9 @@ PARTS = 10_000
 
 Parts = npt.NDArray[np.uint16]
 
-#: The issues, each with the score below which an image has it. A score is from 0 to 1;
-#: lower is worse. `odd_size` has its threshold from all images, see `scores`.
+#: The issues (`options.QUALITY_ISSUES`), each with the score below which an image has
+#: it. A score is from 0 to 1; lower is worse. `odd_size` has its threshold from all
+#: images, see `scores`.
 THRESHOLDS = {
     "dark": 0.32,
     "light": 0.05,

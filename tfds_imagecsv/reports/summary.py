@@ -77,8 +77,8 @@ class Summary:
       duplicates: the names of identical images, a list for each set.
       near_duplicates: the names of images that show nearly the same, a sorted list for
         each set; those whose labels differ first. None if they weren't looked for.
-      quality: the names of images by quality issue, see `quality.THRESHOLDS`; None if
-        their pixels weren't decoded.
+      quality: the names of images by quality issue, see `quality.THRESHOLDS`, the worst
+        first; None if their pixels weren't decoded.
       images_without_row: the images that no row names.
       rejected_rows: the rows that are left out, with reasons.
       notes: what doesn't stop a build, but matters.
@@ -384,13 +384,19 @@ def make_summary(
 
 
 def _keys_by_issue(rows: pa.RecordBatch) -> dict[str, tuple[str, ...]] | None:
-    """Returns the names of images by quality issue; None if they weren't measured."""
+    """Returns the names of images by quality issue, the worst first, then by name.
+
+    It is None if they weren't measured.
+    """
     if not quality.is_measured(rows):
         return None
-    return {
-        name: tuple(rows["key"].filter(pa.array(has_it)).to_pylist())
-        for name, has_it in quality.issues(quality.scores(rows)).items()
-    }
+    scores = quality.scores(rows)
+    found = {}
+    for name, has_it in quality.issues(scores).items():
+        at = np.flatnonzero(has_it)
+        at = at[np.argsort(scores[name][at], kind="stable")]
+        found[name] = tuple(rows["key"].take(pa.array(at)).to_pylist())
+    return found
 
 
 def _quantile(counts: Mapping[str, int], *, names: Sequence[str], share: float) -> int:

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from tfds_imagecsv import arrays, exceptions, problems
 from tfds_imagecsv.config import ImageCsvConfig, exact_fraction
-from tfds_imagecsv.images import near_duplicates
+from tfds_imagecsv.images import near_duplicates, quality
 from tfds_imagecsv.images.copies import (
     first_of_sets,
     identical_images,
@@ -77,8 +77,8 @@ def select_rows(config: ImageCsvConfig, inspection: Inspection) -> Selection:
     """Leaves out the rows that the user doesn't want.
 
     Args:
-      config: the config, with `on_error`, `duplicates`, `near_duplicates` and
-        `rare_classes`.
+      config: the config, with `on_error`, `drop_issues`, `duplicates`,
+        `near_duplicates` and `rare_classes`.
       inspection: the input.
 
     Returns:
@@ -99,6 +99,13 @@ def select_rows(config: ImageCsvConfig, inspection: Inspection) -> Selection:
     else:
         found += inspection.problems
         copies = inspection.copies
+    if config.drop_issues:
+        # Before copies and near duplicates: of these, a good one is to be kept.
+        rows, about_issues = _without_issues(
+            config.drop_issues, rows, inspection.rows, rejected
+        )
+        copies = identical_images(rows)
+        notes += about_issues
     notes += inspection.table.notes
     notes += about_unlisted_images(inspection.unlisted)
     notes += about_copies(copies, config.duplicates)
@@ -233,6 +240,45 @@ def _about_contradictions(rejected: int, with_problem: int) -> str:
         f" Of these, {have} a problem below, and {contradict} such a row: of rows or"
         " identical images that contradict each other, none is kept."
     )
+
+
+def _without_issues(
+    wanted: Sequence[str],
+    rows: pa.RecordBatch,
+    inspected: pa.RecordBatch,
+    rejected: list[RejectedRow],
+) -> tuple[pa.RecordBatch, list[str]]:
+    """Returns the rows without quality issues, and a note if there are others.
+
+    Args:
+      wanted: the issues that count.
+      rows: the rows.
+      inspected: all of the input, among which sizes are odd.
+      rejected: the rows that are left out; the others are added.
+    """
+    scores, numbers = quality.scores(inspected), inspected["row"].to_numpy()
+    found: dict[int, dict[str, float]] = {}
+    for name, has_it in quality.issues(scores).items():
+        if name in wanted:
+            at = np.flatnonzero(has_it)
+            for row, score in zip(numbers[at].tolist(), scores[name][at], strict=True):
+                found.setdefault(row, {})[name] = score
+    reasons = {
+        row: "quality issue: "
+        + ", ".join(f"{name} ({score:.4f})" for name, score in of_row.items())
+        for row, of_row in found.items()
+    }
+    before = len(rejected)
+    rows = _without(rows, reasons, rejected)
+    dropped = rejected[before:]
+    if not dropped:
+        return rows, []
+    counts = collections.Counter(name for one in dropped for name in found[one.row])
+    shown = ", ".join(f"{name} ({count:,})" for name, count in counts.most_common())
+    are = _counted(len(dropped), "image is", "images are")
+    return rows, [
+        f"{are} left out for quality issues, see {REJECTED_ROWS_FILENAME}: {shown}"
+    ]
 
 
 def _duplicates(copies: pa.RecordBatch, places: Places) -> Iterator[Problem]:
