@@ -179,6 +179,22 @@ def is_text(column: pa.DictionaryArray, *wanted: str) -> Bits:
     return mapped(column, is_one.to_numpy(zero_copy_only=False))
 
 
+def by_key(keys: pa.Array, rows: pa.RecordBatch, column: str) -> pa.DictionaryArray:
+    """Returns what other rows say of each key, `CODES`; empty for keys they lack.
+
+    Args:
+      keys: the keys, `TEXT`.
+      rows: the other rows, each of another `key` (`TEXT`).
+      column: the name of a column of theirs, `CODES`.
+    """
+    if not len(rows):
+        return constant("", len(keys))
+    found = rows[column]
+    at = pc.index_in(keys, value_set=rows["key"])
+    codes = found.indices.take(at).fill_null(len(found.dictionary))
+    return merged(codes.to_numpy(), [*names_of(found), ""])
+
+
 def is_filled(column: pa.Array) -> Bits:
     """Returns which rows have a text that isn't empty."""
     found: Bits = lengths_of(column) > 0

@@ -18,6 +18,7 @@ from tfds_imagecsv.tfds_imagecsv_dataset_builder import ImageCsv
 
 if TYPE_CHECKING:
     from tfds_imagecsv.images.inspection import Inspection
+    from tfds_imagecsv.prepared.compare import Version
     from tfds_imagecsv.reports.inline import InlinePage
     from tfds_imagecsv.reports.summary import Summary
     from tfds_imagecsv.sources.downloads import Downloads
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 # `import tfds_imagecsv` is quick; a check imports the rooms.
 with epy.lazy_imports():
     from tfds_imagecsv.images import inspection as inspection_lib
+    from tfds_imagecsv.prepared import compare
     from tfds_imagecsv.reports import inline
     from tfds_imagecsv.reports import report as report_lib
     from tfds_imagecsv.reports import summary as summary_lib
@@ -43,6 +45,7 @@ class CheckedInput:
       config: what the user asks for.
       inspection: the input.
       plan: the plan of its dataset; None if a build would fail.
+      earlier: the earlier build of `pinned_splits`, see `compare.read_earlier`.
       summary: the input in numbers.
       errors: why a build would fail; empty if it wouldn't.
     """
@@ -50,6 +53,7 @@ class CheckedInput:
     config: ImageCsvConfig
     inspection: Inspection
     plan: DatasetPlan | None
+    earlier: Version | None
     summary: Summary
     errors: tuple[exceptions.ImageCsvError, ...]
 
@@ -60,7 +64,12 @@ class CheckedInput:
           error: why a build would fail; None if it wouldn't.
         """
         return report_lib.make_report(
-            self.config, self.summary, self.inspection, self.plan, error=error
+            self.config,
+            self.summary,
+            self.inspection,
+            self.plan,
+            earlier=self.earlier,
+            error=error,
         )
 
 
@@ -98,6 +107,9 @@ def check_input(
         config=config,
         inspection=found,
         plan=plan,
+        earlier=None
+        if sources.pinned_splits is None
+        else compare.read_earlier(sources.pinned_splits, label_type=config.label_type),
         summary=summary,
         errors=() if error is None else (error,),
     )
@@ -131,7 +143,9 @@ def report(builder: Any) -> InlinePage:
 
     Args:
       builder: the builder of a dataset that this package has built; one that
-        `tfds.builder` has made of the dataset's directory alone will do.
+        `tfds.builder` has made of the dataset's directory alone will do. The page has
+        the names of the sources only: their folders are shown if the builder has the
+        config.
 
     Raises:
       SourceError: if there is no report beside the records.
@@ -143,7 +157,8 @@ def report(builder: Any) -> InlinePage:
             " built with report=False or before there were reports. Build it (anew), or"
             " look at its input with tfds_imagecsv.check(config)."
         )
-    return inline.InlinePage(os.fspath(path), path.read_text(encoding="utf-8"))
+    sources = builder.sources if isinstance(builder, ImageCsv) else {}
+    return inline.InlinePage(os.fspath(path), path.read_text(encoding="utf-8"), sources)
 
 
 def _downloads() -> Downloads:

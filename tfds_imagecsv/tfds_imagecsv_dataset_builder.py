@@ -13,7 +13,7 @@ import tensorflow_datasets as tfds
 from etils import epath, epy
 
 from tfds_imagecsv import exceptions, garbage_collection, tfds_private
-from tfds_imagecsv.config import ImageCsvConfig
+from tfds_imagecsv.config import ImageCsvConfig, is_url
 from tfds_imagecsv.dataset import info as info_lib
 from tfds_imagecsv.dataset import registration
 from tfds_imagecsv.engines import beam, local
@@ -24,6 +24,7 @@ from tfds_imagecsv.storage.paths import absolute
 
 if TYPE_CHECKING:
     from tfds_imagecsv.images.inspection import Inspection
+    from tfds_imagecsv.prepared.compare import Version
     from tfds_imagecsv.sources.downloads import Downloads
     from tfds_imagecsv.sources.locate import Sources
     from tfds_imagecsv.splits.dataset_plan import DatasetPlan
@@ -36,7 +37,7 @@ with epy.lazy_imports():
     from tfds_imagecsv.dataset import features as features_lib
     from tfds_imagecsv.dataset import metadata
     from tfds_imagecsv.images import inspection as inspection_lib
-    from tfds_imagecsv.prepared import side_files, stale
+    from tfds_imagecsv.prepared import compare, side_files, stale
     from tfds_imagecsv.reports import outcome
     from tfds_imagecsv.reports import report as report_lib
     from tfds_imagecsv.reports import summary as summary_lib
@@ -131,6 +132,7 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
         self._has_config = config is not None or bool(has_default)
         self._inspection: Inspection | None = None
         self._plan: DatasetPlan | None = None
+        self._earlier: Version | None = None
         self._source_digests: dict[str, str] = {}
         self._is_known_to_be_fresh = False
         self._engine: Engine | None = None
@@ -298,6 +300,11 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
         for note in plan.notes:
             warnings.warn(note, exceptions.ImageCsvWarning, stacklevel=2)
         self._inspection = inspection
+        if sources.pinned_splits is not None and config.report:
+            # Now: the build may replace the dataset that the manifest is of.
+            self._earlier = compare.read_earlier(
+                sources.pinned_splits, label_type=config.label_type
+            )
         return plan
 
     def _download_and_prepare(
@@ -369,6 +376,7 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
                 ),
                 inspection,
                 plan,
+                earlier=self._earlier,
                 dataset=f"{self.name}/{config.name}",
             )
             path.write_bytes(html.encode())
@@ -475,8 +483,28 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
 
     def _forget_build(self) -> None:
         self._engine = self._plan = self._inspection = self._dl_manager = None
+        self._earlier = None
 
     # Sources
+
+    @property
+    def sources(self) -> dict[str, str]:
+        """The paths and URLs of the sources, by the field that names them.
+
+        Relative paths are looked up in TFDS's manual directory. It is empty without a
+        config.
+        """
+        config = self.builder_config
+        if not isinstance(config, ImageCsvConfig):
+            return {}
+        return {
+            field: value
+            if is_url(value)
+            else os.fspath(
+                absolute(self._manual_dir() / epath.Path(value).expanduser())
+            )
+            for field, value in config.paths.items()
+        }
 
     def _locate(
         self, dl_manager: tfds.download.DownloadManager, downloads: Downloads

@@ -7,6 +7,7 @@ import tensorflow_datasets as tfds
 from etils import epath
 
 import tfds_imagecsv
+from tfds_imagecsv.reports import inline
 from tfds_imagecsv.reports import report as report_lib
 
 
@@ -59,19 +60,46 @@ def test_no_config():
     assert str(caught.value) == "config must be an ImageCsvConfig, got str"
 
 
-def test_the_report_of_a_dataset(make_dataset, make_builder):
-    """The page in a frame; it is the file beside the records."""
-    builder = make_builder(make_dataset())
+def test_the_report_of_a_dataset(make_dataset, make_builder, tmp_path):
+    """The page in a frame; it is the file beside the records.
+
+    Above it are the sources with their folders, if the builder knows them.
+    """
+    config = make_dataset()
+    builder = make_builder(config)
     builder.download_and_prepare()
     found = tfds_imagecsv.report(builder)
     assert found.html == (builder.data_path / "report.html").read_text()
     shown = found._repr_html_()
-    assert shown.startswith('<iframe title="')
-    assert shown.count("<") == 2  # all of the page is the frame's
+    sources, _, frame = shown.partition("</p>")
+    assert sources == (
+        f"<p>image_dir: <code>{config.image_dir}</code><br>"
+        f"label_csv: <code>{config.label_csv}</code>"
+    )
+    assert str(tmp_path) not in found.html
+    assert frame.startswith('<iframe title="')
+    assert frame.count("<") == 2  # all of the page is the frame's
     assert html.unescape(shown.split('srcdoc="')[1].split('"')[0]) == found.html
     assert len(repr(found)) < 500
     plain = tfds.builder_from_directory(builder.data_path)
-    assert tfds_imagecsv.report(plain) == found
+    alone = tfds_imagecsv.report(plain)
+    assert (alone.path, alone.html, alone.sources) == (found.path, found.html, {})
+    assert alone._repr_html_() == frame
+
+
+def test_relative_and_odd_sources(make_builder):
+    """They are in the manual directory; what isn't text of a page is shown as text."""
+    config = tfds_imagecsv.ImageCsvConfig(
+        name="pets", image_dir="<b>\u202e", label_csv="https://a.org/x.csv"
+    )
+    builder = make_builder(config)
+    folder = builder.data_dir_root / "downloads" / "manual"
+    assert builder.sources == {
+        "image_dir": f"{folder}/<b>\u202e",
+        "label_csv": "https://a.org/x.csv",
+    }
+    shown = inline.InlinePage("p", "", builder.sources)._repr_html_()
+    assert f"<code>{folder}/&lt;b&gt;\\u202e</code>" in shown
 
 
 def test_a_dataset_without_a_report(make_dataset, make_builder):

@@ -1,25 +1,33 @@
 """What `report.html` says, and that nothing in a dataset can make it say else."""
 
 import base64
+import dataclasses
 import html.parser
 import io
 import json
 import re
 import tomllib
-import types
 
 import numpy as np
 import pyarrow as pa
 import pytest
+import tensorflow_datasets as tfds
 import walk
+from etils import epath
 from PIL import Image
+from sklearn.datasets import load_sample_images
 
 import tfds_imagecsv
 from tfds_imagecsv import arrays
+from tfds_imagecsv.images import quality
+from tfds_imagecsv.prepared import compare
 from tfds_imagecsv.reports import leaks, page, plots, report, samples
 from tfds_imagecsv.reports import thumbnails as thumbnails_lib
+from tfds_imagecsv.table import manifest
 
 MOST_BYTES = 5_000_000
+
+NO_SETS = leaks.NearSets(first=(), count=0, conflicts=0, across=0)
 
 # A label that would run, and one that would turn the direction of what follows.
 SCRIPT = "<script>alert(1)</script>"
@@ -61,13 +69,15 @@ def page_of(config, **kwargs):
     """Returns what the report of a config says; without pictures."""
     made, found, plan, error = walk.report_inputs(config)
     sets = leaks.sets_of_copies(found, plan)
+    near = leaks.near_sets(found, plan, most=samples.SETS)
     return page.make_page(
         config,
         made,
         found,
         plan,
         sets=sets,
-        chosen=page.choose_samples(config, made, found, plan, sets),
+        near=near,
+        chosen=page.choose_samples(config, made, found, plan, sets, near),
         thumbnails=thumbnails_lib.Thumbnails(of={}, before={}, after={}),
         error=error,
         **kwargs,
@@ -290,7 +300,7 @@ def test_conversions_before_and_after(make_dataset, tmp_path):
     clear = Image.new("RGBA", (50, 50), (0, 0, 0, 0))
     clear.save(tmp_path / "images" / "01.png")
     made, found, plan, _ = walk.report_inputs(config)
-    chosen = page.choose_samples(config, made, found, plan, [])
+    chosen = page.choose_samples(config, made, found, plan, [], NO_SETS)
     assert chosen.conversions == {"alpha": ("01.png",), "orientation": ("00.png",)}
     pictures = thumbnails_lib.make_thumbnails(
         config.image_dir, {"00.png": 1}, ["00.png", "01.png"], config.image_options
@@ -389,8 +399,6 @@ def many_classes(make_dataset, count, name="{}"):
 
 def test_very_many_classes(make_dataset):
     """The largest and the smallest are in the table, and the page stays small."""
-    import dataclasses
-
     # The worst that a name can be: each character takes five.
     config, made, found, plan, rows, counts = many_classes(
         make_dataset, 20_000, "{:05}" + "&" * 1500
@@ -428,42 +436,211 @@ def test_very_many_splits(make_dataset):
     assert len(found.splits) == 60
 
 
-@pytest.fixture
-def make_summary(make_dataset):
-    """Returns a function that makes a report with what the pixels tell."""
+def test_quality_issues_are_shown_the_worst_first(make_dataset, tmp_path):
+    """With their scores; what nobody has isn't there."""
     config = make_dataset()
-    made, found, plan, _ = walk.report_inputs(config)
-
-    def make(near_duplicates, quality):
-        # It is a field of the summary as soon as they are looked for.
-        told = types.SimpleNamespace(**vars(made))
-        told.near_duplicates, told.quality = near_duplicates, quality
-        return report.make_report(config, told, found, plan)
-
-    return make
-
-
-def test_near_duplicates_and_quality(make_summary):
-    """They are shown if there are some."""
-    near = (("00.png", "01.png"), ("02.png", "04.png"))
-    text = make_summary(near, {"odd_size": ("03.png",), "blurry": ()})
-    assert "Near duplicates" in Parsed(text).text
-    assert "odd size (1)" in Parsed(text).text
-    assert "blurry" not in Parsed(text).text
-    text = Parsed(make_summary((), None)).text
-    assert "Near duplicates" not in text
+    for at, level in ((4, 60), (9, 20), (11, 40), (12, 20)):
+        path = tmp_path / "images" / f"{at:02}.png"
+        Image.new("RGB", (5, 4), (level, level, at)).save(path)
+    by_issue = {one.heading: one for one in page_of(config).quality}
+    dark = by_issue["dark"]
+    assert dark.words == "4"
+    scores = [float(one.words.split(" ")[1]) for one in dark.pictures]
+    assert scores == sorted(scores)
+    assert [one.name for one in dark.pictures] == [
+        *("09.png", "12.png", "11.png", "04.png")
+    ]
+    assert re.fullmatch(r"score 0\.0\d{3} · dog · \w+", dark.pictures[0].words)
+    assert "light" not in by_issue
+    text = Parsed(walk.report(config)).text
+    assert "dark (4)" in text
+    assert "Nothing is left out for these reasons" in text
+    text = Parsed(walk.report(make_dataset(verify="header"))).text
     assert "Quality" not in text
 
 
-def test_pictures_count_as_often_as_they_are_shown(make_summary, monkeypatch):
+def test_what_is_left_out_for_its_quality_is_shown(make_dataset, tmp_path):
+    """As what it is: it has no split."""
+    config = make_dataset(drop_issues=["dark", "odd_size"])
+    Image.new("RGB", (5, 4), (9, 9, 8)).save(tmp_path / "images" / "03.png")
+    found = page_of(config)
+    (dark,) = (one for one in found.quality if one.heading == "dark")
+    assert [(one.name, one.words) for one in dark.pictures] == [
+        ("03.png", "score 0.0351 · left out")
+    ]
+    assert [one[1:] for one in found.rejected] == [
+        ("03.png", "dog", "quality issue: dark (0.0351)")
+    ]
+    text = Parsed(walk.report(config)).text
+    assert "Left out of the dataset for their quality: dark, odd size." in text
+
+
+def test_pictures_count_as_often_as_they_are_shown(make_dataset, monkeypatch):
     """Else an image with many issues would make the page large."""
-    issues = {str(at): tuple(f"{one:02}.png" for one in range(6)) for at in range(20)}
+    config = make_dataset()
+    made, found, plan, _ = walk.report_inputs(config)
+    keys = tuple(f"{one:02}.png" for one in range(6))
+    made = dataclasses.replace(made, quality=dict.fromkeys(quality.THRESHOLDS, keys))
     monkeypatch.setattr(thumbnails_lib, "_MOST_ENCODED", 10_000)
-    text = make_summary((), issues)
+    text = report.make_report(config, made, found, plan)
     shown = [len(one) for one in re.findall(r"data:image/webp;base64,[^\"]*", text)]
     assert len(shown) >= 20
     # The last picture may go over it, with all its uses.
-    assert sum(shown) < 10_000 + 21 * max(shown)
+    assert sum(shown) < 10_000 + 8 * max(shown)
+
+
+@pytest.fixture(scope="module")
+def altered(tmp_path_factory, write_csv):
+    """Returns a function that makes a config of photographs, each with a smaller copy.
+
+    Its arguments are the labels of the copies that aren't `"photo"`, and fields.
+    """
+    folder = tmp_path_factory.mktemp("altered") / "images"
+    folder.mkdir()
+    photo = Image.fromarray(load_sample_images().images[0])
+    for at in range(8):
+        part = photo.crop((70 * at, 60, 70 * at + 100, 160 + 20 * at))
+        part.save(folder / f"{at} <a>.png")
+        part.resize((80, 80 + 16 * at)).save(folder / f"{at} <b>.png")
+
+    def altered(labels=None, **fields):
+        rows = [
+            (f"{at} <{one}>.png", (labels or {}).get(f"{at}{one}", "photo"))
+            for at in range(8)
+            for one in "ab"
+        ]
+        write_csv(folder.parent / "labels.csv", rows)
+        return tfds_imagecsv.ImageCsvConfig(
+            name="pets",
+            image_dir=folder,
+            label_csv=folder.parent / "labels.csv",
+            **{"val_size": 0.25, "test_size": 0.25, **fields},
+        )
+
+    return altered
+
+
+def test_near_duplicates_across_splits_are_named(altered):
+    """Which set, and which splits; sets of different labels come first."""
+    config = altered({"6b": "<i>"}, match="exact")
+    made, _, plan, _ = walk.report_inputs(config)
+    splits = walk_splits(plan)
+    across = [
+        at for at in range(8) if splits[f"{at} <a>.png"] != splits[f"{at} <b>.png"]
+    ]
+    assert 1 < len(across) < 8
+    assert len(made.near_duplicates) == 8
+    shown = page_of(config)
+    first, *others = shown.near_duplicates
+    assert first.heading == "6 <a>.png and 1 more"
+    assert first.words.startswith("different labels: <i>, photo")
+    named = {one.heading[0]: one.words for one in shown.near_duplicates}
+    for at in range(8):
+        both = sorted({splits[f"{at} <{one}>.png"] for one in "ab"})
+        assert (f"in several splits: {', '.join(both)}" in named[str(at)]) == (
+            at in across
+        )
+    # Then those across splits, then the others.
+    assert [bool(one.words) for one in others] == sorted(
+        (bool(one.words) for one in others), reverse=True
+    )
+    assert [one.words.split(" · ")[1] for one in others[0].pictures] == [
+        splits[one.name] for one in others[0].pictures
+    ]
+    said = f"{len(across)} lie in several splits, where tests flatter a model."
+    assert said in " ".join(shown.about_near_duplicates)
+    rows = dict(shown.guarantees)
+    assert rows["Sets of near duplicates that lie in several splits"] == (
+        f"{len(across)} of 8"
+    )
+    (note,) = (one for one in plan.notes if "across splits" in one)
+    assert note.startswith(f"{len(across)} sets of near duplicates across splits: ")
+    assert note.count(" ~ ") == len(across)
+    parsed = Parsed(walk.report(config))
+    assert said in parsed.text
+    assert parsed.tags.count("i") == walk.report(config).count('<i class="c')
+    for one in "ab":
+        assert ("img", "alt", f"{across[0]} <{one}>.png") in parsed.attributes
+
+
+@pytest.mark.parametrize("policy", ["together", "drop"])
+def test_near_duplicates_that_are_in_one_split(altered, policy):
+    """No set is across splits; those that are left out are shown as what they are."""
+    config = altered(near_duplicates=policy)
+    shown = page_of(config)
+    assert dict(shown.guarantees)[
+        "Sets of near duplicates that lie in several splits"
+    ] == ("0 of 8")
+    assert not any(one.words for one in shown.near_duplicates)
+    assert not any("across splits" in one for one in shown.notes)
+    words = [one.words for of in shown.near_duplicates for one in of.pictures]
+    assert words.count("left out") == (8 if policy == "drop" else 0)
+
+
+def test_what_has_changed_since_an_earlier_build(make_dataset, make_builder, tmp_path):
+    """In the report of a build with `pinned_splits`, also if it replaces the earlier.
+
+    New, gone, moved, relabelled, drifted by numbers, sizes and brightness.
+    """
+    rows = [(f"{at:02}.png", ("cat", "dog")[at % 2]) for at in range(40)]
+    walk.built(make_dataset(rows), tmp_path / "data")
+    folder = tmp_path / "data" / "image_csv" / "pets" / "1.0.0"
+    assert 'id="changes"' not in (folder / "report.html").read_text()
+    new = [
+        ("<b>.png", "<i>"),
+        *rows[2:],
+        *((f"new {at}.png", "dog") for at in range(9)),
+    ]
+    new[4] = (new[4][0], "cat")
+    config = make_dataset(new, pinned_splits=folder / "split_manifest.csv")
+    for at, (key, label) in enumerate(new):
+        if label == "dog":
+            Image.new("RGB", (9, 9), (9, 9, at)).save(tmp_path / "images" / key)
+    mode = tfds.download.GenerateMode.REUSE_CACHE_IF_EXISTS
+    tfds_imagecsv.ImageCsv(
+        config=config, data_dir=tmp_path / "data"
+    ).download_and_prepare(
+        download_config=tfds.download.DownloadConfig(download_mode=mode)
+    )
+    made = (folder / "report.html").read_text()
+    text = Parsed(made).text
+    assert "38 images are in both." in text
+    assert "New (10) '<b>.png', 'new 0.png', 'new 1.png'" in text
+    assert "Gone (2) '00.png', '01.png'" in text
+    assert f"Relabelled (1) dog -> cat (1): '{new[4][0]}'" in text
+    drift = text.partition("Classes that have drifted")[2].partition("What is guar")[0]
+    assert "<i> train 0" in drift
+    assert "dog train 16" in drift
+    assert "pixels a side 4 9" in drift
+    assert re.search(r"brightness 0\.[3-6]\d 0\.05", drift)
+    assert Parsed(made).tags.count("b") == 0
+
+
+def test_images_that_move_and_manifests_that_cannot_be_compared(make_dataset, tmp_path):
+    """Of a manifest that isn't as a build writes it, the page says nothing."""
+    rows = [(f"{at:02}.png", ("cat", "dog")[at % 2]) for at in range(40)]
+    config = make_dataset(rows)
+    _, _, plan, _ = walk.report_inputs(config)
+    path = tmp_path / "pinned.csv"
+    manifest.write_manifest(epath.Path(path), plan.rows)
+    other = make_dataset(rows, seed=1)
+    made, found, moved, _ = walk.report_inputs(other)
+    earlier = compare.read_earlier(epath.Path(path), label_type="class")
+    text = Parsed(report.make_report(other, made, found, moved, earlier=earlier)).text
+    assert "40 images are in both." in text
+    assert "Moved to another split (" in text
+    assert "train -> " in text
+    assert "drifted" not in text
+    same = report.make_report(config, made, found, plan, earlier=earlier)
+    assert "They are in the same splits, with the same labels." in Parsed(same).text
+    path.write_text("key,split\na,b\n")
+    assert compare.read_earlier(epath.Path(path), label_type="class") is None
+
+
+def walk_splits(plan):
+    """Returns the split of each key."""
+    keys, splits = plan.rows["key"].to_pylist(), plan.rows["split"].to_pylist()
+    return dict(zip(keys, splits, strict=True))
 
 
 def test_the_config_can_be_read_back(make_dataset):
@@ -558,5 +735,5 @@ def test_contradictions_are_shown(make_dataset, tmp_path):
     images = tmp_path / "images"
     (images / "01.png").write_bytes((images / "00.png").read_bytes())
     made, found, plan, _ = walk.report_inputs(config)
-    chosen = page.choose_samples(config, made, found, plan, [])
+    chosen = page.choose_samples(config, made, found, plan, [], NO_SETS)
     assert list(chosen.problems.values()) == [("01.png",)]

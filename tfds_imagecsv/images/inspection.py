@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 from etils import epath
 
 from tfds_imagecsv import arrays, image_formats, tfds_private
@@ -139,7 +138,8 @@ def inspect(
             meanwhile=list_directory,
         )
     rows = near_duplicates.with_sets(inspected.rows)
-    rows = arrays.with_columns(rows, {"pinned": _pinned(rows["key"], earlier)})
+    pinned = arrays.by_key(rows["key"], earlier, "split")
+    rows = arrays.with_columns(rows, {"pinned": pinned})
     of_images, unusable = inspected.problems, inspected.unusable
     if config.label_type == "boxes":
         of_boxes = box_frames.framed(config, table, rows)
@@ -185,17 +185,6 @@ def _on_disk(
     if len(rows) < len(table.rows):
         of_table = arrays.on_disk(table.rows, os.fspath(folder / "table.arrow"))
     return dataclasses.replace(table, rows=of_table), rows
-
-
-def _pinned(keys: pa.Array, earlier: pa.RecordBatch) -> pa.DictionaryArray:
-    """Returns the split of each image in an earlier manifest; empty for none."""
-    if not len(earlier):
-        return arrays.constant("", len(keys))
-    at = pc.index_in(keys, value_set=earlier["key"])
-    codes = (
-        earlier["split"].indices.take(at).fill_null(len(earlier["split"].dictionary))
-    )
-    return arrays.merged(codes.to_numpy(), [*arrays.names_of(earlier["split"]), ""])
 
 
 def _with_closest(found: Sequence[Problem], table: LabelTable) -> list[Problem]:

@@ -71,6 +71,22 @@ class Sets(NamedTuple):
         """Where each set starts in `rows`, and where it ends."""
         return list(itertools.pairwise([*self.starts.tolist(), len(self.rows)]))
 
+    def of_set(self, at: int) -> pa.RecordBatch:
+        """Returns the rows of a set."""
+        start, *ends = self.starts[at : at + 2].tolist()
+        return self.rows.slice(start, (ends or [len(self.rows)])[0] - start)
+
+    def across(self, splits: pa.DictionaryArray) -> arrays.Bits:
+        """Returns which sets lie in several splits, shape [sets].
+
+        Args:
+          splits: the splits of `rows`, `arrays.CODES`; empty for rows that are in none.
+        """
+        sizes = np.diff(np.append(self.starts, len(self.rows)))
+        number = np.repeat(np.arange(len(self.starts)), sizes)
+        is_in = arrays.is_filled(splits)
+        return _vary(number[is_in], arrays.codes_of(splits)[is_in], len(self.starts))
+
     def keys(self, most: int | None = None) -> Iterator[list[str]]:
         """Yields the names of each set; of no more than `most` sets, if that is given.
 
@@ -81,9 +97,8 @@ class Sets(NamedTuple):
 
     def labeled_keys(self, most: int) -> Iterator[list[str]]:
         """Yields the names of the first sets, with labels: `x.png ('cat')`."""
-        for start, end in self._bounds[:most]:
-            some = self.rows.slice(start, end - start)
-            named = sorted(arrays.named(some, ("key", "label")))
+        for at in range(min(most, len(self.starts))):
+            named = sorted(arrays.named(self.of_set(at), ("key", "label")))
             yield [f"{key} ({label!r})" for key, label in named]
 
     def with_kept(self) -> Iterator[tuple[tuple[int, str], tuple[int, str]]]:

@@ -6,10 +6,9 @@ the plan of one that isn't built.
 
 from __future__ import annotations
 
-import collections
 import dataclasses
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -34,6 +33,9 @@ DRIFT_OF_SIZE = 0.1
 
 #: ... or the median of their brightness (0 to 1) by more than this.
 DRIFT_OF_BRIGHTNESS = 0.05
+
+# What is said of rows that only one version has.
+_LISTED = ["key", "split", "label"]
 
 # The name of the one class of datasets without classes.
 ALL = "all images"
@@ -70,6 +72,8 @@ class Version:
 class Comparison:
     """What has changed; `tfds-imagecsv compare --json` has the same fields.
 
+    Rows have columns of texts, `arrays.TEXT` or `arrays.CODES`, and are sorted by key.
+
     Attributes:
       old: the name of the old version, and its number of examples by split.
       new: those of the new version.
@@ -78,7 +82,7 @@ class Comparison:
       gone: the same of those that only the old version has.
       moved: `key`, `old` and `new` of those that are in another split.
       relabelled: `key`, `old` and `new` of those with another label.
-      replaced: the keys of those whose files have other bytes.
+      replaced: `key`, `old` and `new` digests of those whose files have other bytes.
       classes: by name, each class of either version: its number of images by split
         (`count`), the median side of its images (`side`: the root of height times
         width, in pixels) and the median of their brightness (0 to 1), each as `old`
@@ -89,17 +93,23 @@ class Comparison:
     old: Mapping[str, Any]
     new: Mapping[str, Any]
     kept: int
-    added: tuple[Mapping[str, str], ...]
-    gone: tuple[Mapping[str, str], ...]
-    moved: tuple[Mapping[str, str], ...]
-    relabelled: tuple[Mapping[str, str], ...]
-    replaced: tuple[str, ...]
+    added: pa.RecordBatch
+    gone: pa.RecordBatch
+    moved: pa.RecordBatch
+    relabelled: pa.RecordBatch
+    replaced: pa.RecordBatch
     classes: Mapping[str, Mapping[str, Mapping[str, Any]]]
     drifted: tuple[str, ...]
 
     def as_json(self) -> dict[str, Any]:
-        """Returns the fields as values of JSON."""
-        return dataclasses.asdict(self)
+        """Returns the fields as values of JSON; of replaced files, the keys."""
+        values = {
+            field.name: getattr(self, field.name) for field in dataclasses.fields(self)
+        }
+        return {
+            name: value.to_pylist() if isinstance(value, pa.RecordBatch) else value
+            for name, value in values.items()
+        } | {"replaced": self.replaced["key"].to_pylist()}
 
 
 def of_plan(name: str, plan: DatasetPlan) -> Version:
@@ -128,6 +138,22 @@ def of_plan(name: str, plan: DatasetPlan) -> Version:
     )
 
 
+def read_earlier(path: epath.Path, *, label_type: str) -> Version | None:
+    """Reads what lies beside an earlier manifest, as far as there is something.
+
+    Args:
+      path: the manifest.
+      label_type: what its labels are, if no metadata beside it say it.
+
+    Returns:
+      The version; None if the manifest can't be read as a build writes it.
+    """
+    try:
+        return _read("the earlier build", path, label_type)
+    except exceptions.SourceError:
+        return None
+
+
 def read(name: str, folder: epath.Path) -> Version:
     """Reads what lies beside the records of a prepared dataset.
 
@@ -145,6 +171,11 @@ def read(name: str, folder: epath.Path) -> Version:
             " this package has built: its directory, which ends in its version, or its"
             " name, such as image_csv/pets."
         )
+    return _read(name, path, "class")
+
+
+def _read(name: str, path: epath.Path, label_type: str) -> Version:
+    """Returns the version of a manifest, see `read_earlier`."""
     rows = side_files.read(path, manifest.COLUMNS)
     columns = {
         "key": arrays.texts(rows["key"]),
@@ -152,16 +183,16 @@ def read(name: str, folder: epath.Path) -> Version:
         "label": arrays.encoded(rows["label"]),
         "digest": arrays.texts(rows["digest"]),
     }
-    path = folder / image_quality.FILENAME
-    if path.exists():
-        found = side_files.read(path, ("key", "height", "width", "brightness"))
+    of_quality = path.parent / image_quality.FILENAME
+    if of_quality.exists():
+        found = side_files.read(of_quality, ("key", "height", "width", "brightness"))
         if found["key"].combine_chunks().equals(rows["key"].combine_chunks()):
             height, width, brightness = (
                 found[one].cast(pa.float64()).to_numpy()
                 for one in ("height", "width", "brightness")
             )
             columns |= _measured(height, width, brightness)
-    label_type, class_counts = _about_labels(folder)
+    label_type, class_counts = _about_labels(path.parent, label_type)
     return Version(
         name=name,
         rows=pa.record_batch(columns),
@@ -180,16 +211,18 @@ def _measured(
     }
 
 
-def _about_labels(folder: epath.Path) -> tuple[str, Mapping[str, Mapping[str, int]]]:
+def _about_labels(
+    folder: epath.Path, label_type: str
+) -> tuple[str, Mapping[str, Mapping[str, int]]]:
     """Returns the type of a dataset's labels, and its number of images by class.
 
-    Without metadata, the labels are classes, and there are no numbers.
+    Without metadata, it is the given type, and there are no numbers.
     """
     try:
         found = json.loads((folder / "metadata.json").read_text())
         return found["label_type"], found["class_counts"]
     except (OSError, ValueError, KeyError):
-        return "class", {}
+        return label_type, {}
 
 
 def compare(old: Version, new: Version) -> Comparison:
@@ -206,28 +239,22 @@ def compare(old: Version, new: Version) -> Comparison:
         old={"name": old.name, "splits": old.split_sizes},
         new={"name": new.name, "splits": new.split_sizes},
         kept=len(kept_new),
-        added=_listed(new.rows.filter(pa.array(~is_kept))),
-        gone=_listed(old.rows.filter(pa.array(is_gone))),
+        added=new.rows.filter(pa.array(~is_kept)).select(_LISTED),
+        gone=old.rows.filter(pa.array(is_gone)).select(_LISTED),
         moved=_changed(kept_old, kept_new, "split"),
         relabelled=_changed(kept_old, kept_new, "label"),
-        replaced=tuple(one["key"] for one in _changed(kept_old, kept_new, "digest")),
+        replaced=_changed(kept_old, kept_new, "digest"),
         classes=classes,
         drifted=tuple(name for name in sorted(classes) if _has_drifted(classes[name])),
     )
 
 
-def _listed(rows: pa.RecordBatch) -> tuple[dict[str, str], ...]:
-    return tuple(rows.select(["key", "split", "label"]).to_pylist())
-
-
-def _changed(
-    old: pa.RecordBatch, new: pa.RecordBatch, column: str
-) -> tuple[dict[str, str], ...]:
+def _changed(old: pa.RecordBatch, new: pa.RecordBatch, column: str) -> pa.RecordBatch:
     """Returns the key, the old and the new value where rows of the same keys differ."""
     before, after = (arrays.texts(rows[column]) for rows in (old, new))
     differs = pc.not_equal(before, after)
     columns = {"key": new["key"], "old": before, "new": after}
-    return tuple(pa.record_batch(columns).filter(differs).to_pylist())
+    return pa.record_batch(columns).filter(differs)
 
 
 def _classes(old: Version, new: Version) -> dict[str, dict[str, dict[str, Any]]]:
@@ -320,7 +347,8 @@ def _has_drifted(about: Mapping[str, Mapping[str, Any]]) -> bool:
     )
 
 
-def transitions(changed: Iterable[Mapping[str, str]]) -> dict[tuple[str, str], int]:
+def transitions(changed: pa.RecordBatch) -> dict[tuple[str, str], int]:
     """Returns how many rows went from which value to which, the most first."""
-    counts = collections.Counter((one["old"], one["new"]) for one in changed)
+    found = pa.table(changed).group_by(["old", "new"]).aggregate([([], "count_all")])
+    counts = {(one["old"], one["new"]): one["count_all"] for one in found.to_pylist()}
     return dict(sorted(counts.items(), key=lambda one: (-one[1], one[0])))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import rich.console
 import rich.markup
 import rich.table
@@ -13,9 +16,67 @@ from tfds_imagecsv.prepared.compare import Comparison, transitions
 from tfds_imagecsv.problems import escaped, named
 from tfds_imagecsv.reports import tables
 
-# How many names, changes and classes are shown; JSON has all.
+#: How many drifted classes are shown, and how many names and kinds of changes; JSON has
+#: all of them.
+MOST_CLASSES = 40
 _MOST_NAMES = 10
-_MOST_CLASSES = 40
+
+
+@dataclasses.dataclass(frozen=True)
+class Change:
+    """The examples that have changed in one way.
+
+    Attributes:
+      title: in which way.
+      count: how many they are.
+      lines: the first of them by name; where it matters, from what to what.
+    """
+
+    title: str
+    count: int
+    lines: tuple[str, ...]
+
+
+def changes_of(found: Comparison) -> list[Change]:
+    """Returns the ways in which examples have changed, as people read them."""
+    parts = (
+        ("New", found.added),
+        ("Gone", found.gone),
+        ("Moved to another split", found.moved),
+        ("Relabelled", found.relabelled),
+        ("Replaced by other bytes", found.replaced),
+    )
+    return [
+        Change(
+            title,
+            len(changed),
+            tuple(_by_kind(changed))
+            if changed is found.moved or changed is found.relabelled
+            else (_named(changed),),
+        )
+        for title, changed in parts
+        if len(changed)
+    ]
+
+
+def _by_kind(changed: pa.RecordBatch) -> Iterator[str]:
+    """Yields the most frequent kinds of changes, each with some names."""
+    of_kind = transitions(changed)
+    for (old, new), count in list(of_kind.items())[:_MOST_NAMES]:
+        is_it = pc.and_(pc.equal(changed["old"], old), pc.equal(changed["new"], new))
+        yield (
+            f"{escaped(old) or 'none'} -> {escaped(new) or 'none'} ({count:,}):"
+            f" {_named(changed.filter(is_it))}"
+        )
+    if len(of_kind) > _MOST_NAMES:
+        yield f"... and {len(of_kind) - _MOST_NAMES:,} more kinds of changes"
+
+
+def _named(rows: pa.RecordBatch) -> str:
+    """Returns the names of the first rows, and how many more there are."""
+    first = rows["key"][:_MOST_NAMES].to_pylist()
+    more = len(rows) - len(first)
+    return named(first, _MOST_NAMES) + (f" and {more:,} more" if more else "")
 
 
 def print_comparison(
@@ -34,32 +95,12 @@ def print_comparison(
 
     line(f"Old: {escaped(found.old['name'])}")
     line(f"New: {escaped(found.new['name'])}")
-    parts = (
-        ("New", [one["key"] for one in found.added]),
-        ("Gone", [one["key"] for one in found.gone]),
-        ("Moved to another split", found.moved),
-        ("Relabelled", found.relabelled),
-        ("Replaced by other bytes", list(found.replaced)),
-    )
-    for title, changed in parts:
-        if not changed:
-            continue
-        line(f"\n{title} ({len(changed):,}):")
-        if isinstance(changed, list):
-            line(f"  {named(changed, _MOST_NAMES)}")
-            continue
-        of_kind = transitions(changed)
-        for (old, new), count in list(of_kind.items())[:_MOST_NAMES]:
-            keys = [
-                one["key"] for one in changed if (one["old"], one["new"]) == (old, new)
-            ]
-            line(
-                f"  {escaped(old) or 'none'} -> {escaped(new) or 'none'} ({count:,}):"
-                f" {named(keys, _MOST_NAMES)}"
-            )
-        if len(of_kind) > _MOST_NAMES:
-            line(f"  ... and {len(of_kind) - _MOST_NAMES:,} more kinds of changes")
-    if not any(changed for _, changed in parts):
+    changes = changes_of(found)
+    for change in changes:
+        line(f"\n{change.title} ({change.count:,}):")
+        for text in change.lines:
+            line(f"  {text}")
+    if not changes:
         line("\nThe same examples, in the same splits, with the same labels.")
     console.print()
     console.print(_splits_table(found))
@@ -69,13 +110,25 @@ def print_comparison(
 
 
 def _splits_table(found: Comparison) -> rich.table.Table:
-    old, new = found.old["splits"], found.new["splits"]
     table = tables.of_numbers("Splits", "old", "new", "change")
-    for name in dict.fromkeys([*old, *new]):
-        table.add_row(name, *_change(old.get(name, 0), new.get(name, 0)))
+    *of_splits, total = sizes_of(found)
+    for row in of_splits:
+        table.add_row(*row)
     table.add_section()
-    table.add_row("total", *_change(sum(old.values()), sum(new.values())))
+    table.add_row(*total)
     return table
+
+
+def sizes_of(found: Comparison) -> list[tuple[str, str, str, str]]:
+    """Returns each split, at last `total`: the old size, the new one, the change."""
+    old, new = found.old["splits"], found.new["splits"]
+    return [
+        *(
+            (name, *_change(old.get(name, 0), new.get(name, 0)))
+            for name in dict.fromkeys([*old, *new])
+        ),
+        ("total", *_change(sum(old.values()), sum(new.values()))),
+    ]
 
 
 def _change(old: int, new: int) -> tuple[str, str, str]:
@@ -84,15 +137,23 @@ def _change(old: int, new: int) -> tuple[str, str, str]:
 
 def _drift_table(found: Comparison) -> rich.table.Table:
     table = tables.of_numbers("Drifted classes", "", "old", "new")
-    for name in found.drifted[:_MOST_CLASSES]:
-        about = found.classes[name]
+    for name, differences in drift_of(found):
         title = rich.markup.escape(escaped(name))
-        for what, old, new in _differences(about):
-            table.add_row(title, what, old, new)
+        for row in differences:
+            table.add_row(title, *row)
             title = ""
-    if len(found.drifted) > _MOST_CLASSES:
-        table.add_row(f"... and {len(found.drifted) - _MOST_CLASSES:,} more")
+    if len(found.drifted) > MOST_CLASSES:
+        table.add_row(f"... and {len(found.drifted) - MOST_CLASSES:,} more")
     return table
+
+
+def drift_of(found: Comparison) -> Iterator[tuple[str, list[tuple[str, str, str]]]]:
+    """Yields the first drifted classes, each with what differs, as texts.
+
+    A difference has what it is, the old value and the new one.
+    """
+    for name in found.drifted[:MOST_CLASSES]:
+        yield name, _differences(found.classes[name])
 
 
 def _differences(

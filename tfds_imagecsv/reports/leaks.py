@@ -1,14 +1,19 @@
-"""The leaks that a plan prevents: what drawing each image alone would have done."""
+"""Leaks: those that a plan prevents, and near duplicates that it leaves in two splits.
+
+What would have leaked is what drawing each image alone would have done.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 
 import numpy as np
+import pyarrow as pa
 import xxhash
 
 from tfds_imagecsv import arrays
-from tfds_imagecsv.images import copies
+from tfds_imagecsv.images import copies, near_duplicates
 from tfds_imagecsv.images.inspection import Inspection
 from tfds_imagecsv.splits.dataset_plan import DatasetPlan
 
@@ -63,3 +68,80 @@ def groups_that_leak(plan: DatasetPlan) -> int:
     np.minimum.at(least, codes[has_group], drawn[has_group])
     np.maximum.at(most, codes[has_group], drawn[has_group])
     return int(np.count_nonzero(least < most))
+
+
+@dataclasses.dataclass(frozen=True)
+class NearSet:
+    """A set of near duplicates.
+
+    Attributes:
+      keys: the keys of its images, sorted.
+      labels: the different labels, if they differ, sorted.
+      splits: the splits, if it lies in several, sorted.
+    """
+
+    keys: tuple[str, ...]
+    labels: tuple[str, ...]
+    splits: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class NearSets:
+    """The sets of near duplicates of an input.
+
+    Attributes:
+      first: some of them: those whose labels differ first, then those that lie in
+        several splits, then the others, each sorted by name.
+      count: how many there are.
+      conflicts: how many have labels that differ.
+      across: how many lie in several splits.
+    """
+
+    first: tuple[NearSet, ...]
+    count: int
+    conflicts: int
+    across: int
+
+
+def near_sets(
+    inspection: Inspection, plan: DatasetPlan | None, *, most: int
+) -> NearSets:
+    """Returns the sets of near duplicates.
+
+    Args:
+      inspection: the input.
+      plan: the plan of its dataset, if there is one.
+      most: how many sets to return at most.
+    """
+    near = near_duplicates.sets_of(inspection.rows)
+    rows, count = near.rows, len(near.starts)
+    splits = arrays.constant("", len(rows))
+    if plan and count:
+        # Some may be left out of the dataset.
+        splits = arrays.by_key(rows["key"], plan.rows, "split")
+    near = near._replace(rows=arrays.with_columns(rows, {"split": splits}))
+    across = near.across(splits)
+    is_conflict = np.arange(count) < near.conflicts
+    order = np.lexsort((np.arange(count), ~across, ~is_conflict))
+    return NearSets(
+        first=tuple(
+            _near_set(near.of_set(at), is_conflict[at], across[at])
+            for at in order[:most].tolist()
+        ),
+        count=count,
+        conflicts=near.conflicts,
+        across=int(across.sum()),
+    )
+
+
+def _near_set(rows: pa.RecordBatch, is_conflict: bool, is_across: bool) -> NearSet:
+    return NearSet(
+        keys=tuple(sorted(rows["key"].to_pylist())),
+        labels=_different(rows["label"]) if is_conflict else (),
+        splits=_different(rows["split"]) if is_across else (),
+    )
+
+
+def _different(column: pa.DictionaryArray) -> tuple[str, ...]:
+    """Returns the different texts of a column that aren't empty, sorted."""
+    return tuple(sorted(set(column.to_pylist()) - {""}))

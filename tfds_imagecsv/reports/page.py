@@ -17,9 +17,13 @@ from markupsafe import Markup
 
 from tfds_imagecsv import arrays, options
 from tfds_imagecsv.config import ImageCsvConfig
+from tfds_imagecsv.images import quality
 from tfds_imagecsv.images.inspection import Inspection
+from tfds_imagecsv.prepared.compare import Comparison
 from tfds_imagecsv.problems import Kind, shown
-from tfds_imagecsv.reports import config_lines, leaks, plots, samples
+from tfds_imagecsv.reports import comparison, config_lines, leaks, plots, samples
+from tfds_imagecsv.reports.comparison import Change
+from tfds_imagecsv.reports.leaks import NearSets
 from tfds_imagecsv.reports.samples import Samples
 from tfds_imagecsv.reports.summary import Summary
 from tfds_imagecsv.reports.thumbnails import Thumbnail, Thumbnails
@@ -221,6 +225,25 @@ class Conversion:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Changes:
+    """What has changed since an earlier build.
+
+    Attributes:
+      kept: how many images are in both.
+      ways: the ways in which images have changed.
+      sizes: the splits, at last all of them: name, old size, new size, change.
+      drifted: what differs of the drifted classes: class, what, old value, new value.
+      more_drifted: how many drifted classes are not shown.
+    """
+
+    kept: int
+    ways: tuple[Change, ...]
+    sizes: tuple[tuple[str, str, str, str], ...]
+    drifted: tuple[tuple[str, str, str, str], ...]
+    more_drifted: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Page:
     """All that a report says; texts as they are, not yet escaped for HTML.
 
@@ -244,7 +267,10 @@ class Page:
       byte_for_byte: how many images are stored as they are.
       examples: the examples of each class.
       near_duplicates: sets of nearly identical images.
-      quality: images with quality issues.
+      about_near_duplicates: how many sets there are, and what is odd about how many.
+      quality: images with quality issues, the worst first.
+      dropped_issues: the names of the issues whose images are left out.
+      changes: what has changed since an earlier build; None without one.
       rejected: the rows that are left out: row, image, label, reason.
       more_rejected: how many of them are not shown.
       load: the lines that load it.
@@ -273,7 +299,10 @@ class Page:
     byte_for_byte: int
     examples: tuple[Gallery, ...]
     near_duplicates: tuple[Gallery, ...]
+    about_near_duplicates: tuple[str, ...]
     quality: tuple[Gallery, ...]
+    dropped_issues: tuple[str, ...]
+    changes: Changes | None
     rejected: tuple[tuple[str, str, str, str], ...]
     more_rejected: int
     load: tuple[str, ...]
@@ -288,6 +317,7 @@ def choose_samples(
     inspection: Inspection,
     plan: DatasetPlan | None,
     sets: Sequence[leaks.Copies],
+    near: NearSets,
 ) -> Samples:
     """Returns which images the report of an input shows."""
     return samples.choose(
@@ -296,7 +326,7 @@ def choose_samples(
         label_type=config.label_type,
         classes=[name for name, _ in _totals(summary)],
         copies=[keys[0] for keys, _, _ in sets[: samples.SETS]],
-        near_duplicates=_near_duplicates(summary),
+        near_duplicates=[one.keys for one in near.first],
         quality=_quality(summary),
     )
 
@@ -308,8 +338,10 @@ def make_page(
     plan: DatasetPlan | None,
     *,
     sets: Sequence[leaks.Copies],
+    near: NearSets,
     chosen: Samples,
     thumbnails: Thumbnails,
+    compared: Comparison | None = None,
     dataset: str | None = None,
     error: str | None = None,
 ) -> Page:
@@ -321,8 +353,10 @@ def make_page(
       inspection: the input.
       plan: the plan of its dataset; None if a build would fail.
       sets: the sets of identical images, see `leaks.sets_of_copies`.
+      near: the sets of near duplicates, see `leaks.near_sets`.
       chosen: the images to show.
       thumbnails: their pictures.
+      compared: what has changed since an earlier build, if there is one.
       dataset: the dataset's name, such as `image_csv/pets`; None for a check.
       error: why a build would fail; None if it wouldn't.
     """
@@ -331,9 +365,10 @@ def make_page(
     facts_of = _facts_of(list(chosen.uses), plan.rows if plan else inspection.rows)
 
     def picture(key: str, words: str | None = None) -> Picture:
-        label, split = facts_of.get(key, ("", ""))
         if words is None:
-            words = " · ".join(filter(None, (label, split)))
+            is_out = plan and key not in facts_of
+            facts = ("left out",) if is_out else facts_of.get(key, ())
+            words = " · ".join(filter(None, facts))
         return Picture(_short(key), _short(words), thumbnails.of.get(key))
 
     return Page(
@@ -352,7 +387,7 @@ def make_page(
         problems=tuple(_problems(summary, chosen, picture)),
         splits=tuple(_splits(summary)),
         classes=_classes(summary, plan, config.label_type),
-        guarantees=tuple(_guarantees(summary, plan, sets)),
+        guarantees=tuple(_guarantees(summary, plan, sets, near)),
         copies=tuple(
             CopySet(
                 picture=picture(keys[0], ""),
@@ -391,17 +426,13 @@ def make_page(
             if keys
         ),
         near_duplicates=tuple(
-            Gallery("", "", tuple(map(picture, keys)))
-            for keys in chosen.near_duplicates
+            Gallery(_name_of_set(one.keys), _about_set(one), tuple(map(picture, keys)))
+            for one, keys in zip(near.first, chosen.near_duplicates, strict=False)
         ),
-        quality=tuple(
-            Gallery(
-                name.replace("_", " "),
-                f"{len(_quality(summary)[name]):,}",
-                tuple(map(picture, keys)),
-            )
-            for name, keys in chosen.quality.items()
-        ),
+        about_near_duplicates=tuple(_about_near(near)),
+        quality=tuple(_of_quality(summary, inspection, chosen, picture)),
+        dropped_issues=tuple(one.replace("_", " ") for one in config.drop_issues),
+        changes=_changes(compared) if compared else None,
         rejected=tuple(
             (
                 summary.places.of(one["row"]),
@@ -419,8 +450,89 @@ def make_page(
     )
 
 
-def _near_duplicates(summary: Summary) -> Sequence[Sequence[str]]:
-    return summary.near_duplicates or ()
+def _name_of_set(keys: Sequence[str]) -> str:
+    """Returns what a set of images is called: its first one, and how many more."""
+    return f"{_short(keys[0])} and {len(keys) - 1:,} more"
+
+
+def _about_set(one: leaks.NearSet) -> str:
+    """Returns what is odd about a set of near duplicates."""
+    return "; ".join(
+        f"{words}: {', '.join(_short(name) for name in names[: samples.OF_SET])}"
+        + (f" and {len(names) - samples.OF_SET:,} more" * (len(names) > samples.OF_SET))
+        for words, names in (
+            ("different labels", one.labels),
+            ("in several splits", one.splits),
+        )
+        if names
+    )
+
+
+def _about_near(near: NearSets) -> Iterator[str]:
+    yield f"{_plural(near.count, 'set', 'sets')}."
+    if near.conflicts:
+        have = "has" if near.conflicts == 1 else "have"
+        yield (
+            f"{near.conflicts:,} {have} different labels: one of these is often wrong."
+        )
+    if near.across:
+        lie = "lies" if near.across == 1 else "lie"
+        yield (
+            f"{near.across:,} {lie} in several splits, where tests flatter a model."
+            ' near_duplicates="together" keeps each set in one split, "drop" keeps one'
+            " image of each."
+        )
+    more = near.count - len(near.first)
+    if more:
+        yield f"{more:,} more {'set is' if more == 1 else 'sets are'} not shown."
+
+
+def _of_quality(
+    summary: Summary, inspection: Inspection, chosen: Samples, picture: Any
+) -> Iterator[Gallery]:
+    """Yields the examples of each quality issue, with their scores."""
+    if not chosen.quality:
+        return
+    rows, scores = inspection.rows, quality.scores(inspection.rows)
+    keys = sorted({key for of_issue in chosen.quality.values() for key in of_issue})
+    is_one = pc.is_in(rows["key"], value_set=arrays.texts(keys))
+    at = np.flatnonzero(is_one.to_numpy(zero_copy_only=False))
+    place = dict(zip(rows["key"].take(pa.array(at)).to_pylist(), at, strict=True))
+    for name, of_issue in chosen.quality.items():
+        pictures = []
+        for key in of_issue:
+            one = picture(key)
+            words = f"score {scores[name][place[key]]:.4f}"
+            pictures.append(
+                dataclasses.replace(
+                    one, words=" · ".join(filter(None, (words, one.words)))
+                )
+            )
+        count = len(_quality(summary)[name])
+        yield Gallery(name.replace("_", " "), f"{count:,}", tuple(pictures))
+
+
+def _changes(found: Comparison) -> Changes:
+    drifted = [
+        (_short(name), *difference)
+        for name, differences in comparison.drift_of(found)
+        for difference in differences
+    ]
+    return Changes(
+        kept=found.kept,
+        ways=tuple(
+            dataclasses.replace(
+                one, lines=tuple(_short(line, _LONG) for line in one.lines)
+            )
+            for one in comparison.changes_of(found)
+        ),
+        sizes=tuple(
+            (_short(name), old, new, change)
+            for name, old, new, change in comparison.sizes_of(found)
+        ),
+        drifted=tuple(drifted[:_MOST_LINES]),
+        more_drifted=max(0, len(found.drifted) - comparison.MOST_CLASSES),
+    )
 
 
 def _quality(summary: Summary) -> Mapping[str, Sequence[str]]:
@@ -487,9 +599,9 @@ def _numbers(summary: Summary, plan: DatasetPlan | None) -> Iterator[Number]:
     yield Number(
         f"{images:,}", "identical images" if images != 1 else "identical image"
     )
-    near = _near_duplicates(summary)
-    if near:
-        yield Number(f"{sum(map(len, near)):,}", "near duplicates")
+    if summary.near_duplicates:
+        count = sum(map(len, summary.near_duplicates))
+        yield Number(f"{count:,}", "near duplicates")
     if plan and plan.groups:
         yield Number(f"{plan.groups:,}", "groups" if plan.groups > 1 else "group")
 
@@ -605,6 +717,7 @@ def _guarantees(
     summary: Summary,
     plan: DatasetPlan | None,
     sets: Sequence[leaks.Copies],
+    near: NearSets,
 ) -> Iterator[tuple[str, str]]:
     if plan is None:
         return
@@ -630,6 +743,11 @@ def _guarantees(
         yield (
             "Of these, would have leaked if each image had been drawn alone",
             f"{spread:,}",
+        )
+    if near.count:
+        yield (
+            "Sets of near duplicates that lie in several splits",
+            f"{near.across:,} of {near.count:,}",
         )
     if plan.groups:
         yield "Groups, each kept in one split", f"{plan.groups:,}"

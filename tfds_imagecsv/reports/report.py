@@ -6,7 +6,9 @@ import dataclasses
 
 from tfds_imagecsv.config import ImageCsvConfig
 from tfds_imagecsv.images.inspection import Inspection
-from tfds_imagecsv.reports import html, leaks, page, thumbnails
+from tfds_imagecsv.prepared import compare
+from tfds_imagecsv.prepared.compare import Version
+from tfds_imagecsv.reports import html, leaks, page, samples, thumbnails
 from tfds_imagecsv.reports.summary import Summary
 from tfds_imagecsv.splits.dataset_plan import DatasetPlan
 
@@ -19,6 +21,7 @@ def make_report(
     inspection: Inspection,
     plan: DatasetPlan | None,
     *,
+    earlier: Version | None = None,
     dataset: str | None = None,
     error: str | None = None,
 ) -> str:
@@ -31,11 +34,13 @@ def make_report(
       summary: the input in numbers.
       inspection: the input.
       plan: the plan of its dataset; None if a build would fail.
+      earlier: an earlier build to compare it with, if there is one.
       dataset: the dataset's name, such as `image_csv/pets`; None for a check.
       error: why a build would fail; None if it wouldn't.
     """
     sets = leaks.sets_of_copies(inspection, plan)
-    chosen = page.choose_samples(config, summary, inspection, plan, sets)
+    near = leaks.near_sets(inspection, plan, most=samples.SETS)
+    chosen = page.choose_samples(config, summary, inspection, plan, sets, near)
     pictures = thumbnails.make_thumbnails(
         inspection.table.image_dir,
         chosen.uses,
@@ -48,6 +53,10 @@ def make_report(
         inspection,
         plan,
         sets=sets,
+        near=near,
+        compared=compare.compare(earlier, compare.of_plan("this one", plan))
+        if plan and earlier
+        else None,
         chosen=chosen,
         thumbnails=pictures,
         dataset=dataset,

@@ -13,6 +13,7 @@ from etils import epath
 
 from tfds_imagecsv import arrays, exceptions, options, problems
 from tfds_imagecsv.config import ImageCsvConfig
+from tfds_imagecsv.images import near_duplicates
 from tfds_imagecsv.images.copies import first_of_sets
 from tfds_imagecsv.images.inspection import Inspection
 from tfds_imagecsv.splits import assign, select
@@ -186,6 +187,7 @@ def make_plan(
             *selection.notes,
             *_about_small_classes(config, class_counts, split_plan.stratified),
             *_about_counts(config, class_counts, sizes),
+            *_about_sets_across_splits(rows),
         ),
         understood=inspection.table.understood,
     )
@@ -218,6 +220,22 @@ def _about_counts(
                 f" {total:,}{of_class}. Were {size} % meant? Then write"
                 f' {field}="{size}%"'
             )
+
+
+def _about_sets_across_splits(rows: pa.RecordBatch) -> Iterator[str]:
+    """Yields a note on near duplicates in several splits, if there are any."""
+    near = near_duplicates.sets_of(rows)
+    across = np.flatnonzero(near.across(near.rows["split"]))
+    if len(across):
+        shown = []
+        for at in across[: select.MAX_NAMED]:
+            named = arrays.named(near.of_set(at), ("key", "split"))
+            shown.append(" ~ ".join(f"{key} ({split})" for key, split in sorted(named)))
+        sets = "1 set" if len(across) == 1 else f"{len(across):,} sets"
+        yield (
+            f"{sets} of near duplicates across splits:"
+            f" {select.named_first(shown, len(across))}"
+        )
 
 
 def _divide(
