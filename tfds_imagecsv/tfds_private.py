@@ -113,11 +113,11 @@ def builder_of_directory(
 
 
 def undecoded(builder: tfds.core.DatasetBuilder, split: str) -> Iterator[Any]:
-    """Yields the examples of a split as dictionaries, with images as bytes.
+    """Yields examples as dictionaries, with images as bytes, in the order of shards.
 
     Args:
       builder: a prepared dataset's.
-      split: the split's name.
+      split: a split's name, or a part of it as TFDS writes it.
     """
     if builder.info.file_format == file_adapters.FileFormat.ARRAY_RECORD:
         deserialize = tfds.decode.DeserializeMethod.DESERIALIZE_NO_DECODE
@@ -126,7 +126,10 @@ def undecoded(builder: tfds.core.DatasetBuilder, split: str) -> Iterator[Any]:
             yield _of_example(source[at], builder.info.features)
         return
     skip = {"image": tfds.decode.SkipDecoding()}
-    yield from tfds.as_numpy(builder.as_dataset(split=split, decoders=skip))
+    in_order = tfds.ReadConfig(interleave_cycle_length=1)
+    yield from tfds.as_numpy(
+        builder.as_dataset(split=split, decoders=skip, read_config=in_order)
+    )
 
 
 def _of_example(example: Any, features: tfds.features.FeaturesDict) -> dict[str, Any]:

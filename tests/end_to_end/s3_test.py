@@ -21,7 +21,7 @@ from archives import files_below, pack
 from etils import epath
 
 import tfds_imagecsv
-from tfds_imagecsv import exceptions
+from tfds_imagecsv import cli, exceptions
 from tfds_imagecsv.storage import s3
 
 
@@ -200,6 +200,45 @@ def test_the_commands_of_the_page(make_dataset, put, make_builder, bucket, tmp_p
     assert done.stdout == "16\n"
     copied = tmp_path / "home" / "tensorflow_datasets" / "image_csv" / "pets" / "1.0.0"
     assert digests(copied) == expected
+
+
+@pytest.mark.parametrize("file_format", ["tfrecord", "array_record"])
+def test_the_card_of_a_dataset(make_dataset, make_builder, bucket, file_format):
+    """The command writes beside the records what it writes on this machine."""
+    # Of so many, TensorFlow would read some of each shard in turns.
+    rows = [(f"{at:02}.png", ("cat", "dog")[at % 2]) for at in range(60)]
+    config, kwargs = make_dataset(rows), {"file_format": file_format}
+    local = pathlib.Path(make_builder(config, **kwargs).data_path)
+    build(make_builder(config, **kwargs), num_shards=2)
+    folder = "s3://bucket/data/image_csv/pets/1.0.0"
+    build(make_builder(config, data_dir="s3://bucket/data", **kwargs), num_shards=2)
+    assert cli.main(["card", os.fspath(local)]) == 0
+    done = run(
+        pathlib.Path(sys.executable).with_name("tfds-imagecsv"),
+        *("card", "image_csv/pets", "--data_dir=s3://bucket/data"),
+        cwd=local,
+        env={},
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        f"Wrote {folder}/{name}" for name in ("README.md", "croissant.json", "images")
+    ]
+    expected = {
+        path.relative_to(local).as_posix(): path.read_bytes()
+        for path in local.rglob("*")
+        if path.is_file()
+    }
+    found = {
+        one.key.removeprefix(f"{folder}/".removeprefix("s3://bucket/")): one
+        for one in bucket.objects.filter(Prefix="data/image_csv/pets/")
+    }
+    assert found.keys() == expected.keys()  # nothing is left of the work
+    assert len(found) > 60
+    del expected["sources.json"]  # with the times of the images
+    assert {name: found[name].get()["Body"].read() for name in expected} == expected
+    assert cli.main(["card", folder, "--no_images"]) == 0
+    again = bucket.objects.filter(Prefix="data/image_csv/pets/")
+    assert {one.key for one in again} == {one.key for one in found.values()}
 
 
 def test_tensorflow_has_no_file_system_for_it(make_remote, make_builder):

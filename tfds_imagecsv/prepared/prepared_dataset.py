@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+import tempfile
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -13,6 +14,7 @@ from etils import epath, epy
 
 from tfds_imagecsv import exceptions, tfds_private
 from tfds_imagecsv.dataset import metadata
+from tfds_imagecsv.storage import s3
 from tfds_imagecsv.storage.paths import absolute
 from tfds_imagecsv.table import manifest
 
@@ -21,6 +23,10 @@ with epy.lazy_imports():
 
     from tfds_imagecsv.dataset import features as features_lib
     from tfds_imagecsv.prepared import side_files
+
+
+# Of the files that TFDS keeps beside the records.
+_METADATA_SUFFIXES = (".json", ".txt")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,15 +110,37 @@ class PreparedDataset:
         return side_files.read(self.path / manifest.FILENAME, manifest.COLUMNS)
 
     def records(self) -> Iterator[Record]:
-        """Yields the records of all splits, with undecoded images."""
+        """Yields the records of all splits, with undecoded images, shard by shard."""
         for split in self.info.splits:
-            for example in tfds_private.undecoded(self.builder, split):
-                yield Record(
-                    split=split,
-                    key=example["image/filename"].decode(),
-                    image=example["image"],
-                    label=_plain(example.get("label", example.get("objects"))),
-                )
+            for builder, part in self._readable(split):
+                for example in tfds_private.undecoded(builder, part):
+                    yield Record(
+                        split=split,
+                        key=example["image/filename"].decode(),
+                        image=example["image"],
+                        label=_plain(example.get("label", example.get("objects"))),
+                    )
+
+    def _readable(self, split: str) -> Iterator[tuple[tfds.core.DatasetBuilder, str]]:
+        """Yields builders that can read the records of a split, and what to ask for.
+
+        TensorFlow reads nothing from S3, so each shard is copied to this machine for a
+        while.
+        """
+        if not s3.is_s3(self.path):
+            yield self.builder, split
+            return
+        with tempfile.TemporaryDirectory() as name:
+            folder = epath.Path(name)
+            for path in self.path.iterdir():
+                if path.suffix in _METADATA_SUFFIXES:
+                    path.copy(folder / path.name)
+            builder = tfds.builder_from_directory(folder)
+            for number, shard in enumerate(self.info.splits[split].filepaths):
+                copied = folder / shard.name
+                shard.copy(copied)
+                yield builder, f"{split}[{number}shard:{number + 1}shard]"
+                copied.unlink()
 
 
 def _plain(value: Any) -> Any:

@@ -13,7 +13,7 @@ from etils import epath
 from tfds_imagecsv import exceptions, tfds_private
 from tfds_imagecsv.prepared.prepared_dataset import PreparedDataset
 from tfds_imagecsv.reports import card, croissant
-from tfds_imagecsv.storage import unfinished
+from tfds_imagecsv.storage import s3, unfinished
 
 #: The folder beside the records that gets the images.
 IMAGE_FOLDER = "images"
@@ -80,9 +80,14 @@ def _replace(path: epath.Path, old: epath.Path) -> None:
 def _can_be_written(path: epath.Path) -> Iterator[None]:
     try:
         yield
-    except OSError as error:
+    except Exception as error:
+        if not isinstance(error, OSError) and not (
+            s3.is_s3(path) and s3.is_failure(error)
+        ):
+            raise
+        words = getattr(error, "strerror", None) or str(error).partition("\n")[0]
         raise exceptions.StorageError(
-            f"{path}: the card can't be written there: {error.strerror or error}."
+            f"{path}: the card can't be written there: {words}."
         ) from error
 
 
