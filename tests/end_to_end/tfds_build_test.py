@@ -8,6 +8,7 @@ import itertools
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -407,6 +408,51 @@ class Others(tfds.testing.DummyDataset):
     assert_success(process)
     assert "Using custom data configuration: BuilderConfig(name='b'" in process.stdout
     assert "Load it" not in process.stdout
+
+
+# What libraries in C++ print, such as `I0000 00:00:179591.5 10358 port.cc:153]`.
+OF_LIBRARIES = re.compile(r"[IWEF]\d{4} [\d:.]+ +\d+ \w+\.cc:\d+\]|.*absl::Initialize")
+
+
+def of_libraries(text):
+    """Returns the lines that libraries in C++ have printed."""
+    return [line for line in text.splitlines() if OF_LIBRARIES.match(line)]
+
+
+def test_what_tensorflow_prints_comes_before_our_code(make_dataset, data_dir, tmp_path):
+    """`tfds` imports TensorFlow first: nobody can keep it quiet. Our own command is."""
+    config = make_dataset()
+    mark = "tfds_imagecsv is imported now"
+    env = {one: os.environ[one] for one in os.environ if one != "TF_CPP_MIN_LOG_LEVEL"}
+    env["MARK"] = mark
+    names = ("name", "image_dir", "label_csv")
+    values = json.dumps({name: getattr(config, name) for name in names})
+    script = CHECKOUT / "tests" / "scripts" / "marked_tfds.py"
+    ours = pathlib.Path(sys.executable).with_name("tfds-imagecsv")
+    tfds_command, our_command = (
+        subprocess.run(
+            list(map(str, command)),
+            cwd=tmp_path,
+            env={**env, "TFDS_DATA_DIR": str(data_dir / command[0].name)},
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stderr
+        for command in (
+            (
+                pathlib.Path(sys.executable),
+                *(script, "build", "image_csv", IMPORTS, f"--config={values}"),
+            ),
+            (ours, "build", config.image_dir, config.label_csv, "--name=pets"),
+        )
+    )
+    before, found, after = tfds_command.partition(mark)
+    assert found
+    assert any("oneDNN" in line for line in of_libraries(before))
+    assert of_libraries(after) == []
+    assert "Writing images" in after
+    assert of_libraries(our_command) == []
+    assert "Writing images" in our_command
 
 
 @pytest.mark.parametrize("command", ["tfds", "tfds-imagecsv"])
