@@ -290,6 +290,22 @@ def test_code_is_copied(browser, reports):
     assert field.get_attribute("value").replace(" ", "") == re.sub(r"\s", "", wanted)
 
 
+@pytest.mark.parametrize("width", [1280, 400])
+def test_the_button_covers_no_code(browser, reports, width):
+    """Neither on a screen nor on a phone, where lines are wider than the page."""
+    browser.open(reports["classes"], width=width)
+    lines = browser.run("""
+        const range = document.createRange();
+        range.selectNodeContents(document.querySelector("#load pre"));
+        const button = document.querySelector("#load button.copy");
+        const box = button.getBoundingClientRect();
+        return [...range.getClientRects()].map((one) =>
+            one.right > box.left && one.top < box.bottom && one.bottom > box.top)
+        """)
+    assert len(lines) >= 2
+    assert not any(lines)
+
+
 def test_it_is_read_without_scripts(browser, reports):
     """All is there but searching and sorting, of which nothing is seen."""
     browser.open(reports["300 classes"], scripts=False)

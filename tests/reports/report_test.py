@@ -445,12 +445,13 @@ def test_quality_issues_are_shown_the_worst_first(make_dataset, tmp_path):
     by_issue = {one.heading: one for one in page_of(config).quality}
     dark = by_issue["dark"]
     assert dark.words == "4"
-    scores = [float(one.words.split(" ")[1]) for one in dark.pictures]
+    scores = [float(one.score.removeprefix("score ")) for one in dark.pictures]
     assert scores == sorted(scores)
     assert [one.name for one in dark.pictures] == [
         *("09.png", "12.png", "11.png", "04.png")
     ]
-    assert re.fullmatch(r"score 0\.0\d{3} · dog · \w+", dark.pictures[0].words)
+    assert re.fullmatch(r"score 0\.0\d{3}", dark.pictures[0].score)
+    assert re.fullmatch(r"dog · \w+", dark.pictures[0].words)
     assert "light" not in by_issue
     text = Parsed(walk.report(config)).text
     assert "dark (4)" in text
@@ -465,8 +466,8 @@ def test_what_is_left_out_for_its_quality_is_shown(make_dataset, tmp_path):
     Image.new("RGB", (5, 4), (9, 9, 8)).save(tmp_path / "images" / "03.png")
     found = page_of(config)
     (dark,) = (one for one in found.quality if one.heading == "dark")
-    assert [(one.name, one.words) for one in dark.pictures] == [
-        ("03.png", "score 0.0351 · left out")
+    assert [(one.name, one.score, one.words) for one in dark.pictures] == [
+        ("03.png", "score 0.0351", "left out")
     ]
     assert [one[1:] for one in found.rejected] == [
         ("03.png", "dog", "quality issue: dark (0.0351)")

@@ -125,7 +125,7 @@ def sizes_of(found: Comparison) -> list[tuple[str, str, str, str]]:
     return [
         *(
             (name, *_change(old.get(name, 0), new.get(name, 0)))
-            for name in dict.fromkeys([*old, *new])
+            for name in dict.fromkeys([*new, *old])
         ),
         ("total", *_change(sum(old.values()), sum(new.values()))),
     ]

@@ -57,11 +57,13 @@ class Picture:
       name: the image's key, shortened.
       words: what else is said below it.
       thumbnail: None if there is none.
+      score: of its quality, in words; empty if that isn't what it is shown for.
     """
 
     name: str
     words: str
     thumbnail: Thumbnail | None
+    score: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -499,17 +501,14 @@ def _of_quality(
     at = np.flatnonzero(is_one.to_numpy(zero_copy_only=False))
     place = dict(zip(rows["key"].take(pa.array(at)).to_pylist(), at, strict=True))
     for name, of_issue in chosen.quality.items():
-        pictures = []
-        for key in of_issue:
-            one = picture(key)
-            words = f"score {scores[name][place[key]]:.4f}"
-            pictures.append(
-                dataclasses.replace(
-                    one, words=" · ".join(filter(None, (words, one.words)))
-                )
+        pictures = tuple(
+            dataclasses.replace(
+                picture(key), score=f"score {scores[name][place[key]]:.4f}"
             )
+            for key in of_issue
+        )
         count = len(_quality(summary)[name])
-        yield Gallery(name.replace("_", " "), f"{count:,}", tuple(pictures))
+        yield Gallery(name.replace("_", " "), f"{count:,}", pictures)
 
 
 def _changes(found: Comparison) -> Changes:
