@@ -145,7 +145,14 @@ def test_texts_of_others_are_texts(make_dataset, tmp_path, write_png):
         *((f"<b onclick=x>{at}.png", '"><img src=x>') for at in range(4)),
         *((f"t{at}.png", TURNED) for at in range(4)),
     ]
-    config = make_dataset(rows, description=f"{SCRIPT} & more", delimiter=",")
+    config = make_dataset(
+        rows,
+        description=f"{SCRIPT} & more",
+        citation=TURNED + SCRIPT,
+        license=SCRIPT,
+        homepage="https://a.org/<script>",
+        delimiter=",",
+    )
     made = walk.report(config)
     found = Parsed(made)
     assert found.tags.count("script") == 1
