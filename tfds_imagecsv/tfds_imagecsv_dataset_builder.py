@@ -613,6 +613,7 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
             stale.raise_if_stale(
                 config,
                 self.info.metadata.get(metadata.CONFIG_KEY),
+                understood=self.info.metadata.get("understood", {}),
                 data_path=self.data_path,
                 manual_dir=absolute(manual_dir or self._manual_dir()),
             )

@@ -504,9 +504,95 @@ def test_bad_boxes_are_left_out_and_listed(write_photographs, make, data_dir):
     counts = builder.info.metadata["class_counts"]["train"]
     assert counts == {"blue": 1, "red": 2}  # of 2.png, no red box is left
     assert builder.info.metadata["box_counts"]["train"] == {"blue": 2, "red": 2}
-    with (builder.data_path / "rejected_rows.csv").open() as file:
-        rejected = sorted(int(row["row"]) for row in csv.DictReader(file))
+    rejected = sorted(rejected_rows(builder))
     assert rejected == [3, 4, 5, 6, 7, 8, 9, 10, 11, 14, 15, 16, 17, 20]
+
+
+def rejected_rows(builder):
+    """Returns the lines of `rejected_rows.csv`, by row."""
+    with (builder.data_path / "rejected_rows.csv").open(encoding="utf-8") as file:
+        return {int(row.pop("row")): row for row in csv.DictReader(file)}
+
+
+UNUSABLE = [
+    ("1.png", 64, 40, "red", *BOXES["red"]),
+    ("2.png", 80, 40, "red", *BOXES["red"]),  # of another size
+    ("2.png", 80, 40, "blue", *BOXES["blue"]),
+    ("nothing.png", "", "", "red", *BOXES["red"]),  # row 5
+    ("nothing.png", "", "", "blue", *BOXES["blue"]),
+    ("nothing.png", "", "", "blue", 1, 2, 3, ""),
+    ("no.png", "", "", "", "", "", "", ""),  # row 8
+    ("3.png", 64, 40, "red", *BOXES["red"]),
+    ("copy.png", 64, 40, "red", *BOXES["red"]),
+    ("copy.png", 64, 40, "blue", *BOXES["blue"]),
+    ("4.png", 64, 40, "red", *BOXES["red"]),  # row 12
+    ("4.png", 64, 40, "blue", *BOXES["blue"]),
+    ("same.png", 64, 40, "blue", *BOXES["blue"]),
+    ("same.png", 64, 40, "red", *BOXES["red"]),
+]
+
+
+def test_each_row_of_an_image_that_is_left_out_is_listed(
+    write_photographs, make, data_dir, tmp_path
+):
+    """Law 6: all its boxes are, whatever is wrong with the image; they count."""
+    write_photographs()
+    images = tmp_path / "images"
+    (images / "copy.png").write_bytes((images / "3.png").read_bytes())
+    (images / "same.png").write_bytes((images / "4.png").read_bytes())
+    header = ("filename", "width", "height", *HEADER[1:])
+    fields = {"on_error": "skip", "duplicates": "drop"}
+    config = make(UNUSABLE, header, max_rejected=0.6, **fields)
+    with pytest.raises(
+        tfds_imagecsv.InvalidRowsError,
+        match=r"9 of 14 rows would have to be left out, which is more than"
+        r" max_rejected=0\.6\. Of these, 5 have a problem below, and 4 are of images"
+        " that can't be used",
+    ):
+        walk.built(config, data_dir)
+    builder = walk.built(make(UNUSABLE, header, max_rejected=0.7, **fields), data_dir)
+    assert examples_of(builder).keys() == {"1.png", "4.png"}
+    found = rejected_rows(builder)
+    assert {at: (row["key"], row["label"]) for at, row in found.items()} == {
+        3: ("2.png", "red"),
+        4: ("2.png", "blue"),
+        5: ("nothing.png", "red"),
+        6: ("nothing.png", "blue"),
+        7: ("nothing.png", "blue"),
+        8: ("no.png", "|"),  # an image without objects
+        9: ("3.png", "red"),
+        10: ("copy.png", "red"),
+        11: ("copy.png", "blue"),
+        14: ("same.png", "blue"),
+        15: ("same.png", "red"),
+    }
+    reasons = [found[at]["reason"].partition(":")[0] for at in sorted(found)]
+    assert reasons == [
+        *["Size in the table that isn't the image's"] * 2,
+        *["Image not found"] * 2,
+        "Box that isn't four numbers",
+        "Image not found",
+        *["Identical images with different labels"] * 3,
+        *["identical to 4.png in row 12"] * 2,
+    ]
+    assert builder.info.metadata["rejected_rows"] == 11
+
+
+def test_rare_classes_of_boxes(write_photographs, make, data_dir):
+    """An image with one is left out with all of its boxes."""
+    write_photographs()
+    rows = [
+        ("1.png", "red", *BOXES["red"]),
+        ("2.png", "blue", *BOXES["blue"]),
+        ("2.png", "red", *BOXES["red"]),
+        ("3.png", "red", *BOXES["red"]),
+    ]
+    config = make(rows, HEADER, min_class_size=2, rare_classes="drop")
+    builder = walk.built(config, data_dir)
+    assert examples_of(builder).keys() == {"1.png", "3.png"}
+    assert builder.info.features["objects"].feature["label"].names == ["red"]
+    labels = {at: row["label"] for at, row in rejected_rows(builder).items()}
+    assert labels == {3: "blue", 4: "red"}
 
 
 # Splits, counts and files
@@ -591,6 +677,61 @@ def test_a_dataset_of_boxes_gets_stale(many, data_dir):
     path.write_text("\n".join(lines))
     with pytest.raises(tfds_imagecsv.StaleDatasetError, match="of the rows, 1 has"):
         tfds_imagecsv.ImageCsv(config=many, data_dir=data_dir).raise_if_stale()
+
+
+def test_saying_what_was_found_changes_nothing(write_photographs, make, data_dir):
+    """A dataset isn't stale by it; by something else it is."""
+    write_photographs()
+    rows = rows_of(lambda _, color: BOXES[color])
+    walk.built(make(rows, HEADER), data_dir)
+
+    def load(**fields):
+        config = make(rows, HEADER, **fields)
+        tfds_imagecsv.ImageCsv(config=config, data_dir=data_dir).raise_if_stale()
+
+    found = {"box_format": "xyxy", "box_units": "pixels", "boxes_are_upright": True}
+    load(**found)
+    for name, value in found.items():
+        load(**{name: value})
+    others = {"box_format": "xywh", "box_units": "relative", "boxes_are_upright": False}
+    for name, value in others.items():
+        with pytest.raises(tfds_imagecsv.StaleDatasetError) as caught:
+            load(**{**found, name: value})
+        assert str(caught.value).splitlines()[1:-1] == [
+            f"  {name}: was None, is {value!r}"
+        ]
+
+
+NAMES = ("a|b", "a", "b", "|", '"', '"a', 'c "d"')
+
+
+def test_classes_with_a_delimiter_in_their_names(write_photographs, make, data_dir):
+    """They aren't taken for several; the manifest's labels tell them apart."""
+    write_photographs()
+    classes_of = {
+        "1.png": ["a|b"],
+        "2.png": ["a", "b"],
+        "3.png": ["|"],
+        "4.png": ['"', '"a'],
+        "5.png": ['c "d"', "b"],
+        "6.png": [],
+    }
+    rows = []
+    for name, classes in classes_of.items():
+        rows += [(name, one, at, 0, at + 9, 9) for at, one in enumerate(classes)]
+        if not classes:
+            rows.append((name, *[""] * 5))
+    builder = walk.built(make(rows, HEADER), data_dir)
+    counts = {name: sum(name in of for of in classes_of.values()) for name in NAMES}
+    assert builder.info.metadata["class_counts"]["train"] == counts
+    assert builder.info.metadata["box_counts"]["train"] == counts
+    with (builder.data_path / "split_manifest.csv").open() as file:
+        labels = {row["key"]: row["label"] for row in csv.DictReader(file)}
+    for name, label in labels.items():
+        [classes] = csv.reader([label], delimiter="|")
+        assert list(filter(None, classes)) == sorted(classes_of[name])
+    assert labels["1.png"] == '"a|b"'
+    assert labels["5.png"] == 'b|c "d"'
 
 
 def test_images_without_objects_alone(write_photographs, make, data_dir):

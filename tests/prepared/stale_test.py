@@ -117,6 +117,7 @@ class Dataset:
         stale.raise_if_stale(
             config or self.config,
             self.kept,
+            understood={},
             data_path=epath.Path(self.data_path),
             manual_dir=epath.Path(self.root / "manual"),
         )

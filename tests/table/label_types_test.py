@@ -103,6 +103,17 @@ def test_labels_in_columns_of_0_and_1(read):
     )
 
 
+def test_names_of_columns_with_a_delimiter(read):
+    """They are in quotes in a label: it isn't that of two other columns."""
+    options = {"label_type": "multilabel", "label_column": ["a", "a|b", "b", '"c']}
+    lines = ('f,a,a|b,b,"""c"', "1,1,0,1,0", "2,0,1,0,0", "3,0,1,0,1")
+    assert columns_of(read(*lines, **options)) == [
+        ("a|b", ("a", "b")),
+        ('"a|b"', ("a|b",)),
+        ('"""c"|"a|b"', ('"c', "a|b")),
+    ]
+
+
 def test_cells_that_are_neither_0_nor_1(read):
     """The first of a row is named."""
     table = read("f,cat,dog", "1,1,0", "2,2,x", "3,1,", "4,,", **INDICATED)

@@ -8,8 +8,8 @@ of the stored image, which stay the same when it is resized.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -36,6 +36,10 @@ _MOST_WRONG = 0.01
 
 # The words of messages for the edges, in the order of `_overhang`.
 _EDGES = ("left", "upper", "right", "lower")
+
+# What `understood` says, by what it is about.
+_FORMAT, _UNITS, _FRAME = "box format", "box units", "box frame"
+_UPRIGHT = "upright"
 
 # Orientations that swap height and width.
 _FIRST_SWAPPED = 5
@@ -128,9 +132,9 @@ def framed(config: ImageCsvConfig, table: LabelTable, rows: pa.RecordBatch) -> F
     notes = []
     if len(numbers):
         understood = {
-            "box format": box_format,
-            "box units": units,
-            "box frame": "upright" if is_upright else "file",
+            _FORMAT: box_format,
+            _UNITS: units,
+            _FRAME: _UPRIGHT if is_upright else "file",
         }
     if clipped:
         noun = "box leaves its image" if clipped == 1 else "boxes leave their images"
@@ -362,6 +366,21 @@ def _without(
     is_kept = (after > 0) | (before == 0)
     is_kept[list(bad_sizes)] = False
     return boxes.with_labels(arrays.taken(rows, is_kept))
+
+
+def fields_of(understood: Mapping[str, str]) -> dict[str, Any]:
+    """Returns the fields of a config that say what was found out about boxes.
+
+    Args:
+      understood: what was concluded, see `Framed`; empty if nothing was.
+    """
+    if _FRAME not in understood:
+        return {}
+    return {
+        "box_format": understood[_FORMAT],
+        "box_units": understood[_UNITS],
+        "boxes_are_upright": understood[_FRAME] == _UPRIGHT,
+    }
 
 
 def with_understood(table: LabelTable, found: Framed) -> LabelTable:

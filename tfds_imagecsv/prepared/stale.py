@@ -31,6 +31,7 @@ with epy.lazy_imports():
     import pyarrow.compute as pc
 
     from tfds_imagecsv import arrays
+    from tfds_imagecsv.images import box_frames
     from tfds_imagecsv.sources import listing
     from tfds_imagecsv.sources import locate as locate_lib
     from tfds_imagecsv.table import arrow_tables, folders, label_table
@@ -78,6 +79,7 @@ def raise_if_stale(
     config: ImageCsvConfig,
     kept: Mapping[str, Any] | None,
     *,
+    understood: Mapping[str, str],
     data_path: epath.Path,
     manual_dir: epath.Path,
 ) -> None:
@@ -91,6 +93,7 @@ def raise_if_stale(
       config: what the user asks for.
       kept: the `metadata.config_fields` of the build; None for a dataset of an earlier
         version of this package, which can't be compared.
+      understood: what the build concluded; a field that says the same changes nothing.
       data_path: the directory of the dataset.
       manual_dir: where relative paths are looked up.
 
@@ -100,7 +103,9 @@ def raise_if_stale(
     if kept is None:
         return
     changes = list(
-        _changes(config, kept, data_path / sources_json.FILENAME, manual_dir)
+        _changes(
+            config, kept, understood, data_path / sources_json.FILENAME, manual_dir
+        )
     )
     if changes:
         first, _, last = data_path.name.rpartition(".")
@@ -116,11 +121,16 @@ def raise_if_stale(
 def _changes(
     config: ImageCsvConfig,
     kept: Mapping[str, Any],
+    understood: Mapping[str, str],
     sources: epath.Path,
     manual_dir: epath.Path,
 ) -> Iterator[str]:
     """Yields the lines that say what has changed."""
     changed = _changed_fields(config, kept)
+    if changed:
+        for name, value in box_frames.fields_of(understood).items():
+            if changed.get(name) == (None, value):
+                del changed[name]
     members = sources_json.read(sources, sources_json.AT_EACH_LOAD)
     paths = _paths(config, manual_dir) if members else {}
     tables = config.frames if members else {}

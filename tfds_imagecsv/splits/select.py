@@ -25,12 +25,15 @@ from tfds_imagecsv.images.inspection import Inspection
 from tfds_imagecsv.images.near_duplicates import Sets
 from tfds_imagecsv.problems import Kind, Places, Problem
 from tfds_imagecsv.splits.together import Units, find_units
-from tfds_imagecsv.table import label_types
+from tfds_imagecsv.table import boxes, label_types
 
 REJECTED_ROWS_FILENAME = "rejected_rows.csv"
 
 #: The most images, sets or classes that a note names.
 MAX_NAMED = 10
+
+# What is wrong with a box, and not with its image.
+_OF_ONE_BOX = (Kind.BOX_AREA, Kind.BOX_OUTSIDE)
 
 
 class RejectedRow(NamedTuple):
@@ -94,7 +97,7 @@ def select_rows(config: ImageCsvConfig, inspection: Inspection) -> Selection:
     if config.on_error == "skip":
         rows = _without_problems(config, rows, inspection, rejected)
         copies = identical_images(rows)
-        _check_rejected(len(rejected), config.max_rejected, inspection)
+        _check_rejected(len(rejected), config, inspection)
         notes += _about_rejected_rows(rejected, inspection.table.total_rows)
     else:
         found += inspection.problems
@@ -201,6 +204,16 @@ def _without_problems(
     is_bad = np.isin(rows["row"].to_numpy(), list(reasons))
     usable = frozenset(rows["row"].filter(pa.array(is_bad)).to_pylist())
     others = {one.row: one for one in found if one.row not in usable}
+    if config.label_type == "boxes":
+        of_images = {
+            row: reasons[row]
+            for row, one in others.items()
+            if one.kind not in _OF_ONE_BOX
+        }
+        rejected += _rejected(inspection.table.rows, of_images)
+        others = {
+            row: others[row] for row in others.keys() - {one.row for one in rejected}
+        }
     rejected += [
         RejectedRow(one.row, one.key, one.label, reasons[one.row])
         for one in others.values()
@@ -215,15 +228,22 @@ def _difference(label: str, other: Problem) -> str:
     return "differs" if label == other.label else f"says {other.label!r}"
 
 
-def _check_rejected(rejected: int, max_rejected: float, inspection: Inspection) -> None:
+def _check_rejected(
+    rejected: int, config: ImageCsvConfig, inspection: Inspection
+) -> None:
     """Raises an `InvalidRowsError` if too many rows have to be left out."""
-    if rejected > exact_fraction(max_rejected) * inspection.table.total_rows:
+    if rejected > exact_fraction(config.max_rejected) * inspection.table.total_rows:
         report = problems.report(inspection.problems, **inspection.about)
+        about = (
+            _about_other_boxes
+            if config.label_type == "boxes"
+            else _about_contradictions
+        )
         raise exceptions.InvalidRowsError(
             f"{rejected:,} of {inspection.table.total_rows:,} rows would have to be"
-            f" left out, which is more than max_rejected={max_rejected}."
-            f"{_about_contradictions(rejected, len(inspection.problems))} Correct them,"
-            f" or raise max_rejected.\n\n{report}"
+            f" left out, which is more than max_rejected={config.max_rejected}."
+            f"{about(rejected, len(inspection.problems))} Correct them, or raise"
+            f" max_rejected.\n\n{report}"
         )
 
 
@@ -262,7 +282,7 @@ def _without_issues(
         if name in wanted:
             at = np.flatnonzero(has_it)
             for row, score in zip(numbers[at].tolist(), scores[name][at], strict=True):
-                found.setdefault(row, {})[name] = score
+                found.setdefault(row, {})[name] = score / quality.PARTS
     reasons = {
         row: "quality issue: "
         + ", ".join(f"{name} ({score:.4f})" for name, score in of_row.items())
@@ -279,6 +299,18 @@ def _without_issues(
     return rows, [
         f"{are} left out for quality issues, see {REJECTED_ROWS_FILENAME}: {shown}"
     ]
+
+
+def _about_other_boxes(rejected: int, with_problem: int) -> str:
+    """Returns the same of rows that are boxes."""
+    if rejected == with_problem:
+        return ""
+    have = _counted(with_problem, "has", "have")
+    are = _counted(rejected - with_problem, "is", "are")
+    return (
+        f" Of these, {have} a problem below, and {are} of images that can't be used:"
+        " these have one problem each, or contradict an identical image."
+    )
 
 
 def _duplicates(copies: pa.RecordBatch, places: Places) -> Iterator[Problem]:
@@ -342,12 +374,30 @@ def _without(
     is_out = np.isin(rows["row"].to_numpy(), list(reasons))
     if not is_out.any():
         return rows
-    out = rows.filter(pa.array(is_out)).select(["row", "key", "label"])
-    rejected += [
-        RejectedRow(row, key, label, reasons[row])
-        for row, key, label in arrays.named(out, ("row", "key", "label"))
-    ]
+    rejected += _rejected(rows, reasons)
     return rows.filter(pa.array(~is_out))
+
+
+def _rejected(
+    rows: pa.RecordBatch, reasons: Mapping[int, str]
+) -> Iterator[RejectedRow]:
+    """Yields the rows with a reason; of an image with boxes, the row of each.
+
+    Args:
+      rows: the rows.
+      reasons: why rows are left out, by their numbers; there may be others.
+    """
+    out = arrays.taken(rows, np.isin(rows["row"].to_numpy(), list(reasons)))
+    columns = ["row", "key", "label"]
+    if boxes.CLASSES not in rows.schema.names:
+        for row, key, label in arrays.named(out, columns):
+            yield RejectedRow(row, key, label, reasons[row])
+        return
+    columns += [boxes.NUMBERS_OF_ROWS, boxes.CLASSES]
+    for row, key, label, numbers, classes in arrays.named(out, columns):
+        # An image without objects has a row, and no box.
+        for number, name in zip(numbers or [row], classes or [label], strict=True):
+            yield RejectedRow(number, key, name, reasons[row])
 
 
 def _rare_classes(config: ImageCsvConfig, rows: pa.RecordBatch) -> dict[str, int]:

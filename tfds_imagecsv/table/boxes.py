@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -303,17 +303,20 @@ def with_labels(rows: pa.RecordBatch) -> pa.RecordBatch:
     image_of = np.repeat(np.arange(len(rows)), counts_of(rows[CLASSES]))
     pairs = np.unique(image_of * max(len(names), 1) + arrays.mapped(classes, place_of))
     images, places = np.divmod(pairs, max(len(names), 1))
-    sorted_names = arrays.texts([names[at] for at in order])
-    of_images = lists(
-        sorted_names.take(pa.array(places)), np.bincount(images, minlength=len(rows))
-    )
-    joined = pc.binary_join(of_images, arrays.texts([NONE])[0]).cast(arrays.TEXT)
+    counts = np.bincount(images, minlength=len(rows))
+
+    def of_images(of_name: Callable[[str], str]) -> pa.Array:
+        texts = arrays.texts([of_name(names[at]) for at in order])
+        return lists(texts.take(pa.array(places)), counts)
+
+    in_labels = of_images(label_types.in_label)
+    joined = pc.binary_join(in_labels, arrays.texts([NONE])[0]).cast(arrays.TEXT)
     has_none = ~arrays.is_filled(joined)
     is_unlabeled = arrays.is_text(rows["given"], split_names.UNLABELED)
     joined = pc.if_else(pa.array(has_none & ~is_unlabeled), NONE, joined)
     labels = arrays.encoded(joined.cast(arrays.TEXT))
     _, first = np.unique(arrays.codes_of(labels), return_index=True)
-    values = of_images.take(pa.array(first)).cast(pa.list_(pa.string()))
+    values = of_images(str).take(pa.array(first)).cast(pa.list_(pa.string()))
     return arrays.with_columns(
         rows,
         {

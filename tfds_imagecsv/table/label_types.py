@@ -20,7 +20,8 @@ from tfds_imagecsv import arrays, options
 from tfds_imagecsv.problems import Kind
 from tfds_imagecsv.table import extra_columns
 
-#: What joins the names of several classes that columns of 0 and 1 give.
+#: What joins the names of several classes, if the table doesn't; and, alone, the label
+#: of an image without any.
 INDICATOR_DELIMITER = "|"
 
 # The most names for which a closest one is looked for.
@@ -183,12 +184,25 @@ def _parse_indicators(
     for one in combinations.dictionary.to_pylist():
         set_bits = np.flatnonzero(np.unpackbits(np.frombuffer(one, np.uint8))).tolist()
         found = tuple(sorted(names[at] for at in set_bits))
-        texts.append(INDICATOR_DELIMITER.join(found) or INDICATOR_DELIMITER)
+        joined = INDICATOR_DELIMITER.join(map(in_label, found))
+        texts.append(joined or INDICATOR_DELIMITER)
         names_of[texts[-1]] = found
     codes = combinations.indices.to_numpy().copy()
     codes[is_blank] = len(texts)
     labels = arrays.merged(codes, [*texts, ""])
     return Parsed(labels, _with_values(labels, names_of, pa.string()), problems)
+
+
+def in_label(name: str) -> str:
+    """Returns a class name as labels of several have it.
+
+    As in a CSV whose delimiter is `|`, it is in quotes if it holds one or begins with a
+    quote: else different classes would have one label.
+    """
+    if INDICATOR_DELIMITER not in name and not name.startswith('"'):
+        return name
+    doubled = name.replace('"', '""')
+    return f'"{doubled}"'
 
 
 def _reader_of_bits(
