@@ -25,6 +25,7 @@ SLOW = (
     "end_to_end",
     "engines/engines_test.py",
     "images/quality_test.py",
+    "laws/box_frames_test.py",
     "laws/conversions_matrix_test.py",
     "laws/damage_test.py",
     "laws/oracle_test.py",

@@ -17,6 +17,17 @@ TURNS = {
     8: lambda pixels: np.rot90(pixels),
 }
 
+# What makes an upright image what a camera stores, by EXIF orientation.
+TO_FILE = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
+
 
 def encoded(image, image_format="PNG", **kwargs):
     """Returns an image as a file's bytes."""
