@@ -17,6 +17,7 @@ from PIL import Image
 
 import tfds_imagecsv
 from tfds_imagecsv import cli
+from tfds_imagecsv.problems import Kind
 
 # A red and a blue rectangle on an upright photograph, as left, upper, right and lower
 # edge in pixels; no turn or mirror image of it is like itself.
@@ -436,6 +437,71 @@ def test_all_that_is_wrong_is_said_at_once(write_photographs, make, data_dir):
         walk.built(config, data_dir)
     assert str(caught.value).partition(":\n\n")[2] == BAD_REPORT
     assert not data_dir.exists()
+
+
+IN_ONE = ("file", "class", "bbox")
+XYXY, XYWH, CXCYWH = ({"box_format": one} for one in ("xyxy", "xywh", "cxcywh"))
+OUTSIDE = "{} reaches {} pixels past the {} edge of '1.png', 64 x 40"
+BAD_BOXES = [
+    (IN_ONE, ["[1, 2, 3]"], XYXY, Kind.BOX_NUMBERS, "'[1, 2, 3]' for '1.png'"),
+    (IN_ONE, ["1 2 3 4 5"], XYXY, Kind.BOX_NUMBERS, "'1 2 3 4 5' for '1.png'"),
+    (IN_ONE, ["1 2 inf 4"], XYXY, Kind.BOX_NUMBERS, "'1 2 inf 4' for '1.png'"),
+    (HEADER, [1, 2, 3, "x"], {}, Kind.BOX_NUMBERS, "'1', '2', '3', 'x' for '1.png'"),
+    (
+        *(IN_ONE, ["[9, 6, -4, 8]"], XYWH, Kind.BOX_AREA),
+        "[9.0, 6.0, -4.0, 8.0] of '1.png', 64 x 40",
+    ),
+    (
+        *(IN_ONE, ["[9, 6, 8, 0]"], CXCYWH, Kind.BOX_AREA),
+        "[9.0, 6.0, 8.0, 0.0] of '1.png', 64 x 40",
+    ),
+    (
+        *(HEADER, [4, 6, 30, 14], {"box_units": "relative"}, Kind.BOX_OUTSIDE),
+        OUTSIDE.format([4.0, 6.0, 30.0, 14.0], "1,856", "right"),
+    ),
+    (
+        *(HEADER, [0.5, -0.25, 1, 0.5], {}, Kind.BOX_OUTSIDE),
+        OUTSIDE.format([0.5, -0.25, 1.0, 0.5], 10, "upper"),
+    ),
+    (
+        *(HEADER, [-3.5, 6, 30, 14], {}, Kind.BOX_OUTSIDE),
+        OUTSIDE.format([-3.5, 6.0, 30.0, 14.0], 3.5, "left"),
+    ),
+    (
+        *(HEADER, [4, 6, 30, 41.5], {}, Kind.BOX_OUTSIDE),
+        OUTSIDE.format([4.0, 6.0, 30.0, 41.5], 1.5, "lower"),
+    ),
+    (
+        *((*HEADER, "width", "height"), [4, 6, 30, 14, 64, "?"], {}, Kind.IMAGE_SIZE),
+        "'?' is no number of pixels for '1.png'",
+    ),
+]
+
+
+@pytest.mark.parametrize(("header", "cells", "fields", "kind", "detail"), BAD_BOXES)
+def test_a_bad_box(
+    make, write_photographs, data_dir, header, cells, fields, kind, detail
+):
+    """What is wrong is said; skipped, it is listed, and its image is left out."""
+    write_photographs()
+    rows = [("1.png", "red", *cells)]
+    with pytest.raises(tfds_imagecsv.InvalidRowsError) as caught:
+        walk.built(make(rows, header, **fields), data_dir)
+    assert str(caught.value).partition(":\n\n")[2] == (
+        f"{kind.heading} (1):\n  row 2: {detail}\n  -> {kind.remedy}"
+    )
+    assert not data_dir.exists()
+    rows.append(("3.png", *[""] * (len(header) - 1)))
+    config = make(rows, header, on_error="skip", max_rejected=1, **fields)
+    builder = walk.built(config, data_dir)
+    assert examples_of(builder).keys() == {"3.png"}
+    assert rejected_rows(builder) == {
+        2: {
+            "key": "1.png",
+            "label": "red",
+            "reason": f"{kind.heading}: {detail}",
+        }
+    }
 
 
 def test_bad_boxes_are_left_out_and_listed(write_photographs, make, data_dir):
