@@ -501,10 +501,9 @@ def _of_quality(
     at = np.flatnonzero(is_one.to_numpy(zero_copy_only=False))
     place = dict(zip(rows["key"].take(pa.array(at)).to_pylist(), at, strict=True))
     for name, of_issue in chosen.quality.items():
+        of_all = scores[name] / quality.PARTS
         pictures = tuple(
-            dataclasses.replace(
-                picture(key), score=f"score {scores[name][place[key]]:.4f}"
-            )
+            dataclasses.replace(picture(key), score=f"score {of_all[place[key]]:.4f}")
             for key in of_issue
         )
         count = len(_quality(summary)[name])
