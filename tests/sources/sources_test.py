@@ -401,6 +401,34 @@ def test_a_directory_goes_before_an_archive(tmp_path, locate):
     assert not (tmp_path / "downloads").exists()
 
 
+@pytest.mark.parametrize(
+    ("fields", "closest"),
+    [
+        ({"image_dir": "pets/imags"}, "image_dir pets/images"),
+        ({"image_dir": "pest/images"}, "image_dir pets/images"),
+        ({"image_dir": "pets/phtos.zip"}, "image_dir pets/photos.zip"),
+        ({"label_csv": "pets/label.csv"}, "label_csv pets/labels.csv"),
+        ({"label_csv": "Pets/labels.csv"}, "label_csv pets/labels.csv"),
+        # Nothing suits: a file in the place of a directory, or nothing alike.
+        ({"image_dir": "pets/labels.cs"}, None),
+        ({"label_csv": "pets/image"}, None),
+        ({"label_csv": "pest/other.csv"}, None),
+        ({"label_csv": "else/where/labels.csv"}, None),
+    ],
+)
+def test_the_closest_path_is_named(tmp_path, error_of, fields, closest):
+    """One that differs in one name, and is what the field needs."""
+    (tmp_path / "pets" / "images").mkdir(parents=True)
+    (tmp_path / "pets" / "labels.csv").write_text("filename,label\n")
+    pack(tmp_path / "pets" / "photos.zip", {"a.png": b"a"})
+    given = {"image_dir": "pets/images", "label_csv": "pets/labels.csv", **fields}
+    ((field, value),) = fields.items()
+    said = f"{field} {tmp_path}/{value}: no such file or directory."
+    if closest:
+        said += f" Did you mean {tmp_path}/{closest.split(' ')[1]}?"
+    assert error_of(**given) == said
+
+
 def test_what_is_missing_is_said_before_anything_is_extracted(tmp_path, error_of):
     """An archive may be large."""
     pack(tmp_path / "images.zip", {"a.png": b"a"})

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
+import itertools
 import os
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -14,6 +16,9 @@ from tfds_imagecsv.config import ImageCsvConfig, is_url
 from tfds_imagecsv.sources import archives
 from tfds_imagecsv.sources.downloads import Downloads
 from tfds_imagecsv.storage import files, s3
+
+# Of a directory with more names, no more are compared with a missing one.
+_MOST_NAMES = 10_000
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -244,7 +249,35 @@ def _existing(
         raise exceptions.SourceError(
             f"{field} {path}: there is no bucket {s3.bucket(path)}."
         )
-    raise exceptions.SourceError(f"{field} {path}: no such file or directory.")
+    closest = _closest(field, path)
+    hint = f" Did you mean {closest}?" if closest else ""
+    raise exceptions.SourceError(f"{field} {path}: no such file or directory.{hint}")
+
+
+def _closest(field: str, path: epath.Path) -> epath.Path | None:
+    """Returns a path that differs from a missing one in one name; None if none does.
+
+    It is what the field needs: a directory or an archive of images, or a file. Buckets
+    aren't looked into.
+    """
+    if files.is_remote(path):
+        return None
+    wrong = path
+    while wrong != wrong.parent and not wrong.parent.exists():
+        wrong = wrong.parent
+    try:
+        with os.scandir(wrong.parent) as there:
+            names = sorted(one.name for one in itertools.islice(there, _MOST_NAMES))
+    except OSError:
+        return None
+    rest = path.relative_to(wrong)
+    for name in difflib.get_close_matches(wrong.name, names, n=3):
+        close = wrong.parent / name / rest
+        is_archive = close.name.lower().endswith(archives.SUFFIXES)
+        are_images = close.is_dir() or (is_archive and close.is_file())
+        if are_images if field.startswith("image_dir") else close.is_file():
+            return close
+    return None
 
 
 def archives_instead(path: epath.Path) -> list[epath.Path]:
