@@ -21,7 +21,7 @@ import tfds_imagecsv
 from tfds_imagecsv import arrays
 from tfds_imagecsv.images import quality
 from tfds_imagecsv.prepared import compare
-from tfds_imagecsv.reports import leaks, page, plots, report, samples
+from tfds_imagecsv.reports import content, leaks, page, plots, report, samples
 from tfds_imagecsv.reports import thumbnails as thumbnails_lib
 from tfds_imagecsv.table import manifest
 
@@ -109,8 +109,8 @@ def test_the_numbers_come_first(make_dataset):
     ]
     assert found.classes.columns == ("train", "validation", "test")
     assert found.classes.rows == (
-        page.ClassRow("cat", (8, 1, 1), 10, 1.0),
-        page.ClassRow("dog", (8, 1, 1), 10, 1.0),
+        content.ClassRow("cat", (8, 1, 1), 10, 1.0),
+        content.ClassRow("dog", (8, 1, 1), 10, 1.0),
     )
 
 
@@ -372,7 +372,7 @@ def test_one_image(make_dataset):
     config = make_dataset([("a.png", "cat")], val_size=0, test_size=0)
     found = page_of(config)
     assert found.sentence == "1 image of 1 class, in 1 split"
-    assert found.classes.rows == (page.ClassRow("cat", (1,), 1, 1.0),)
+    assert found.classes.rows == (content.ClassRow("cat", (1,), 1, 1.0),)
     assert "<img" in walk.report(config)
     found = page_of(make_dataset([("a.png", "cat")]))
     assert found.sentence == "1 image of 1 class"

@@ -1,0 +1,274 @@
+"""What `report.html` says, as values: texts as they are, not yet escaped for HTML."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from markupsafe import Markup
+
+from tfds_imagecsv.reports.comparison import Change
+from tfds_imagecsv.reports.thumbnails import Thumbnail
+
+
+@dataclasses.dataclass(frozen=True)
+class Picture:
+    """A picture with words.
+
+    Attributes:
+      name: the image's key, shortened.
+      words: what else is said below it.
+      thumbnail: None if there is none.
+      score: of its quality, in words; empty if that isn't what it is shown for.
+    """
+
+    name: str
+    words: str
+    thumbnail: Thumbnail | None
+    score: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Gallery:
+    """Pictures under a heading.
+
+    Attributes:
+      heading: what they are.
+      words: more about them.
+      pictures: the pictures.
+    """
+
+    heading: str
+    words: str
+    pictures: tuple[Picture, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Number:
+    """A number that the page begins with.
+
+    Attributes:
+      value: as it is written.
+      words: what it is.
+    """
+
+    value: str
+    words: str
+
+
+@dataclasses.dataclass(frozen=True)
+class SplitSize:
+    """A split.
+
+    Attributes:
+      name: its name.
+      size: the number of its images.
+      share: the fraction of all images.
+    """
+
+    name: str
+    size: int
+    share: float
+
+
+@dataclasses.dataclass(frozen=True)
+class ClassRow:
+    """A row of the table of classes.
+
+    Attributes:
+      name: the class, or the quantile.
+      counts: its images by split, in the order of the columns.
+      total: the sum.
+      width: the total as a fraction of the largest class's.
+    """
+
+    name: str
+    counts: tuple[int, ...]
+    total: int
+    width: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Classes:
+    """The classes.
+
+    Attributes:
+      noun: what they are: "class" or "quantile".
+      columns: the names of the splits; of many, the last stands for the others.
+      rows: the classes that are shown, the largest first.
+      left_out: how many are between these, in the middle.
+      plot: their sizes, if they are many.
+    """
+
+    noun: str
+    columns: tuple[str, ...]
+    rows: tuple[ClassRow, ...]
+    left_out: int
+    plot: Markup | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Problems:
+    """The problems of a kind.
+
+    Attributes:
+      heading: the kind.
+      remedy: what to do.
+      count: how many there are.
+      lines: the first ones.
+      pictures: some of the images.
+    """
+
+    heading: str
+    remedy: str
+    count: int
+    lines: tuple[str, ...]
+    pictures: tuple[Picture, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class CopySet:
+    """A set of identical images.
+
+    Attributes:
+      picture: the first of them.
+      names: what each is called, with the split that it would have gone to alone.
+      more: how many more there are.
+      is_spread: whether they would have gone to several splits.
+    """
+
+    picture: Picture
+    names: tuple[tuple[str, str], ...]
+    more: int
+    is_spread: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Count:
+    """A line of a table of counts.
+
+    Attributes:
+      name: what is counted.
+      count: how many.
+      share: the fraction of all.
+    """
+
+    name: str
+    count: int
+    share: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Plot:
+    """A plot with words.
+
+    Attributes:
+      heading: what it shows.
+      words: its main numbers.
+      svg: the plot; None if words do.
+    """
+
+    heading: str
+    words: str
+    svg: Markup | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Conversion:
+    """A reason to convert images, with examples.
+
+    Attributes:
+      reason: the reason.
+      count: how many images.
+      pairs: pictures before and after.
+    """
+
+    reason: str
+    count: int
+    pairs: tuple[tuple[Picture, Picture], ...]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Changes:
+    """What has changed since an earlier build.
+
+    Attributes:
+      kept: how many images are in both.
+      ways: the ways in which images have changed.
+      sizes: the splits, at last all of them: name, old size, new size, change.
+      drifted: what differs of the drifted classes: class, what, old value, new value.
+      more_drifted: how many drifted classes are not shown.
+    """
+
+    kept: int
+    ways: tuple[Change, ...]
+    sizes: tuple[tuple[str, str, str, str], ...]
+    drifted: tuple[tuple[str, str, str, str], ...]
+    more_drifted: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Page:
+    """All that a report says; texts as they are, not yet escaped for HTML.
+
+    Attributes:
+      title: the name of the dataset, or of what was checked.
+      sentence: what it is.
+      is_built: whether it is of a dataset, else of a check.
+      error: why a build would fail, line by line; empty if it wouldn't.
+      numbers: the numbers it begins with.
+      notes: what matters beside.
+      problems: the problems by kind.
+      splits: the splits.
+      classes: the classes or quantiles; None without.
+      guarantees: what is guaranteed, and the number that shows it.
+      copies: sets of identical images.
+      more_copies: how many sets are not shown.
+      plots: sizes, proportions and more.
+      formats: the images by format.
+      modes: likewise, by Pillow's mode.
+      conversions: why images are converted.
+      byte_for_byte: how many images are stored as they are.
+      examples: the examples of each class.
+      near_duplicates: sets of nearly identical images.
+      about_near_duplicates: how many sets there are, and what is odd about how many.
+      quality: images with quality issues, the worst first.
+      dropped_issues: the names of the issues whose images are left out.
+      changes: what has changed since an earlier build; None without one.
+      rejected: the rows that are left out: row, image, label, reason.
+      more_rejected: how many of them are not shown.
+      load: the lines that load it.
+      changed_fields: the fields of the config that aren't the defaults, as JSON.
+      toml: the config as TOML, line by line.
+      versions: the versions of what made it.
+    """
+
+    title: str
+    sentence: str
+    is_built: bool
+    error: tuple[str, ...]
+    numbers: tuple[Number, ...]
+    notes: tuple[str, ...]
+    understood: tuple[tuple[str, str], ...]
+    problems: tuple[Problems, ...]
+    splits: tuple[SplitSize, ...]
+    classes: Classes | None
+    guarantees: tuple[tuple[str, str], ...]
+    copies: tuple[CopySet, ...]
+    more_copies: int
+    plots: tuple[Plot, ...]
+    formats: tuple[Count, ...]
+    modes: tuple[Count, ...]
+    conversions: tuple[Conversion, ...]
+    byte_for_byte: int
+    examples: tuple[Gallery, ...]
+    near_duplicates: tuple[Gallery, ...]
+    about_near_duplicates: tuple[str, ...]
+    quality: tuple[Gallery, ...]
+    dropped_issues: tuple[str, ...]
+    changes: Changes | None
+    rejected: tuple[tuple[str, str, str, str], ...]
+    more_rejected: int
+    load: tuple[str, ...]
+    changed_fields: tuple[tuple[str, str], ...]
+    toml: tuple[str, ...]
+    versions: tuple[tuple[str, str], ...]
