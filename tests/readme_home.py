@@ -47,12 +47,18 @@ def _write_other_layouts(directory):
 
 
 def _write_pets(directory, count):
-    """Writes images that all differ, and a CSV with their labels."""
+    """Writes images that all differ, and CSVs of labels, boxes and captions."""
     images = directory / "images"
     images.mkdir(parents=True)
     rows = ["filename,label"]
+    boxes = ["filename,class,xmin,ymin,xmax,ymax"]
+    captions = ["filename,caption"]
     for at in range(count):
-        name = f"{at}.png"
+        name, label = f"{at}.png", ("cat", "dog", "rabbit")[at % 3]
         Image.new("RGB", (40 + at, 50), (at, 2 * at, 3 * at)).save(images / name)
-        rows.append(f"{name},{('cat', 'dog', 'rabbit')[at % 3]}")
+        rows.append(f"{name},{label}")
+        boxes.append(f"{name},{label},4,{at % 9},30,40" if at % 5 else f"{name},,,,,")
+        captions.append(f"{name},a {label} on a sofa")
     (directory / "labels.csv").write_text("\n".join(rows))
+    (directory / "boxes.csv").write_text("\n".join(boxes))
+    (directory / "captions.csv").write_text("\n".join(captions))

@@ -97,6 +97,120 @@ def digits(tmp_path_factory):
     return digits
 
 
+@dataclasses.dataclass(frozen=True)
+class Objects:
+    """Images of squares of two colours, as datasets of boxes and of texts.
+
+    Attributes:
+      boxes: by file name each box: its class, and its left, upper, right and lower edge
+        in pixels; some images have none, and no two boxes have a center in one cell.
+      captions: by file name a text on the image.
+      data_dir: the data directory, with `image_csv/pet_boxes`, `boxes_in_cells`,
+        `fractions` and `like_coco`, which come from different tables of boxes, and
+        `pet_captions`, as TFRecords; and `pet_boxes_arrays` and `pet_captions_arrays`
+        as ArrayRecords.
+    """
+
+    boxes: dict[str, list[tuple[str, int, int, int, int]]]
+    captions: dict[str, str]
+    data_dir: pathlib.Path
+
+
+COLORS = {"cat": (220, 60, 40), "dog": (50, 80, 230)}
+
+
+def write_squares(folder):
+    """Writes images; returns by file name the size, and the boxes as `Objects` has."""
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    found = {}
+    for at in range(48):
+        width, height = 40 + at % 9, 44 + at % 7
+        pixels = rng.integers(0, 90, (height, width, 3), np.uint8)
+        boxes = []
+        for half in range(0 if at % 8 == 0 else 1 + at % 2):
+            side = int(rng.integers(10, 16))
+            left = half * width // 2 + int(rng.integers(3))
+            upper = int(rng.integers(0, height - side))
+            name = ("cat", "dog")[rng.integers(2)]
+            pixels[upper : upper + side, left : left + side] = COLORS[name]
+            boxes.append((name, left, upper, left + side, upper + side))
+        Image.fromarray(pixels).save(folder / f"{at:02}.png")
+        found[f"{at:02}.png"] = (width, height), boxes
+    return found
+
+
+def tables_of_squares(squares):
+    """Returns a header and rows for each dialect, by the name of its dataset."""
+    tables = {
+        "pet_boxes": [
+            ("filename", "width", "height", "class", "xmin", "ymin", "xmax", "ymax")
+        ],
+        "boxes_in_cells": [("image", "category", "bbox")],
+        "fractions": [("ImageID", "LabelName", "XMin", "XMax", "YMin", "YMax")],
+        "like_coco": [("file_name", "category", "bbox", "area", "iscrowd")],
+        "pet_captions": [("filename", "caption")],
+    }
+    for name, ((width, height), boxes) in squares.items():
+        for label, left, upper, right, lower in boxes:
+            sides = [left, upper, right - left, lower - upper]
+            across, down = (
+                (left / width, right / width),
+                (upper / height, lower / height),
+            )
+            edges = (left, upper, right, lower)
+            tables["pet_boxes"].append((name, width, height, label, *edges))
+            tables["boxes_in_cells"].append((name, label, sides))
+            tables["fractions"].append((name[:-4], label, *across, *down))
+            tables["like_coco"].append((name, label, sides, sides[2] * sides[3], 0))
+        if not boxes:
+            tables["pet_boxes"].append((name, width, height, *[""] * 5))
+            tables["like_coco"].append((name, "", [], "", ""))
+        places = (
+            "top" if upper < height / 3 else "bottom" for _, _, upper, *_ in boxes
+        )
+        texts = [
+            f"a {label} at the {at}"
+            for (label, *_), at in zip(boxes, places, strict=True)
+        ]
+        tables["pet_captions"].append((name, " and ".join(texts) or "no animal"))
+    return tables
+
+
+@pytest.fixture(scope="session")
+def objects(tmp_path_factory):
+    """Writes the images and the tables, and builds the datasets."""
+    root = tmp_path_factory.mktemp("objects")
+    squares = write_squares(root / "images")
+    tables = tables_of_squares(squares)
+    for name in ("pet_boxes", "pet_captions"):
+        tables[f"{name}_arrays"] = tables[name]
+    for name, rows in tables.items():
+        with (root / f"{name}.csv").open("w", newline="") as file:
+            csv.writer(file).writerows(rows)
+        fields = {"label_type": "boxes"}
+        if name == "like_coco":
+            fields["extra_columns"] = {"iscrowd": "bool"}
+        elif name.startswith("pet_captions"):
+            fields = {"label_type": "none", "extra_columns": {"caption": "string"}}
+        config = tfds_imagecsv.ImageCsvConfig(
+            name=name,
+            image_dir=root / "images",
+            label_csv=root / f"{name}.csv",
+            report=False,
+            **fields,
+        )
+        file_format = "array_record" if name.endswith("arrays") else "tfrecord"
+        tfds_imagecsv.ImageCsv(
+            config=config, data_dir=root / "data", file_format=file_format
+        ).download_and_prepare()
+    return Objects(
+        {name: boxes for name, (_, boxes) in squares.items()},
+        dict(tables["pet_captions"][1:]),
+        root / "data",
+    )
+
+
 @pytest.fixture
 def run_example(tmp_path):
     """Returns a function that runs a block of the README, and checks of its result."""

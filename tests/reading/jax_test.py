@@ -14,7 +14,7 @@ LOSS = "loss "
 def test_a_model_learns(digits, run_example):
     """The README's code; its loss falls in some epochs."""
     *losses, facts = run_example(
-        readme.find_code("grain.MapDataset"),
+        readme.find_code("import jax"),
         digits.data_dir,
         """
         import sys
@@ -80,7 +80,7 @@ def test_shuffled_epochs_have_each_image_once(digits):
 
 def test_processes_give_what_threads_give(digits, run_example):
     """The README's batches, in the same order, from two other processes."""
-    code = readme.find_code("grain.MapDataset")
+    code = readme.find_code("import jax")
     # Only the reading is of interest.
     definitions, source, rest = code.partition("source = ")
     pipeline = (source + rest).partition("num_classes")[0]
@@ -101,6 +101,39 @@ def test_processes_give_what_threads_give(digits, run_example):
         """,
     )
     assert lines == ["18 18"]
+
+
+def test_boxes_in_batches(objects, run_example):
+    """The page's code: boxes are padded, those that are there are the table's."""
+    *shapes, facts = run_example(
+        readme.find_code("MOST = 8"),
+        objects.data_dir,
+        """
+        names = source.dataset_info.features["objects"].feature["label"].names
+        found, padded = {}, []
+        for example in source:
+            arrays = to_arrays(example)
+            boxes, labels = arrays["boxes"], arrays["labels"]
+            padded.append(boxes.tobytes())
+            count = int((labels >= 0).sum())
+            assert (labels[count:] == -1).all() and not boxes[count:].any()
+            height, width = example["image"].shape[:2]
+            edges = boxes[:count, [1, 0, 3, 2]] * [width, height, width, height]
+            found[example["image/filename"].decode()] = [
+                (names[label], *edge.round(3).tolist())
+                for label, edge in zip(labels, edges)
+            ]
+        in_batches = [boxes.tobytes() for batch in batches for boxes in batch["boxes"]]
+        assert sorted(in_batches) == sorted(padded)
+        print(found)
+        """,
+    )
+    assert len(shapes) == 3
+    assert all(", 8, 4)" in line and ", 64, 64, 3)" in line for line in shapes)
+    found = ast.literal_eval(facts)
+    assert len(found) == 38
+    for name, boxes in found.items():
+        assert sorted(boxes) == sorted(objects.boxes[name])
 
 
 def indent(code):

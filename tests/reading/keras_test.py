@@ -1,12 +1,16 @@
 """Keras trains on what `tfds.load` reads, as in the README."""
 
+import ast
+
+import numpy as np
 import readme
+import tensorflow_datasets as tfds
 
 
 def test_a_model_learns(digits, run_example):
     """The README's code; the losses of training and validation fall in ten epochs."""
     lines = run_example(
-        readme.find_code("import keras"),
+        readme.find_code("validation_data="),
         digits.data_dir,
         """
         print(*model.history.history["loss"])
@@ -18,3 +22,83 @@ def test_a_model_learns(digits, run_example):
     for losses in lines[-2:]:
         first, *_, last = map(float, losses.split())
         assert last < 0.8 * first
+
+
+DIALECTS = ("pet_boxes", "boxes_in_cells", "fractions", "like_coco")
+
+
+def test_a_detector_learns_from_each_table_of_boxes(objects, run_example):
+    """The code of the page on boxes; datasets need nothing but TFDS to be read."""
+    *_, lines, modules = run_example(
+        readme.find_code("to_grid"),
+        objects.data_dir,
+        f"""
+        import sys
+
+        code = open(__file__).read().partition("if __name__")[0]
+        results = []
+        for name in {DIALECTS}:
+            found = globals()
+            if results:  # the first has been done
+                text = code.replace("image_csv/pet_boxes", f"image_csv/{{name}}")
+                exec(compile(text, __file__, "exec"), found := {{}})
+            losses = found["model"].history.history
+            grids = [grid["class"] for _, grid, _ in found["batches"]]
+            boxes = sum(int((grid.numpy() > 0).sum()) for grid in grids)
+            results.append([boxes, losses["class_loss"], losses["box_loss"]])
+        print(results)
+        print([name for name in sys.modules if name.startswith("tfds_imagecsv")])
+        """,
+        epochs=("epochs=2", "epochs=16"),
+    )
+    assert modules == "[]"
+    results = ast.literal_eval(lines)
+    for name, (boxes, of_classes, of_boxes) in zip(DIALECTS, results, strict=True):
+        info = tfds.builder(f"image_csv/{name}", data_dir=objects.data_dir).info
+        assert boxes == sum(info.metadata["box_counts"]["train"].values())
+        assert of_classes[-1] < 0.6 * of_classes[0]
+        assert of_boxes[-1] < 0.6 * of_boxes[0]
+
+
+def test_tables_of_one_kind_of_boxes_give_the_same(objects):
+    """Whatever their dialect, they are the boxes of the images."""
+    for name in DIALECTS:
+        found = {}
+        data = tfds.load(f"image_csv/{name}", data_dir=objects.data_dir)
+        info = tfds.builder(f"image_csv/{name}", data_dir=objects.data_dir).info
+        names = info.features["objects"].feature["label"].names
+        for split in data.values():
+            for example in tfds.as_numpy(split):
+                height, width = example["image"].shape[:2]
+                boxes = example["objects"]["bbox"][:, [1, 0, 3, 2]]
+                boxes = boxes * [width, height, width, height]
+                found[example["image/filename"].decode()] = sorted(
+                    (names[label], *box.round(3).tolist())
+                    for label, box in zip(
+                        example["objects"]["label"], boxes, strict=True
+                    )
+                )
+        is_whole = name in ("pet_boxes", "like_coco")
+        expected = {
+            name: sorted(boxes)
+            for name, boxes in objects.boxes.items()
+            if boxes or is_whole
+        }
+        assert found == expected
+
+
+def test_a_model_learns_which_text_belongs_to_an_image(objects, run_example):
+    """The code on captions; its loss falls below that of guessing."""
+    [*_, losses, words] = run_example(
+        readme.find_code("TextVectorization"),
+        objects.data_dir,
+        """
+        print(*model.history.history["loss"])
+        print(*sorted(to_words.get_vocabulary()[2:]))
+        """,
+        epochs=("epochs=2", "epochs=20"),
+    )
+    *_, last = map(float, losses.split())
+    assert last < 0.8 * np.log(32)
+    of_texts = {word for text in objects.captions.values() for word in text.split()}
+    assert set(words.split()) == of_texts

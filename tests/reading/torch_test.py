@@ -11,7 +11,7 @@ pytestmark = readme.needs_extra("torch")
 
 def test_a_model_learns_and_sees_each_image_once(digits, run_example):
     """The README's code, whose two workers go on for some epochs after a look."""
-    code = readme.find_code("DataLoader(")
+    code = readme.find_code("persistent_workers")
     line = '    source = tfds.data_source("image_csv/pets_arrays", split="train")\n'
     assert line in code
     *losses, facts = run_example(
@@ -99,3 +99,56 @@ def test_a_seed_repeats_the_order(digits):
     assert order(1) == order(1)
     assert order(1) != order(2)
     assert sorted(order(1)) == sorted(order(2))
+
+
+def test_a_detector_learns_from_boxes_as_torchvision_takes_them(objects, run_example):
+    """The page's code: its targets are the table's boxes, and its loss falls."""
+    *losses, facts = run_example(
+        readme.find_code("class Detector"),
+        objects.data_dir,
+        """
+        import sys
+
+        found = {}
+        for example in source:
+            image, target = to_target(example)
+            assert image.dtype == target["boxes"].dtype == torch.float32
+            assert target["labels"].dtype == torch.int64
+            assert target["boxes"].shape == (*target["labels"].shape, 4)
+            names_of = [names[label - 1] for label in target["labels"]]
+            edges = target["boxes"].round(decimals=3).tolist()
+            found[example["image/filename"].decode()] = [
+                (name, *box) for name, box in zip(names_of, edges)
+            ]
+            assert image.shape == example["image"].transpose(2, 0, 1).shape
+            assert 0 <= image.min() and image.max() <= 1
+        print((found, "tensorflow" in sys.modules))
+        """,
+        epochs=("range(2)", "range(8)"),
+    )
+    losses = [float(loss.rpartition(" ")[2]) for loss in losses]
+    assert len(losses) == 8
+    assert min(losses[-3:]) < 0.7 * losses[0]
+    found, has_tensorflow = ast.literal_eval(facts)
+    assert not has_tensorflow
+    assert len(found) == 38
+    for name, boxes in found.items():
+        assert sorted(boxes) == sorted(objects.boxes[name])
+
+
+def test_a_model_learns_which_text_belongs_to_an_image(objects, run_example):
+    """The page's code: texts are the table's, and the loss falls below guessing."""
+    *losses, facts = run_example(
+        readme.find_code("class Pairs"),
+        objects.data_dir,
+        """
+        print({one["image/filename"].decode(): to_batch([one])[1][0] for one in source})
+        """,
+        epochs=("range(2)", "range(12)"),
+    )
+    losses = [float(loss.rpartition(" ")[2]) for loss in losses]
+    assert len(losses) == 12
+    assert min(losses[-3:]) < 0.8 * losses[0]
+    found = ast.literal_eval(facts)
+    assert found
+    assert found == {name: objects.captions[name] for name in found}

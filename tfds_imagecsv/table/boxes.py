@@ -70,13 +70,17 @@ def parse(
     """
     count = len(rows["row"])
     problems: _Problems = {}
-    if cells:
-        numbers = _of_one_cell(cells[0]) if len(cells) == 1 else _of_cells(cells)
-        filled = np.stack([arrays.is_filled(one) for one in cells], axis=1)
+    is_box = np.zeros(count, bool)
+    if len(cells) == 1:
+        numbers = _of_one_cell(cells[0])
+        # An empty list is no box.
+        has_more = [bool(one.strip(_AROUND)) for one in arrays.names_of(cells[0])]
+        is_box = arrays.mapped(cells[0], np.array(has_more, bool))
+    elif cells:
+        numbers = _of_cells(cells)
+        is_box = np.any([arrays.is_filled(one) for one in cells], axis=0)
     else:
         numbers = np.full((count, 4), np.nan)
-        filled = np.zeros((count, 1), bool)
-    is_box: arrays.Bits = np.asarray(filled.any(axis=1))
     for at in np.flatnonzero(is_box & ~np.isfinite(numbers).all(axis=1)).tolist():
         said = ", ".join(shown(one[at].as_py()) for one in cells)
         problems[at] = (Kind.BOX_NUMBERS, said)
