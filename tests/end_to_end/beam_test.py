@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import functools
 import hashlib
 import itertools
 import json
@@ -25,7 +26,7 @@ from PIL import Image
 from samples import encoded, exif, noise
 
 import tfds_imagecsv
-from tfds_imagecsv.engines import beam, shared_rows
+from tfds_imagecsv.engines import beam, local, shared_rows
 from tfds_imagecsv.engines.engine import Chunk
 from tfds_imagecsv.shards import shard_plan
 
@@ -166,6 +167,52 @@ def test_labels_of_all_types(manual_dir, data_dir, tmp_path, write_csv, fields):
         beam_options=PipelineOptions(["--direct_running_mode=in_memory"]),
     )
     assert digests(data_dir / "beam") == digests(data_dir / "local")
+
+
+def test_boxes(tmp_path, manual_dir, monkeypatch, write_csv):
+    """Law 3: for one worker and two, another order of the rows, and with Beam."""
+    (tmp_path / "images").symlink_to(manual_dir / "images")
+    with (manual_dir / "labels.csv").open() as file:
+        _, *names = csv.reader(file)
+    rows = []
+    for at, (name, label) in enumerate(names):
+        boxes = [
+            (label, 0.1 * number, 0.1, 0.1 * number + 0.3, 1 - at / 100, number % 2, at)
+            for number in range(at % 4)
+        ]
+        rows += [(name, *box) for box in boxes or [[""] * 7]]
+    header = ("filename", "class", "xmin", "ymin", "xmax", "ymax", "hard", "score")
+    extra = {"hard": "bool", "score": "float64"}
+    fields = {**FIELDS, "label_type": "boxes", "extra_columns": extra}
+    in_beam = {
+        "beam_runner": "DirectRunner",
+        "beam_options": PipelineOptions(["--direct_running_mode=in_memory"]),
+    }
+    # Processes are started even for little work.
+    monkeypatch.setattr(
+        "tfds_imagecsv.engines.local.LocalEngine",
+        functools.partial(local.LocalEngine, patience=0),
+    )
+    found = {}
+    for name, order, workers, options in (
+        ("one worker", 1, 1, {}),
+        ("two workers", 1, 2, {}),
+        ("other rows", -1, 1, {}),
+        ("Beam", 1, 1, in_beam),
+    ):
+        write_csv(tmp_path / "labels.csv", rows[::order], header=header)
+        fields["workers"] = workers
+        data_dir = tmp_path / name
+        build(tmp_path, data_dir, fields=fields, **options)
+        found[name] = {
+            path: digest
+            for path, digest in digests(data_dir).items()
+            # These have the rows' numbers or the table's digest.
+            if not path.endswith(("sources.json", "rejected_rows.csv", "report.html"))
+        }
+    assert sum("-of-00003" in path for path in found["one worker"]) == 9
+    for name, of_files in found.items():
+        assert of_files == found["one worker"], name
 
 
 def test_processes_on_this_machine(manual_dir, data_dir, in_process):
