@@ -40,12 +40,12 @@ def run(program, *args, cwd, env):
     return subprocess.CompletedProcess(argv, code, *texts)
 
 
-def run_code(code, *, cwd, env):
+def run_code(code, *args, cwd, env):
     """Runs code in Python; see `run`."""
     with tempfile.TemporaryDirectory() as folder:
         program = pathlib.Path(folder) / "program.py"
         program.write_text(code)
-        return run(program, cwd=cwd, env=env)
+        return run(program, *args, cwd=cwd, env=env)
 
 
 @functools.cache

@@ -2,10 +2,10 @@
 
 import csv
 import json
-import subprocess
-import sys
+import os
 
 import numpy as np
+import processes
 import pytest
 import tensorflow_datasets as tfds
 import walk
@@ -287,13 +287,9 @@ def test_all_of_it_loads_without_the_package(make, data_dir):
     with open(text, "w") as file:  # noqa: PTH123 - as above
         file.write(content)
     walk.built(config, data_dir)
-    output = subprocess.run(
-        [sys.executable, "-c", LOAD, str(data_dir)],
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout
-    found = json.loads(output.splitlines()[-1])
+    done = processes.run_code(LOAD, data_dir, cwd=data_dir, env=os.environ)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
     assert found == {str(at): [LABELS_OF[at], at / 10] for at in range(40)}
 
 

@@ -187,7 +187,7 @@ def plan_splits(
     shares = options.shares(int(counted.sum())) if counted.any() else {}
     of_pinned = arrays.counts_of(fixed.filter(pa.array(is_pinned)))
     names = sorted({*shares, *of_pinned}, key=_place_on_line)
-    classes = _numbered(labels, class_names, np.int32)
+    classes = _places_in(labels, class_names, np.int32)
     task = _Task(
         classes=classes if counted.all() else np.where(counted, classes, np.int32(-1)),
         class_count=len(class_names),
@@ -196,7 +196,7 @@ def plan_splits(
         points=_points_of_units(keys, groups, units, options.seed),
         coarse=None if coarse is None else _by_first_row(coarse),
     )
-    task.fix(is_pinned, _numbered(fixed, names, np.int16))
+    task.fix(is_pinned, _places_in(fixed, names, np.int16))
     free = counted & ~is_pinned
     task.assign_whole(free, units)
     task.assign_single(free & (task.splits < 0), keys)
@@ -214,7 +214,7 @@ def plan_splits(
     )
 
 
-def _numbered(
+def _places_in(
     column: pa.DictionaryArray, names: Sequence[str], dtype: type[np.signedinteger[Any]]
 ) -> npt.NDArray[Any]:
     """Returns the place of each text among names, -1 if it is none of them."""
