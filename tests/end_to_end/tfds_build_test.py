@@ -12,6 +12,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 
 import processes
 import py7zr
@@ -428,7 +429,7 @@ def test_what_tensorflow_prints_comes_before_our_code(make_dataset, data_dir, tm
     names = ("name", "image_dir", "label_csv")
     values = json.dumps({name: getattr(config, name) for name in names})
     script = CHECKOUT / "tests" / "scripts" / "marked_tfds.py"
-    ours = pathlib.Path(sys.executable).with_name("tfds-imagecsv")
+    ours = processes.COMMANDS / "tfds-imagecsv"
     tfds_command, our_command = (
         subprocess.run(
             list(map(str, command)),
