@@ -123,7 +123,7 @@ Row without a box, of an image with boxes (1):
 
 Rows of one image that contradict each other (1):
   row 2: x
-  -> Give all rows of an image the same group, split, width and height.
+  -> Give all rows of an image the same group, split, size and further images.
 
 Cell that its column's type can't hold (1):
   row 2: x

@@ -109,7 +109,7 @@ def units_of(groups, values):
     """Returns the units of rows, given their groups and the texts of their digests."""
     groups = None if groups is None else arrays.encoded(groups)
     rows = len(values) if groups is None else len(groups)
-    of_images = None if values is None else digests(values)
+    of_images = [] if values is None else [digests(values)]
     return together.find_units(groups, of_images, rows=rows)
 
 

@@ -116,6 +116,10 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
         `"all"` for all that no other field names, with the types that fit. An empty
         cell is NaN among floats, an empty string among strings, and an error elsewhere.
         Default: none.
+      image_columns: Further images of each example: the columns with their file names,
+        or templates as `filename_template` has them, by the names of the features that
+        they become, such as `{"right": "right_file"}`. Files are found, checked and
+        stored as those of `image` are. Default: none.
       filename_suffix: What to append to each file name, such as `".png"` where the
         CSV has ids. Default: nothing.
       filename_template: File names made of columns, whose names are in braces, such
@@ -237,6 +241,7 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
     split_column: str | None = None
     split_names: Mapping[str, str] | None = None
     extra_columns: Mapping[str, str] | str | None = None
+    image_columns: Mapping[str, str] | None = None
     filename_suffix: str = ""
     filename_template: str | None = None
     match: str = "loose"
@@ -334,6 +339,7 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
             self.classes = _class_names(self.classes)
         self._check_labels()
         self.extra_columns = _extra_columns(self.extra_columns, self.own_features)
+        self._check_image_columns()
         self._check_splits()
         self._check_images()
         _check_choice("on_error", self.on_error, ("fail", "skip"))
@@ -470,6 +476,19 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
                 f" {list(self.classes)} and {self.class_csv!r}"
             )
 
+    def _check_image_columns(self) -> None:
+        """Checks the columns with further images."""
+        if self.image_columns is None:
+            return
+        self.image_columns = _image_columns(self.image_columns)
+        if self.label_type != "boxes" and isinstance(self.extra_columns, Mapping):
+            both = sorted(self.image_columns.keys() & self.extra_columns.keys())
+            if both:
+                raise exceptions.ConfigError(
+                    "image_columns and extra_columns must name different features, got"
+                    f" {', '.join(map(repr, both))} in both"
+                )
+
     def _check_boxes(self, kind: str) -> None:
         """Checks the fields about boxes."""
         fields = ("box_columns", "box_format", "box_units", "boxes_are_upright")
@@ -518,7 +537,8 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
         if of_csv is None:
             fields = (
                 *("filename_column", "label_column", "group_column", "split_column"),
-                *("extra_columns", "filename_suffix", "filename_template"),
+                *("extra_columns", "image_columns"),
+                *("filename_suffix", "filename_template"),
                 *("delimiter", "text_encoding", "header", "skip_lines", "sheet"),
             )
             self._refuse(fields, "no label_csv, where folders are the labels")
@@ -696,7 +716,9 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
         """The fields about tables."""
         names = [field.name for field in dataclasses.fields(TableOptions)]
         values = {name: getattr(self, name) for name in names}
-        return TableOptions(**{**values, "split_names": self.split_names or {}})
+        for name in ("split_names", "image_columns"):
+            values[name] = values[name] or {}
+        return TableOptions(**values)
 
     @property
     def image_options(self) -> ImageOptions:
@@ -979,6 +1001,36 @@ def _extra_columns(
             f" {', '.join(options.COLUMN_DTYPES)}. Got: {'; '.join(wrong)}"
         )
     return {name.strip(): str(dtype) for name, dtype in extra.items()}
+
+
+def _image_columns(columns: object) -> dict[str, str]:
+    """Returns the columns with further images by the names of their features.
+
+    Raises:
+      ConfigError: with all that is wrong.
+    """
+    if not isinstance(columns, Mapping) or not columns:
+        raise exceptions.ConfigError(
+            "image_columns must be names of columns by the names of features, such as"
+            f" {{'right': 'right_file'}}, got {columns!r}"
+        )
+    wrong = []
+    for name, column in columns.items():
+        is_name = isinstance(name, str) and name.strip() and name.isprintable()
+        if not is_name or "/" in name:
+            wrong.append(f"{name!r} can't be the name of a feature")
+        elif name.strip() in (*options.OWN_FEATURES, options.OBJECTS):
+            wrong.append(f"{name!r} is a feature of each dataset: choose another name")
+        if not isinstance(column, str) or not column.strip():
+            wrong.append(f"{column!r} can't be the name of a column")
+        elif options.is_template(column):
+            options.parse_template(column, f"image_columns[{name}]")
+    if wrong:
+        raise exceptions.ConfigError(
+            "image_columns must be names of columns by the names of features, which"
+            f" have no '/'. Got: {'; '.join(wrong)}"
+        )
+    return {name.strip(): column.strip() for name, column in columns.items()}
 
 
 def _class_names(classes: object) -> tuple[str, ...]:

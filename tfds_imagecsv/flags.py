@@ -49,6 +49,7 @@ TOPICS = {
         "filename_template": Flag("TEXT", "file names, such as '{folder}/{id}.png'"),
         "match": Flag("exact|loose", "other case, folder, extension, too [loose]"),
         "extra_columns": Flag("all|JSON", 'features, such as \'{"age": "int64"}\''),
+        "image_columns": Flag("JSON", 'further images: \'{"right": "right_file"}\''),
         "delimiter": Flag("TEXT", "between cells; ' ' for blanks [found]"),
         "text_encoding": Flag("NAME", "such as cp1252 [utf-8, or utf-16]"),
         "header": Flag("true|false", "the first row has the names [found]"),

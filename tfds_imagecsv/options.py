@@ -42,6 +42,9 @@ OWN_FEATURES = (
     "image/width",
 )
 
+#: The feature of boxes, as TFDS's own datasets name it.
+OBJECTS = "objects"
+
 #: The features that each box has.
 OWN_BOX_FEATURES = ("bbox", "label")
 
@@ -133,6 +136,7 @@ class TableOptions:
     split_column: str | None = None
     split_names: Mapping[str, str] = dataclasses.field(default_factory=dict)
     extra_columns: Mapping[str, str] | str | None = None
+    image_columns: Mapping[str, str] = dataclasses.field(default_factory=dict)
     filename_suffix: str = ""
     filename_template: str | None = None
     match: str = "loose"
@@ -179,7 +183,12 @@ class FilenameTemplate:
         return self.pattern.format(*cells) if all(cells) else ""
 
 
-def parse_template(text: object) -> FilenameTemplate:
+def is_template(text: str) -> bool:
+    """Returns whether a text names columns in braces, and isn't the name of one."""
+    return "{" in text
+
+
+def parse_template(text: object, field: str = "filename_template") -> FilenameTemplate:
     """Parses a template such as `"{folder}/{id}.png"`.
 
     Column names are in braces; doubled braces stand for braces. Anything between
@@ -187,6 +196,7 @@ def parse_template(text: object) -> FilenameTemplate:
 
     Args:
       text: the text.
+      field: the field of the config that has it, for messages.
 
     Raises:
       ConfigError: if it isn't a template.
@@ -195,7 +205,7 @@ def parse_template(text: object) -> FilenameTemplate:
         return _parsed_template(text)
     except ValueError as error:
         raise exceptions.ConfigError(
-            "filename_template must be a text with names of columns in braces, such as"
+            f"{field} must be a text with names of columns in braces, such as"
             f" '{{id}}.png', got {text!r}: {error}"
         ) from None
 

@@ -73,7 +73,7 @@ class Kind(enum.Enum):
     )
     ROWS_DIFFER = (
         "Rows of one image that contradict each other",
-        "Give all rows of an image the same group, split, width and height.",
+        "Give all rows of an image the same group, split, size and further images.",
     )
     EXTRA_CELL = (
         "Cell that its column's type can't hold",

@@ -87,6 +87,7 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
       image/format: string, the format that is stored: "BMP", "JPEG" or "PNG".
       image/height, image/width: int64, pixels.
       The config's `extra_columns`, by their names.
+      The config's `image_columns`, by their names, as `image`.
 
     `as_supervised=True` gives `(image, label)`, if there are labels.
 
@@ -192,6 +193,7 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
             label_type=config.label_type,
             label_columns=config.label_columns,
             extra=extra,
+            images=config.image_columns or (),
         )
 
     # Building

@@ -60,7 +60,7 @@ def tfds_imagecsv(
         labels_of_rows,
         class_names=sorted(set(labels_of_rows)),
         options=assign.SplitOptions(val_size=VAL_SIZE, test_size=TEST_SIZE),
-        units=together.find_units(None, of_images, rows=len(keys)),
+        units=together.find_units(None, [of_images], rows=len(keys)),
         pinned=pinned,
     )
     return dict(zip(keys, planned.splits.to_pylist(), strict=True))
@@ -244,7 +244,7 @@ def plan_csv(path: str, group_column: str | None) -> None:
         table.rows["label"],
         class_names=table.class_names,
         options=assign.SplitOptions(),
-        units=together.find_units(groups, None, rows=len(groups)),
+        units=together.find_units(groups, [], rows=len(groups)),
         groups=groups,
     )
     planned = time.perf_counter()

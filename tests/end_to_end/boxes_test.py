@@ -406,7 +406,7 @@ Row without a box, of an image with boxes (1):
 Rows of one image that contradict each other (2):
   row 15: the group isn't that of row 16 for '4.png'
   row 16: the group isn't that of row 15 for '4.png'
-  -> Give all rows of an image the same group, split, width and height.
+  -> Give all rows of an image the same group, split, size and further images.
 
 Image not found (1):
   row 20: 'nothing.png'

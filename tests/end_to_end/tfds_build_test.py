@@ -301,7 +301,7 @@ def test_a_misspelled_field(tfds_build, data_dir):
         " image_dir, label_csv, filename_column, label_column, label_type,"
         " label_delimiter, label_level, box_columns, box_format, box_units,"
         " boxes_are_upright, true_values, false_values, group_column,"
-        " split_column, split_names, extra_columns, filename_suffix,"
+        " split_column, split_names, extra_columns, image_columns, filename_suffix,"
         " filename_template, match, delimiter, text_encoding, header, skip_lines,"
         " sheet, classes, class_csv, val_size, test_size, folds,"
         " seed, duplicates, near_duplicates, pinned_splits, min_class_size,"

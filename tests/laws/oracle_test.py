@@ -159,6 +159,7 @@ def assert_same(ours, theirs, file_format):
         ({}, {"max_examples_per_split": 0}),
         ({}, {"nondeterministic_order": True}),
         ({"extra_columns": "all"}, {}),
+        ({"image_columns": {"again": "{filename}"}, "resize": (9, 8)}, {}),
         ({"label_type": "none", "extra_columns": {"age": "int64"}}, {}),
         (
             {

@@ -169,6 +169,7 @@ def test_what_is_kept_of_the_rows(dataset):
         "{\n"
         f'"digests": {{"label_csv": "{of_csv}"}},\n'
         '"archive": [],\n'
+        '"further": {"key": [], "size": [], "modified": [], "digest": []},\n'
         '"key": ["a.png", "b.png", "bad.png", "lost.png"],\n'
         f'"size": [{sizes[0]}, {sizes[1]}, 6, -1],\n'
         '"modified": [1000000000000000000, 1000000000000000001, 123456789, -1],\n'
@@ -180,7 +181,16 @@ def test_what_is_kept_of_the_rows(dataset):
         "}\n"
     )
     assert list(json.loads(dataset.sources.read_text())) == [
-        *("digests", "archive", "key", "size", "modified", "digest", "table"),
+        *(
+            "digests",
+            "archive",
+            "further",
+            "key",
+            "size",
+            "modified",
+            "digest",
+            "table",
+        ),
         "problems",
     ]
 

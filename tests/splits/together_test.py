@@ -18,7 +18,7 @@ def find(rows):
     """Finds the units of rows, each a group and a digest."""
     groups, digests = [row[0] for row in rows], [row[1] for row in rows]
     return together.find_units(
-        arrays.encoded(groups), walk.digests(digests), rows=len(rows)
+        arrays.encoded(groups), [walk.digests(digests)], rows=len(rows)
     )
 
 
@@ -101,7 +101,9 @@ def test_empty_names_link_nothing():
 def test_groups_and_digests_may_be_left_out(groups, digests, sizes):
     """Then they link no rows."""
     found = together.find_units(
-        groups and arrays.encoded(groups), digests and walk.digests(digests), rows=3
+        groups and arrays.encoded(groups),
+        [walk.digests(digests)] if digests else [],
+        rows=3,
     )
     assert sorted(found.sizes.tolist()) == sizes
 

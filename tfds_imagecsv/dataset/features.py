@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow_datasets as tfds
 from etils import epy
 
-from tfds_imagecsv.options import ImageOptions
+from tfds_imagecsv.options import OBJECTS, ImageOptions
 from tfds_imagecsv.shards.examples import (
     FEATURE_PREFIX,
     FLOATS_PREFIX,
@@ -29,16 +29,13 @@ if TYPE_CHECKING:
     from tfds_imagecsv.splits.dataset_plan import DatasetPlan
 
 
-#: The feature of boxes, as TFDS's own datasets name it.
-OBJECTS = "objects"
-
-
 def specification(
     options: ImageOptions,
     *,
     label_type: str = "class",
     label_columns: int = 1,
     extra: Mapping[str, str] | None = None,
+    images: Iterable[str] = (),
 ) -> tfds.features.FeaturesDict:
     """Returns the features of a dataset; classes have no names yet.
 
@@ -47,14 +44,10 @@ def specification(
       label_type: one of `options.LABEL_TYPES`.
       label_columns: the number of columns with labels.
       extra: the types of the extra columns, by name; default: none.
+      images: the names of further images; default: none.
     """
     features = {
-        "image": tfds.features.Image(
-            shape=options.shape,
-            dtype=np.dtype(options.dtype).type,
-            encoding_format=options.encoding
-            or ("png" if options.dtype == "uint16" else None),
-        ),
+        **{name: _image(options) for name in ("image", *images)},
         "image/filename": tfds.features.Text(),
         "image/format": tfds.features.Text(),
         "image/height": tfds.features.Scalar(dtype=np.int64),
@@ -79,6 +72,15 @@ def specification(
     else:
         features |= of_extra
     return tfds.features.FeaturesDict(features)
+
+
+def _image(options: ImageOptions) -> tfds.features.Image:
+    return tfds.features.Image(
+        shape=options.shape,
+        dtype=np.dtype(options.dtype).type,
+        encoding_format=options.encoding
+        or ("png" if options.dtype == "uint16" else None),
+    )
 
 
 def _of_dtype(dtype: str) -> tfds.features.FeatureConnector:

@@ -199,6 +199,8 @@ def _about_labels(
         else f"with {columns:,} numbers each",
         "none": "without labels",
     }[kind]
+    if config.image_columns:
+        words += f", with further images ({', '.join(config.image_columns)})"
     if config.label_csv is None:
         return f" {words}, from the folders of {_names(config.image_dir)}"
     return f" {words}, from {_names(config.label_csv)}"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
 
 from tfds_imagecsv import arrays
 from tfds_imagecsv.problems import Kind, Places, Problem
+from tfds_imagecsv.storage import files
+from tfds_imagecsv.table import image_columns
 
 # Rows that are looked at at once.
 _ROWS = 1 << 18
@@ -17,18 +19,57 @@ _ROWS = 1 << 18
 def identical_images(rows: pa.RecordBatch) -> pa.RecordBatch:
     """Returns the rows of images that have copies, one set of copies after another.
 
-    The row that is kept when copies are dropped comes first in its set: a pinned row
-    before others, then one with a label, then one with a given split, then the first
-    by key.
+    Rows with further images are copies if all of their images are; their `digest` is
+    that of all. The row that is kept when copies are dropped comes first in its set: a
+    pinned row before others, then one with a label, then one with a given split, then
+    the first by key.
 
     Args:
       rows: sorted by key.
     """
+    of_images = digests_of(rows)
+    if len(of_images) > 1:
+        rows = arrays.with_columns(rows, {"digest": _of_all(of_images)})
     at, numbers = with_copies(rows["digest"])
     copies = rows.take(pa.array(at))
     by_digest = numbers[:, 1], numbers[:, 0]
     order = np.lexsort((np.arange(len(at)), *lacks_of(copies), *by_digest))
     return copies.take(pa.array(order))
+
+
+def digests_of(rows: pa.RecordBatch) -> list[pa.Array]:
+    """Returns the digests of the rows' own images, and of each further one."""
+    return [one["digest"] for one in image_columns.all_images(rows)]
+
+
+def _of_all(of_images: Sequence[pa.Array]) -> pa.Array:
+    """Returns a digest for each row, equal if those of all its images are."""
+    both = np.stack([arrays.digests_of(one) for one in of_images], axis=1)
+    of_rows = both.reshape(len(both), 2 * len(of_images))
+    found = [files.digest_of(row.tobytes()) for row in of_rows]
+    return arrays.as_digests(np.frombuffer(b"".join(found), np.uint8).reshape(-1, 16))
+
+
+def shared_images(rows: pa.RecordBatch) -> list[list[str]]:
+    """Returns the keys of rows that have an image in common, sorted, for each image.
+
+    It may be another column's. Rows that are copies of each other aren't counted again.
+    """
+    of_images = digests_of(rows)
+    if len(of_images) == 1 or not len(rows):
+        return []
+    at, numbers = with_copies(pa.concat_arrays(of_images))
+    copy_of = np.arange(len(rows))
+    copies_at, of_copies = with_copies(_of_all(of_images))
+    _, first, which = np.unique(
+        of_copies, axis=0, return_index=True, return_inverse=True
+    )
+    copy_of[copies_at] = copies_at[first][which.ravel()]
+    _, image = np.unique(numbers, axis=0, return_inverse=True)
+    pairs = np.unique(np.stack([image.ravel(), copy_of[at % len(rows)]]), axis=1)
+    starts = np.flatnonzero(np.diff(pairs[0], prepend=-1))
+    sets = [one for one in np.split(pairs[1], starts[1:]) if len(one) > 1]
+    return sorted(rows["key"].take(pa.array(one)).to_pylist() for one in sets)
 
 
 def lacks_of(rows: pa.RecordBatch) -> list[arrays.Bits]:

@@ -11,6 +11,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from tfds_imagecsv import arrays
 from tfds_imagecsv.engines.engine import Chunk, Engine
@@ -35,8 +36,11 @@ _CHUNKS = {"decode": 128, "header": 1024}
 _LARGEST_SHARE = 1 / 8192
 _MOST_IN_CHUNK = 1024
 
-# The columns that say where converted images are.
-_CONVERTED = ("stored_file", "stored_offset", "stored_size")
+# A file that couldn't be read.
+_NO_FILE = files.File(-1, b"", -1)
+
+#: The columns that say where converted images are.
+CONVERTED = ("stored_file", "stored_offset", "stored_size")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -117,6 +121,42 @@ def inspect_images(
             for one, row, key, label in refused
         ),
         unusable={key: one.file for one, _, key, _ in refused if one.file is not None},
+    )
+
+
+def files_of(
+    keys: pa.Array, usable: pa.RecordBatch, unusable: Mapping[str, files.File]
+) -> pa.RecordBatch:
+    """Returns what the files of images are, whether or not these can be used.
+
+    Args:
+      keys: those of the images, sorted.
+      usable: the images among them that can be used, see `ImageTable.rows`.
+      unusable: the files of the others that could be read, by key.
+
+    Returns:
+      The columns `key`, `size`, `modified` (int64; -1 if the file couldn't be read) and
+      `digest` (`arrays.TEXT`: hexadecimal digits; empty likewise).
+    """
+    sizes, modified = usable["size"], usable["modified"]
+    digests = arrays.as_hex(usable["digest"])
+    if len(usable) < len(keys):
+        is_usable = pc.is_in(keys, value_set=usable["key"])
+        mask = ~is_usable.to_numpy(zero_copy_only=False)
+        at = pa.array(np.cumsum(~mask) - 1, mask=mask)
+        left = keys.filter(pa.array(mask)).to_pylist()
+        others = [unusable.get(key, _NO_FILE) for key in left]
+
+        def with_others(column: pa.Array, values: list[Any]) -> pa.Array:
+            return pc.replace_with_mask(
+                column.take(at), pa.array(mask), pa.array(values, column.type)
+            )
+
+        sizes = with_others(sizes, [one.size for one in others])
+        modified = with_others(modified, [one.modified for one in others])
+        digests = with_others(digests, [one.digest.hex() for one in others])
+    return pa.record_batch(
+        {"key": keys, "size": sizes, "modified": modified, "digest": digests}
     )
 
 
@@ -234,7 +274,7 @@ class _Collected:
                 stored_offsets,
                 stored_sizes,
             )
-            columns |= dict(zip(_CONVERTED, map(pa.array, stored), strict=True))
+            columns |= dict(zip(CONVERTED, map(pa.array, stored), strict=True))
         for name, values in self._measured.items():
             columns[name] = arrays.as_column(values[:count])
         return columns

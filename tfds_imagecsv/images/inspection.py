@@ -17,6 +17,7 @@ from tfds_imagecsv.images import (
     box_frames,
     copies,
     fingerprint,
+    further_images,
     image_table,
     listing,
     near_duplicates,
@@ -59,7 +60,9 @@ class Inspection:
       problems: the problems of rows and images, in any order.
       unlisted: the images of the directory that no row names, sorted.
       earlier: the images of an earlier manifest, see `manifest.read_manifest`.
-      unusable: the files of unusable images that could be read, by key.
+      unusable: the files of images without a row here that could be read, by key.
+      further: the files of further images that are no row's own, see
+        `image_table.files_of`.
     """
 
     sources: Sources
@@ -70,6 +73,7 @@ class Inspection:
     unlisted: tuple[str, ...]
     earlier: pa.RecordBatch
     unusable: Mapping[str, files.File]
+    further: pa.RecordBatch
 
     @property
     def about(self) -> dict[str, Any]:
@@ -124,23 +128,45 @@ def inspect(
     def list_directory() -> None:
         nonlocal unlisted
         of_problems = [one.key for one in table.problems]
-        unlisted = listing.unlisted_images(table.files, table.rows["key"], of_problems)
+        keys = further_images.all_keys(table.rows)
+        unlisted = listing.unlisted_images(table.files, keys, of_problems)
 
-    with tfds_private.progress_bar(len(table.rows), "Inspecting images") as bar:
-        inspected = image_table.inspect_images(
-            image_dir,
+    def inspect_images(
+        rows: pa.RecordBatch, folder: str = "", **kwargs: Any
+    ) -> image_table.ImageTable:
+        with tfds_private.progress_bar(len(rows), "Inspecting images") as bar:
+            return image_table.inspect_images(
+                image_dir,
+                rows,
+                config.image_options,
+                engine=engine,
+                converted_dir=converted_dir and converted_dir / folder,
+                progress=bar.update,
+                **kwargs,
+            )
+
+    inspected = inspect_images(
+        table.rows,
+        measures=[quality.measure, *_measures(config, len(table.rows))],
+        meanwhile=list_directory,
+    )
+    rows, unusable = inspected.rows, inspected.unusable
+    of_images = tuple(_with_closest(inspected.problems, table))
+    further = image_table.files_of(arrays.texts([]), rows[:0], {})
+    if config.image_columns:
+        found = further_images.with_further(
             table.rows,
-            config.image_options,
-            engine=engine,
-            converted_dir=converted_dir,
-            measures=[quality.measure, *_measures(config, len(table.rows))],
-            progress=bar.update,
-            meanwhile=list_directory,
+            inspected,
+            config.image_columns,
+            lambda files: inspect_images(files, "further"),
+            lambda problems: _with_closest(problems, table),
         )
-    rows = near_duplicates.with_sets(inspected.rows)
+        rows, further = found.rows, found.files
+        of_images += found.problems
+        unusable = {**unusable, **found.unusable}
+    rows = near_duplicates.with_sets(rows)
     pinned = arrays.by_key(rows["key"], earlier, "split")
     rows = arrays.with_columns(rows, {"pinned": pinned})
-    of_images, unusable = inspected.problems, inspected.unusable
     if config.label_type == "boxes":
         of_boxes = box_frames.framed(config, table, rows)
         rows, of_images = of_boxes.rows, (*of_images, *of_boxes.problems)
@@ -156,10 +182,11 @@ def inspect(
         table=table,
         rows=rows,
         copies=identical,
-        problems=(*table.problems, *_with_closest(of_images, table), *conflicts),
+        problems=(*table.problems, *of_images, *conflicts),
         unlisted=unlisted,
         earlier=earlier,
         unusable=unusable,
+        further=further,
     )
 
 

@@ -17,6 +17,7 @@ import pyarrow as pa
 from tfds_imagecsv import arrays
 from tfds_imagecsv.images.facts import Facts
 from tfds_imagecsv.images.stored_form import Stored
+from tfds_imagecsv.table import image_columns
 
 #: What is known of each kind.
 FACTS = (*Facts._fields, *Stored._fields)
@@ -47,6 +48,19 @@ def as_column(
     of_kinds = pa.StructArray.from_arrays(fields, fields=list(_TYPE))
     indices = pa.array(np.asarray(codes, np.int32))
     return pa.DictionaryArray.from_arrays(indices, of_kinds)
+
+
+def joined(columns: Sequence[pa.DictionaryArray]) -> pa.DictionaryArray:
+    """Returns columns of kinds, one behind the other; kinds may be there twice."""
+    starts = np.cumsum([0, *(len(one.dictionary) for one in columns)])
+    codes = [
+        arrays.codes_of(one) + np.int32(start)
+        for one, start in zip(columns, starts, strict=False)
+    ]
+    return pa.DictionaryArray.from_arrays(
+        pa.array(np.concatenate(codes)),
+        pa.concat_arrays([one.dictionary for one in columns]),
+    )
 
 
 def _as_field(values: Sequence[Any], dtype: pa.DataType) -> pa.Array:
@@ -81,12 +95,16 @@ def of_each(
 
 
 def counts(rows: pa.RecordBatch, fact: str) -> dict[Any, int]:
-    """Returns how many images have which value of a fact, sorted by value."""
-    kinds = rows["kind"]
-    images = np.bincount(arrays.codes_of(kinds), minlength=len(kinds.dictionary))
+    """Returns how many images have which value of a fact, sorted by value.
+
+    Further images of the rows count as well.
+    """
     found: collections.Counter[Any] = collections.Counter()
-    for value, count in zip(
-        kinds.dictionary.field(fact).to_pylist(), images.tolist(), strict=True
-    ):
-        found[value] += count
+    for one in image_columns.all_images(rows):
+        kinds = one["kind"]
+        images = np.bincount(arrays.codes_of(kinds), minlength=len(kinds.dictionary))
+        for value, count in zip(
+            kinds.dictionary.field(fact).to_pylist(), images.tolist(), strict=True
+        ):
+            found[value] += count
     return {value: found[value] for value in sorted(found) if found[value]}

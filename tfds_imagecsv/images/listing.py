@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from tfds_imagecsv import arrays, image_formats
 from tfds_imagecsv.images import kinds
 from tfds_imagecsv.sources.listing import Listing
+from tfds_imagecsv.table import image_columns
 
 
 def unlisted_images(
@@ -49,10 +50,14 @@ def count_other_profiles(rows: pa.RecordBatch) -> int:
 
 def count_other_extensions(rows: pa.RecordBatch) -> int:
     """Returns the number of images whose extension is that of another format."""
+    return sum(map(_other_extensions, image_columns.all_images(rows)))
+
+
+def _other_extensions(rows: pa.RecordBatch) -> int:
     by_extension = image_formats.by_extension()
     found = 0
     formats = np.array(rows["kind"].dictionary.field("format").to_pylist(), object)
-    for image_format in kinds.counts(rows, "format"):
+    for image_format in np.unique(formats).tolist():
         # Most extensions fit, which takes little time to see.
         is_other = arrays.mapped(rows["kind"], formats == image_format)
         for extension, usual in by_extension.items():

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from etils import epath
 
 from tfds_imagecsv import arrays, exceptions
-from tfds_imagecsv.images import kinds, quality
+from tfds_imagecsv.images import copies, kinds, quality
 from tfds_imagecsv.prepared import image_quality, side_files
 from tfds_imagecsv.splits.dataset_plan import DatasetPlan
 from tfds_imagecsv.table import manifest
@@ -49,8 +49,9 @@ class Version:
       name: what the user calls it.
       rows: a row for each example, sorted by key, with the columns `key`
         (`arrays.TEXT`), `split` and `label` (`arrays.CODES`), `digest` (`arrays.TEXT`:
-        32 hexadecimal digits), and, if the images were measured, `side` (float64: the
-        root of the area in pixels) and `brightness` (float64, 0 to 1).
+        32 hexadecimal digits for each image, with blanks between), and, if the images
+        were measured, `side` (float64: the root of the area in pixels) and `brightness`
+        (float64, 0 to 1).
       label_type: one of `options.LABEL_TYPES`.
       class_counts: the number of examples by split and class.
     """
@@ -122,7 +123,7 @@ def of_plan(name: str, plan: DatasetPlan) -> Version:
     rows = plan.rows
     columns = {
         **{name: rows[name] for name in ("key", "split", "label")},
-        "digest": arrays.as_hex(rows["digest"]),
+        "digest": _of_all([arrays.as_hex(one) for one in copies.digests_of(rows)]),
     }
     if quality.is_measured(rows):
         columns |= _measured(
@@ -136,6 +137,11 @@ def of_plan(name: str, plan: DatasetPlan) -> Version:
         label_type=plan.label_type,
         class_counts=plan.class_counts,
     )
+
+
+def _of_all(digests: Sequence[pa.Array]) -> pa.Array:
+    """Returns the digests of all images of each row, as one text."""
+    return arrays.beside(digests, " ")
 
 
 def read_earlier(path: epath.Path, *, label_type: str) -> Version | None:
@@ -176,12 +182,13 @@ def read(name: str, folder: epath.Path) -> Version:
 
 def _read(name: str, path: epath.Path, label_type: str) -> Version:
     """Returns the version of a manifest, see `read_earlier`."""
-    rows = side_files.read(path, manifest.COLUMNS)
+    digests = manifest.digest_columns(path)
+    rows = side_files.read(path, [*manifest.COLUMNS, *digests[1:]])
     columns = {
         "key": arrays.texts(rows["key"]),
         "split": arrays.encoded(rows["split"]),
         "label": arrays.encoded(rows["label"]),
-        "digest": arrays.texts(rows["digest"]),
+        "digest": _of_all([arrays.texts(rows[one]) for one in digests]),
     }
     of_quality = path.parent / image_quality.FILENAME
     if of_quality.exists():

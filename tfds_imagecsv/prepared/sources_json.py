@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any
 from etils import epath, epy
 
 from tfds_imagecsv import exceptions
-from tfds_imagecsv.storage.files import File
 
 with epy.lazy_imports():
-    import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
 
     from tfds_imagecsv import arrays
+    from tfds_imagecsv.images import image_table
 
 if TYPE_CHECKING:
     from tfds_imagecsv.images.inspection import Inspection
@@ -28,12 +27,10 @@ FILENAME = "sources.json"
 
 # The members that each load needs come first. The lists have one length.
 STATUS = ("key", "size", "modified")
-AT_EACH_LOAD = ("digests", "archive", *STATUS)
+FURTHER = "further"
+AT_EACH_LOAD = ("digests", "archive", FURTHER, *STATUS)
 ALL = (*AT_EACH_LOAD, "digest", "table", "problems")
-_LISTS = frozenset((*STATUS, "digest"))
-
-# A file that couldn't be read.
-_NO_FILE = File(-1, b"", -1)
+_LISTS = (*STATUS, "digest")
 
 # Values that are written at once.
 _BATCH = 1 << 16
@@ -53,6 +50,7 @@ def write_sources(
 
     - `digests`: those of the files that the config names, by field.
     - `archive`: size, digest and time of the archive of the images, or empty.
+    - `further`: lists as the next ones, of the further images that are no row's own.
     - `key`, `size`, `modified`, `digest`: lists over the rows that have no problem of
       their own, sorted by key. `size` is in bytes, -1 if the image can't be read;
       `modified` in nanoseconds since 1970, -1 if unknown; see also `files.digest_of`.
@@ -65,11 +63,12 @@ def write_sources(
       digests: see `stale.digests_of`.
     """
     rows = inspection.table.rows
+    own = image_table.files_of(rows["key"], inspection.rows, inspection.unusable)
     members = {
         "digests": digests,
         "archive": _archive(inspection),
-        "key": rows["key"],
-        **_of_files(inspection),
+        FURTHER: _columns_of(inspection.further),
+        **_columns_of(own),
         "table": table_columns(rows),
         "problems": bad_rows(inspection.table),
     }
@@ -84,30 +83,6 @@ def write_sources(
 def _archive(inspection: Inspection) -> tuple[Any, ...]:
     archive = inspection.sources.archive
     return (archive.size, archive.digest.hex(), archive.modified) if archive else ()
-
-
-def _of_files(inspection: Inspection) -> dict[str, pa.Array]:
-    """Returns the columns about the files of the rows of the table."""
-    rows, usable = inspection.table.rows, inspection.rows
-    sizes, modified = usable["size"], usable["modified"]
-    digests = arrays.as_hex(usable["digest"])
-    if len(usable) < len(rows):
-        is_usable = pc.is_in(rows["key"], value_set=usable["key"])
-        positions = np.cumsum(is_usable.to_numpy(zero_copy_only=False)) - 1
-        at = pa.array(positions, mask=~is_usable.to_numpy(zero_copy_only=False))
-        left = rows["key"].filter(pc.invert(is_usable)).to_pylist()
-        others = [inspection.unusable.get(key, _NO_FILE) for key in left]
-        where = pc.invert(is_usable)
-
-        def with_others(column: pa.Array, values: list[Any]) -> pa.Array:
-            return pc.replace_with_mask(
-                column.take(at), where, pa.array(values, column.type)
-            )
-
-        sizes = with_others(sizes, [one.size for one in others])
-        modified = with_others(modified, [one.modified for one in others])
-        digests = with_others(digests, [one.digest.hex() for one in others])
-    return {"size": sizes, "modified": modified, "digest": digests}
 
 
 def _parts(value: Any) -> Iterator[bytes]:
@@ -153,6 +128,10 @@ def _items(column: pa.Array) -> pa.Array:
 
 def _json(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False).encode()
+
+
+def _columns_of(rows: pa.RecordBatch) -> dict[str, pa.Array]:
+    return {name: rows[name] for name in rows.schema.names}
 
 
 def table_columns(rows: pa.RecordBatch) -> dict[str, pa.Array]:
@@ -226,11 +205,17 @@ def read(path: epath.Path, names: Sequence[str]) -> dict[str, Any] | None:
                 name, colon, value = line.decode().rstrip(",\n").partition(": ")
                 if colon:
                     members[json.loads(name)] = json.loads(value)
+                    if json.loads(name) == STATUS[0]:
+                        # Earlier versions wrote none.
+                        members.setdefault(FURTHER, {key: [] for key in _LISTS})
                 if len(members) == len(names):
                     break
-        lengths = {len(members[name]) for name in names if name in _LISTS}
-        is_whole = len(lengths) == 1 and members.keys() == set(names)
-    except (KeyError, TypeError, ValueError):
+        further = members[FURTHER]
+        is_whole = members.keys() == set(names) and all(
+            len({len(lists[name]) for name in _LISTS if name in lists}) == 1
+            for lists in (members, further)
+        )
+    except (AttributeError, KeyError, TypeError, ValueError):
         is_whole = False
     if not is_whole:
         raise exceptions.StaleDatasetError(

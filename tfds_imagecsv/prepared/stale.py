@@ -46,6 +46,7 @@ _ABOUT_THE_TABLE = frozenset(
         *("filename_suffix", "filename_template", "split_names", "label_level"),
         *("match", "delimiter", "text_encoding", "header", "skip_lines", "sheet"),
         *("true_values", "false_values", "box_columns"),
+        "image_columns",
     )
 )
 
@@ -256,7 +257,8 @@ def _changed_rows(
     assert members is not None
     try:
         # Images that are gone are no change of the table.
-        known = members["key"] if found.tables else ()
+        of_further = members[sources_json.FURTHER]["key"]
+        known = (*members["key"], *of_further) if found.tables else ()
         table = label_table.read_label_table(config, found, known=known)
     except exceptions.SourceError as error:
         return [f"{place}: its content has changed, and can't be used: {error}"]
@@ -358,7 +360,7 @@ def _changed_images(
 ) -> list[str]:
     """Returns lines about the changes of the images."""
     changed, missing, unread, suspected = [], [], [], []
-    rows = zip(*(members[name] for name in sources_json.STATUS), strict=True)
+    rows = list(_status_of(members))
     with _stat_in(image_dir) as stat:
         for at, (key, size, modified) in enumerate(rows):
             if size < 0:
@@ -373,7 +375,7 @@ def _changed_images(
                 changed.append(key)
             elif status.st_mtime_ns != modified:
                 suspected.append(at)
-    if len(missing) == len(members["key"]) - len(unread):
+    if len(missing) == len(rows) - len(unread):
         return []  # the directory was emptied or unmounted
     reader = files.FileReader(image_dir)
     if suspected:
@@ -393,6 +395,12 @@ def _changed_images(
             [f"{key!r} can be read now" for key in readable],
         ),
     )
+
+
+def _status_of(members: Mapping[str, Any]) -> Iterator[tuple[str, int, int]]:
+    """Yields key, size and time of each image, of the rows' own first."""
+    for lists in (members, members[sources_json.FURTHER]):
+        yield from zip(*(lists[name] for name in sources_json.STATUS), strict=True)
 
 
 def _changed_archive(
@@ -432,14 +440,18 @@ def _changed_content(
     members = sources_json.read(sources, sources_json.ALL)
     assert members is not None
     changed = []
-    for at in suspected:
-        key = members["key"][at]
+    rows = len(members["key"])
+    for number in suspected:
+        lists, at = members, number
+        if number >= rows:
+            lists, at = members[sources_json.FURTHER], number - rows
+        key = lists["key"][at]
         try:
             digest = files.digest_of(reader.read(key)).hex()
         except UnusableImageError:
             digest = ""
-        if digest == members["digest"][at]:
-            members["modified"][at] = reader.modified
+        if digest == lists["digest"][at]:
+            lists["modified"][at] = reader.modified
         else:
             changed.append(key)
     if not files.is_remote(sources):

@@ -246,6 +246,10 @@ def _facts(metadata: Mapping[str, Any]) -> Iterator[str]:
     )
     deviation = metadata["largest_class_deviation"]
     yield f"No class is off its exact share of a split by more than {deviation:g}."
+    further = metadata["config"].get("image_columns")
+    if further:
+        names = ", ".join(map(markdown, further))
+        yield f"The records have further images: {names}."
     for key, words in (
         ("groups", "groups, each in one split"),
         ("duplicate_images", "images that are identical to others"),

@@ -25,7 +25,7 @@ from tfds_imagecsv.splits.select import (
     about_near_duplicates,
     about_unlisted_images,
 )
-from tfds_imagecsv.table import boxes, extra_columns, label_types
+from tfds_imagecsv.table import boxes, extra_columns, image_columns, label_types
 
 # Classes that are shown one by one, which is enough for a screen; JSON has all. Of
 # more, the largest and the smallest are.
@@ -59,7 +59,8 @@ class Summary:
       rows: the number of rows.
       usable_images: the number of rows with a usable image.
       problems: the problems, sorted by kind and row.
-      formats: the number of usable images by format.
+      formats: the number of usable images by format; further images count here and
+        below, up to `other_profiles`.
       modes: the same by Pillow's mode.
       sizes: the `min`, `median` and `max` of `height` and `width` (pixels, as stored)
         and of `size` (bytes of the file).
@@ -332,6 +333,7 @@ def make_summary(
       error: why a build would fail; None if it wouldn't.
     """
     rows = inspection.rows
+    images = list(image_columns.all_images(rows))
     copies = inspection.copies
     near = near_duplicates.sets_of(rows)
     if plan:
@@ -354,9 +356,9 @@ def make_summary(
         formats=kinds.counts(rows, "format"),
         modes=kinds.counts(rows, "mode"),
         sizes={
-            "height": _range(kinds.column(rows, "stored_height")),
-            "width": _range(kinds.column(rows, "stored_width")),
-            "size": _range(rows["size"]),
+            "height": _range(images, lambda of: kinds.column(of, "stored_height")),
+            "width": _range(images, lambda of: kinds.column(of, "stored_width")),
+            "size": _range(images, lambda of: of["size"]),
         },
         conversions=listing.count_conversions(rows),
         byte_for_byte=kinds.counts(rows, "conversion").get("", 0),
@@ -413,10 +415,13 @@ def _totals(counts: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
     return dict(totals)
 
 
-def _range(column: pa.Array) -> dict[str, float]:
-    if not len(column):
+def _range(
+    images: Sequence[pa.RecordBatch], of: Callable[[pa.RecordBatch], pa.Array]
+) -> dict[str, float]:
+    """Returns the range of what a function returns of images."""
+    numbers = np.concatenate([of(one).to_numpy() for one in images])
+    if not len(numbers):
         return {}
-    numbers = column.to_numpy()
     return {
         "min": int(numbers.min()),
         "median": float(np.median(numbers)),

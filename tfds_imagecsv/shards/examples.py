@@ -11,13 +11,17 @@ from tfds_imagecsv.engines.engine import Chunk
 from tfds_imagecsv.problems import Kind, UnusableImageError
 from tfds_imagecsv.shards import records
 from tfds_imagecsv.storage import files
+from tfds_imagecsv.table import image_columns
 
-#: The columns that a row needs in order to be written, besides those of features and of
-#: converted images.
+#: The columns that a row needs in order to be written, besides those of features, of
+#: converted images and of further images.
 COLUMNS = (
     *("row", "key", "size", "digest"),
     *("stored_format", "stored_height", "stored_width"),
 )
+
+#: What is needed of a further image; see `image_columns`.
+OF_IMAGE = ("key", "size", "digest")
 
 #: The columns that say where converted images are; see `image_table.ImageTable`.
 OF_CONVERTED = ("stored_file", "stored_offset", "stored_size")
@@ -91,7 +95,8 @@ def examples(chunk: Chunk) -> Iterator[dict[str, Any]]:
     Args:
       chunk: about `Place`, or another tuple that begins with the image directory; the
         columns are `COLUMNS`, those of features, and if images were converted,
-        `OF_CONVERTED`.
+        `OF_CONVERTED`; of further images, `OF_IMAGE` and `OF_CONVERTED`, see
+        `image_columns`.
 
     Raises:
       InvalidRowsError: if an image has changed since it was inspected.
@@ -111,14 +116,20 @@ def examples(chunk: Chunk) -> Iterator[dict[str, Any]]:
         [value.encode() if isinstance(value, str) else value for value in values]
         for values in known.values()
     ]
-    readers = _readers(chunk.about[0], columns)
-    for at, (read, *values) in enumerate(zip(readers, *features, strict=True)):
+    columns_of = {"image": columns}
+    for name in image_columns.names_of(columns):
+        of_image = image_columns.about(columns, name)
+        columns_of[name] = {about: columns[one] for about, one in of_image.items()}
+    readers = [_readers(chunk.about[0], one) for one in columns_of.values()]
+    images = zip(*readers, strict=True)
+    for at, (reads, *values) in enumerate(zip(images, *features, strict=True)):
         example = dict(zip(known, values, strict=True))
-        try:
-            example["image"] = read()
-        except UnusableImageError as error:
-            row, key = columns["row"][at], columns["key"][at]
-            raise _refusal(error.kind, row, key, error.detail) from error
+        for name, read in zip(columns_of, reads, strict=True):
+            try:
+                example[name] = read()
+            except UnusableImageError as error:
+                row, key = columns["row"][at], columns_of[name]["key"][at]
+                raise _refusal(error.kind, row, key, error.detail) from error
         yield example
 
 

@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 from tfds_imagecsv import arrays
 from tfds_imagecsv.images import kinds
 from tfds_imagecsv.shards import examples, records
+from tfds_imagecsv.table import image_columns
 
 # Keys that are Python objects at the same time, and records whose sizes are worked out
 # at once.
@@ -136,10 +137,17 @@ def plan_shards(
 def _columns_of(rows: pa.RecordBatch) -> list[str]:
     """Returns the names of the columns that `as_examples` takes."""
     there = rows.schema.names
+    wanted = (*examples.OF_IMAGE, *examples.OF_CONVERTED)
+    of_images = [
+        column
+        for name in image_columns.names_of(there)
+        for about, column in image_columns.about(there, name).items()
+        if about in wanted
+    ]
     return [
-        *("row", "key", "kind", "size", "digest"),
-        *(name for name in examples.OF_CONVERTED if name in there),
+        *("row", "kind", *(name for name in wanted if name in there)),
         *examples.feature_columns(there).values(),
+        *of_images,
     ]
 
 
@@ -147,8 +155,8 @@ def as_examples(rows: pa.RecordBatch) -> pa.RecordBatch:
     """Returns rows with the columns that `examples.examples` takes.
 
     Args:
-      rows: with the columns `row`, `key`, `kind`, `size`, `digest`, those of features,
-        and perhaps `examples.OF_CONVERTED`.
+      rows: with the columns `row`, `key`, `kind`, `size`, `digest`, those of features
+        and of further images, and perhaps `examples.OF_CONVERTED`.
     """
     columns = {name: rows[name] for name in _columns_of(rows) if name != "kind"}
     for name in ("stored_format", "stored_height", "stored_width"):
@@ -193,7 +201,10 @@ def _salted_digests(split: str, keys: pa.Array, at: arrays.Ints) -> list[bytes]:
 
 def _record_sizes(rows: pa.RecordBatch) -> arrays.Ints:
     """Returns the bytes of records."""
-    of_image = "stored_size" if "stored_size" in rows.schema.names else "size"
+    images = {
+        name: image_columns.of_image(rows, name)
+        for name in image_columns.names_of(rows.schema.names)
+    }
     features = examples.feature_columns(rows.schema.names)
     texts = {
         name: rows[column]
@@ -202,7 +213,10 @@ def _record_sizes(rows: pa.RecordBatch) -> arrays.Ints:
     }
     return records.serialized_sizes(
         {
-            "image": rows[of_image].to_numpy(),
+            **{
+                name: _stored_sizes(one)
+                for name, one in {"image": rows, **images}.items()
+            },
             **{
                 name: _value_sizes(rows[column])
                 for name, column in (("image/filename", "key"), *features.items())
@@ -220,6 +234,13 @@ def _record_sizes(rows: pa.RecordBatch) -> arrays.Ints:
             for name, column in texts.items()
         },
     )
+
+
+def _stored_sizes(rows: pa.RecordBatch) -> arrays.Ints:
+    """Returns the bytes that are stored of images."""
+    name = "stored_size" if "stored_size" in rows.schema.names else "size"
+    sizes: arrays.Ints = rows[name].to_numpy()
+    return sizes
 
 
 def _lengths_of(column: pa.Array) -> arrays.Ints:

@@ -16,9 +16,11 @@ from tfds_imagecsv import arrays, exceptions, problems
 from tfds_imagecsv.config import ImageCsvConfig, exact_fraction
 from tfds_imagecsv.images import near_duplicates, quality
 from tfds_imagecsv.images.copies import (
+    digests_of,
     first_of_sets,
     identical_images,
     keys_of_sets,
+    shared_images,
     with_first,
 )
 from tfds_imagecsv.images.inspection import Inspection
@@ -116,6 +118,7 @@ def select_rows(config: ImageCsvConfig, inspection: Inspection) -> Selection:
         found += _duplicates(copies, inspection.table.places)
     elif config.duplicates == "drop":
         rows = _without_copies(rows, copies, inspection.table.places, rejected)
+    notes += about_shared_images(shared_images(rows))
     near = near_duplicates.sets_of(rows)
     notes += about_near_duplicates(near, config.near_duplicates)
     if config.near_duplicates == "drop":
@@ -134,7 +137,7 @@ def select_rows(config: ImageCsvConfig, inspection: Inspection) -> Selection:
     is_together = config.near_duplicates == "together"
     units = find_units(
         rows["group"],
-        rows["digest"],
+        digests_of(rows),
         rows=len(rows),
         near=rows[near_duplicates.COLUMN].to_numpy() if is_together else None,
     )
@@ -239,19 +242,17 @@ def _check_rejected(
             if config.label_type == "boxes"
             else _about_contradictions
         )
+        with_problem = len({one.row for one in inspection.problems})
         raise exceptions.InvalidRowsError(
             f"{rejected:,} of {inspection.table.total_rows:,} rows would have to be"
             f" left out, which is more than max_rejected={config.max_rejected}."
-            f"{about(rejected, len(inspection.problems))} Correct them, or raise"
+            f"{about(rejected, with_problem)} Correct them, or raise"
             f" max_rejected.\n\n{report}"
         )
 
 
 def _about_contradictions(rejected: int, with_problem: int) -> str:
-    """Returns why more rows are rejected than have a problem; empty if they aren't.
-
-    Each problem is of a different row.
-    """
+    """Returns why more rows are rejected than have a problem; empty if they aren't."""
     if rejected == with_problem:
         return ""
     have = _counted(with_problem, "has", "have")
@@ -499,6 +500,18 @@ def about_copies(copies: pa.RecordBatch, policy: str = "together") -> Iterator[s
         yield (
             f"{len(copies):,} images are identical to others, in {in_sets}; {kept}:"
             f" {shown}"
+        )
+
+
+def about_shared_images(sets: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Yields a note on rows that have an image in common, if there are any."""
+    if sets:
+        rows = len(set(itertools.chain.from_iterable(sets)))
+        shown = named_first(map(" ~ ".join, sets[:MAX_NAMED]), len(sets))
+        of_rows = _counted(len(sets), "image", "images")
+        yield (
+            f"{rows:,} rows have an image that another row has, too, of {of_rows}; they"
+            f" stay together: {shown}"
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -46,21 +47,21 @@ class Units:
 
 def find_units(
     groups: pa.DictionaryArray | None,
-    digests: pa.Array | None,
+    digests: Sequence[pa.Array],
     *,
     rows: int,
     near: arrays.Codes | None = None,
 ) -> Units:
     """Finds the rows that must stay together.
 
-    Two rows are in one unit if they have the same group, digest or set of near
-    duplicates, or if a chain of such rows links them: an image in two groups joins
-    both.
+    Two rows are in one unit if they have the same group, the same digest of any of
+    their images, or the same set of near duplicates, or if a chain of such rows links
+    them: an image in two groups joins both.
 
     Args:
       groups: the group of each row, `arrays.CODES`, empty for none. Default: no groups.
-      digests: the digest of each row's image, `arrays.DIGEST`. Default: all images
-        differ.
+      digests: those of each row's image, `arrays.DIGEST`, and of each further image;
+        none if all images differ.
       rows: the number of rows.
       near: the set of near duplicates of each row, int32; -1 for none. Default: no
         sets.
@@ -77,9 +78,10 @@ def find_units(
         unit_of = arrays.codes_of(groups).copy()
         unit_of[~in_group] = np.arange(names, names + rows - int(in_group.sum()))
         unit_of, units = _numbered(unit_of)
-    if digests is not None:
-        at, numbers = copies.with_copies(digests)
+    if digests and rows:
+        at, numbers = copies.with_copies(arrays.joined(digests))
         if len(at):
+            at %= rows
             unit_of, units = _numbered(_joined(unit_of[at], numbers, units)[unit_of])
     if near is not None:
         at = np.flatnonzero(near >= 0)

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from tfds_imagecsv import arrays, split_names
 from tfds_imagecsv.problems import Kind, Places, shown
-from tfds_imagecsv.table import extra_columns, label_types
+from tfds_imagecsv.table import extra_columns, image_columns, label_types
 
 Floats = npt.NDArray[np.float64]
 
@@ -159,6 +159,10 @@ def _that_differ(
     ]
     columns += [("split", arrays.codes_of(rows["given"]))]
     columns += [("width", sizes[:, 0]), ("height", sizes[:, 1])]
+    columns += [
+        (f"file of {name!r}", arrays.codes_of(arrays.encoded(rows[key])))
+        for name, key in _keys_of_images(rows)
+    ]
     for name, values in columns:
         is_other = values != values[first][image_of]
         if not is_other.any():
@@ -249,6 +253,7 @@ def images_of(
         "key": keys.take(pa.array(starts)),
         "group": rows["group"].take(first),
         "given": rows["given"].take(first),
+        **{key: rows[key].take(first) for _, key in _keys_of_images(rows)},
         NUMBERS: lists(boxes.numbers[of_boxes].ravel(), 4 * counts),
         CLASSES: lists(arrays.texts(rows["label"]).take(pa.array(of_boxes)), counts),
         NUMBERS_OF_ROWS: lists(rows["row"][of_boxes], counts),
@@ -261,6 +266,12 @@ def images_of(
     }
     found = pa.record_batch([*map(_as_array, columns.values())], list(columns))
     return with_labels(found)
+
+
+def _keys_of_images(rows: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Returns the names of further images, and the columns of their files."""
+    names = image_columns.names_of(rows)
+    return [(name, image_columns.column(name, "key")) for name in names]
 
 
 def _ranks(column: pa.Array) -> arrays.Ints:

@@ -13,9 +13,11 @@ from tfds_imagecsv.options import (
     OWN_FEATURES,
     FilenameTemplate,
     TableOptions,
+    is_template,
     parse_template,
 )
 from tfds_imagecsv.table import box_columns, evidence, extra_columns
+from tfds_imagecsv.table.image_files import ImageColumn
 from tfds_imagecsv.table.resolve import Finder
 from tfds_imagecsv.table.tables import Table, is_filled
 
@@ -38,6 +40,7 @@ class Columns:
       template: how they make it; None for one column.
       label_fields: the fields of the columns with the labels.
       extra_fields: the fields of the extra columns.
+      images: what names further images, by the names of their features.
       box_fields: the fields of the columns with the numbers of boxes: four, one, or
         none.
       size_fields: the fields of those with the images' width and height; or none.
@@ -52,6 +55,7 @@ class Columns:
     template: FilenameTemplate | None
     label_fields: Sequence[str]
     extra_fields: Sequence[str]
+    images: Mapping[str, ImageColumn] = dataclasses.field(default_factory=dict)
     box_fields: Sequence[str] = ()
     size_fields: Sequence[str] = ()
     box_formats: Sequence[str] = ()
@@ -61,6 +65,12 @@ class Columns:
     def headers_of(self, fields: Iterable[str]) -> list[str]:
         """Returns the names of the columns of some fields."""
         return [self.header[self.position_of[field]] for field in fields]
+
+    @property
+    def text_fields(self) -> set[str]:
+        """The fields of columns whose cells mostly differ."""
+        of_images = (field for one in self.images.values() for field in one.fields)
+        return {*self.filename_fields, *self.extra_fields, *of_images}
 
     @property
     def to_filename(self) -> Callable[[Sequence[str]], str]:
@@ -78,11 +88,16 @@ class Columns:
             "groups": ["group_column"],
             "splits": ["split_column"],
         }
-        return {
+        found = {
             what: ", ".join(self.headers_of(here))
             for what, of in fields.items()
             if (here := [one for one in of if one in self.position_of])
         }
+        if self.images:
+            found["further images"] = ", ".join(
+                one.text for one in self.images.values()
+            )
+        return found
 
 
 def sample_of(table: Table) -> list[list[str]]:
@@ -113,6 +128,8 @@ def has_header(
     given.update(_label_fields(options).values())
     if options.filename_template is not None:
         given.update(parse_template(options.filename_template).columns)
+    for one in options.image_columns.values():
+        given.update(parse_template(one).columns if is_template(one) else (one,))
     if given & set(table.header):
         return True
     if any(map(finder.names_file, cells)):
@@ -161,6 +178,7 @@ def recognise(
     if options.filename_template is not None:
         template = parse_template(options.filename_template)
     position_of = _named_columns(place, header, options, template)
+    images = _image_columns(place, header, options, position_of)
     has_boxes = options.label_type == "boxes"
     boxes = None
     if has_boxes:
@@ -171,8 +189,7 @@ def recognise(
     if "filename_column" in position_of:
         looked_for = found.against(position_of["filename_column"], place)
     elif template is None:
-        taken = set(position_of.values())
-        at, looked_for = found.filenames(taken, place, notes)
+        at, looked_for = found.filenames(_taken(position_of), place, notes)
         position_of["filename_column"] = at
         was_found = at != 0
     if has_boxes and options.label_column is None:
@@ -194,18 +211,21 @@ def recognise(
         header,
         options.extra_columns,
         set(position_of.values()),
-        own_features=OWN_BOX_FEATURES if has_boxes else OWN_FEATURES,
+        own_features=OWN_BOX_FEATURES
+        if has_boxes
+        else (*OWN_FEATURES, *options.image_columns),
     )
     notes += _about_splits(header, sample, options, position_of)
     notes += _about_boxes(header, options, {*position_of.values(), *of_extra.values()})
-    of_template = [one for one in position_of if one.startswith("{")]
+    of_template = _fields_of(template) if template else ["filename_column"]
     return Columns(
         header=header,
         position_of=position_of | of_extra,
-        filename_fields=of_template or ["filename_column"],
+        filename_fields=of_template,
         template=template,
         label_fields=[one for one in position_of if one.startswith("label_col")],
         extra_fields=list(of_extra),
+        images=images,
         box_fields=[one for one in position_of if one.startswith("box_columns")],
         size_fields=[one for one in position_of if one.startswith("size[")],
         box_formats=boxes.formats if boxes else (),
@@ -230,18 +250,49 @@ def _named_columns(
         "group_column": options.group_column,
         "split_column": options.split_column,
     }
-    of_template = () if template is None else template.columns
     return {
-        **{
-            f"{{{name}}}": position("filename_template", place, header, name)
-            for name in of_template
-        },
+        **_positions_of(template, "filename_template", place, header),
         **{
             field: position(field.partition("[")[0], place, header, name)
             for field, name in given.items()
             if name is not None
         },
     }
+
+
+def _fields_of(template: FilenameTemplate) -> list[str]:
+    """Returns the fields of a template's columns: their names in braces."""
+    return [f"{{{name}}}" for name in template.columns]
+
+
+def _positions_of(
+    template: FilenameTemplate | None, field: str, place: str, header: Sequence[str]
+) -> dict[str, int]:
+    """Returns the positions of a template's columns, by field; of no template, none."""
+    if template is None:
+        return {}
+    at = [position(field, place, header, name) for name in template.columns]
+    return dict(zip(_fields_of(template), at, strict=True))
+
+
+def _image_columns(
+    place: str,
+    header: Sequence[str],
+    options: TableOptions,
+    position_of: dict[str, int],
+) -> dict[str, ImageColumn]:
+    """Returns what names further images, and adds its columns to the positions."""
+    found = {}
+    for name, text in options.image_columns.items():
+        template, fields = None, [f"image_columns[{name}]"]
+        if is_template(text) and text not in header:
+            template = parse_template(text, fields[0])
+            fields = _fields_of(template)
+            position_of |= _positions_of(template, "image_columns", place, header)
+        else:
+            position_of[fields[0]] = position("image_columns", place, header, text)
+        found[name] = ImageColumn(text, fields, template)
+    return found
 
 
 def _label_fields(options: TableOptions) -> dict[str, str | None]:
@@ -318,8 +369,7 @@ def _labels(
       was_found: whether the file names were found elsewhere than in the first column.
     """
     header = table.header
-    # A label may be in the file name, too.
-    taken = {at for field, at in position_of.items() if not field.startswith("{")}
+    taken = _taken(position_of)
     free = [at for at in range(len(header)) if at not in taken]
     useful = [at for at in free if header[at] or not _is_empty(sample, at)]
     named = [at for at in useful if header[at]] or useful
@@ -348,6 +398,14 @@ def _labels(
             f" another of: {names_of([header[at] for at in others])}"
         )
     return taken_at
+
+
+def _taken(position_of: Mapping[str, int]) -> set[int]:
+    """Returns the positions of columns that nothing else can be in.
+
+    What a template makes names of may be something else, too, such as the label.
+    """
+    return {at for field, at in position_of.items() if not field.startswith("{")}
 
 
 def _word_between(table: Table) -> str:

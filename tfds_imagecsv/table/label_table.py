@@ -27,6 +27,8 @@ from tfds_imagecsv.table import (
     columns,
     extra_columns,
     folders,
+    image_columns,
+    image_files,
     label_types,
     resolve,
     row_problems,
@@ -51,8 +53,9 @@ class LabelTable:
         around it, or the text of `label_types.Parsed`; empty for none), `group` (empty
         for none) and `given` (the split that the table gives it, empty for none).
         Labels that aren't classes are also in `target` (see `label_types.Parsed`). Each
-        extra column is in one whose name begins with `extra_columns.PREFIX`. With
-        boxes, a row is an image, and has the columns of `boxes.images_of`.
+        extra column is in one whose name begins with `extra_columns.PREFIX`. The files
+        of further images are in columns such as `images/right/key`. With boxes, a row
+        is an image, and has the columns of `boxes.images_of`.
       image_dir: the directory that the keys are relative to.
       files: the files of that directory.
       class_names: the names of the classes in the order of their ids.
@@ -229,7 +232,11 @@ def _joined(
     _check_same_columns(parts, headers, options)
     if options.is_indicated:
         _check_indicators(classes, list(headers))
-    rows = _as_rows(parts, starts)
+    images = {
+        name: image_files.joined([part.images[name] for part in parts])
+        for name in parts[0].images
+    }
+    rows = _as_rows(parts, starts, images)
     labels = _parse_labels(parts, headers, options, classes)
     rows["label"] = labels.texts
     suggestion = _suggestion(parts, options) or ""
@@ -248,6 +255,7 @@ def _joined(
         labels.problems,
         {} if of_boxes is None else of_boxes.problems,
         of_extra.problems,
+        *(one.problems for one in images.values()),
         is_loose=_loose(parts),
         order=order,
         places=places,
@@ -337,7 +345,11 @@ def _check_indicators(classes: Sequence[str] | None, headers: list[str]) -> None
         )
 
 
-def _as_rows(parts: Sequence[TableRows], starts: Sequence[int]) -> dict[str, Any]:
+def _as_rows(
+    parts: Sequence[TableRows],
+    starts: Sequence[int],
+    images: Mapping[str, image_files.Files],
+) -> dict[str, Any]:
     """Returns what each row says: the columns of `LabelTable.rows`, and `filename`."""
     numbers = [part.numbers + start for start, part in zip(starts, parts, strict=True)]
 
@@ -350,6 +362,7 @@ def _as_rows(parts: Sequence[TableRows], starts: Sequence[int]) -> dict[str, Any
         "key": column(lambda part: part.keys),
         "group": column(lambda part: part.groups),
         "given": column(lambda part: part.given),
+        **{image_columns.column(name, "key"): one.keys for name, one in images.items()},
     }
 
 
@@ -466,7 +479,8 @@ def _usable_rows(
     of_extra: Mapping[str, pa.Array],
 ) -> pa.RecordBatch:
     """Returns `LabelTable.rows`: those without problems, sorted by key."""
-    kept = {name: rows[name] for name in _ROWS}
+    of_images = [name for name in rows if name.startswith(image_columns.PREFIX)]
+    kept = {name: rows[name] for name in (*_ROWS, *of_images)}
     kept["row"] = pa.array(rows["row"])
     if targets is not None:
         kept["target"] = targets

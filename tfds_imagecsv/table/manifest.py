@@ -11,13 +11,17 @@ import pyarrow.csv as pa_csv
 from etils import epath
 
 from tfds_imagecsv import arrays, exceptions, split_names
+from tfds_imagecsv.table import image_columns
 
 FILENAME = "split_manifest.csv"
 
 #: The columns of a manifest.
 COLUMNS = ("key", "split", "label", "group", "digest")
 
-_HEADER = ",".join(COLUMNS).encode() + b"\n"
+# What manifests have of a further image, behind these: `right/key`, `right/digest`.
+_OF_IMAGE = ("key", "digest")
+
+_HEADER = ",".join(COLUMNS).encode()
 
 # The columns that are read from an earlier manifest.
 _READ = ("key", "split", "label")
@@ -37,10 +41,16 @@ def write_manifest(path: epath.Path, rows: pa.RecordBatch) -> None:
       rows: the examples, with the columns `COLUMNS`: the file name
         relative to the image directory (`arrays.TEXT`), the split, the class name, the
         group (empty for none; `arrays.CODES`), and the digest of the image file
-        (`arrays.DIGEST`), which is written as 32 hexadecimal digits.
+        (`arrays.DIGEST`), which is written as 32 hexadecimal digits. Of further images,
+        file names and digests come behind these.
     """
     order = arrays.order_of(rows["key"])
-    rows = rows.select(COLUMNS)
+    further = {
+        f"{name}/{about}": image_columns.column(name, about)
+        for name in image_columns.names_of(rows.schema.names)
+        for about in _OF_IMAGE
+    }
+    rows = rows.select([*COLUMNS, *further.values()])
     if order is not None:
         rows = rows.take(pa.array(order))
     columns = {name: rows[name] for name in COLUMNS}
@@ -50,14 +60,21 @@ def write_manifest(path: epath.Path, rows: pa.RecordBatch) -> None:
         columns[name] = pa.DictionaryArray.from_arrays(
             column.indices, quoted(column.dictionary)
         )
+    columns |= {name: rows[one] for name, one in further.items()}
+    header = arrays.lines(*(quoted(arrays.texts([name])) for name in columns))
     with path.open("wb") as file:
-        file.write(_HEADER)
+        file.write(arrays.bytes_of(header).tobytes())
         for start in range(0, len(rows), _BATCH):
-            key, *coded, digest = (
-                columns[name][start : start + _BATCH] for name in COLUMNS
-            )
-            cells = quoted(key), *map(arrays.decoded, coded), arrays.as_hex(digest)
-            file.write(arrays.bytes_of(arrays.lines(*cells)).tobytes())
+            cells = (one[start : start + _BATCH] for one in columns.values())
+            lines = arrays.lines(*map(_as_cells, cells))
+            file.write(arrays.bytes_of(lines).tobytes())
+
+
+def _as_cells(column: pa.Array) -> pa.Array:
+    """Returns the cells of a column, of which codes have their quotes."""
+    if isinstance(column, pa.DictionaryArray):
+        return arrays.decoded(column)
+    return arrays.as_hex(column) if column.type == arrays.DIGEST else quoted(column)
 
 
 def quoted(column: pa.Array) -> pa.Array:
@@ -67,6 +84,13 @@ def quoted(column: pa.Array) -> pa.Array:
     is_odd = pc.match_substring_regex(column, '[,"]')
     doubled = pc.replace_substring(column, '"', '""')
     return pc.if_else(is_odd, arrays.between('"', doubled, '"'), column)
+
+
+def digest_columns(path: epath.Path) -> list[str]:
+    """Returns the columns of a manifest with the digests of images."""
+    with path.open("rb") as file:
+        header = next(csv.reader([file.readline().decode()]), [])
+    return [one for one in header if one == "digest" or one.endswith("/digest")]
 
 
 def no_rows() -> pa.RecordBatch:
@@ -108,7 +132,8 @@ def _read_at_once(content: bytes) -> pa.RecordBatch | None:
 
     Returns None if it may not be, or if something is wrong with it.
     """
-    if not content.startswith(_HEADER) or b'"' in content or b"\r" in content:
+    is_ours = content.startswith((_HEADER + b"\n", _HEADER + b","))
+    if not is_ours or b'"' in content or b"\r" in content:
         return None
     try:
         table = pa_csv.read_csv(

@@ -19,6 +19,7 @@ from tfds_imagecsv.table import (
     columns,
     filenames,
     folders,
+    image_files,
     resolve,
     split_values,
     tables,
@@ -45,6 +46,7 @@ class TableRows:
       given: the splits, likewise.
       extra: the cells of the extra columns, `arrays.TEXT`, by name with
         `extra_columns.PREFIX`.
+      images: the files of further images, by the names of their features.
       boxes: the cells of the columns with boxes, `arrays.CODES`: four, one, or none.
       box_formats: what their numbers may be, of `options.BOX_FORMATS`.
       sizes: the cells of the images' width and height, likewise; or none.
@@ -64,6 +66,7 @@ class TableRows:
     groups: pa.DictionaryArray
     given: pa.DictionaryArray
     extra: Mapping[str, pa.Array]
+    images: Mapping[str, image_files.Files] = dataclasses.field(default_factory=dict)
     boxes: Sequence[pa.DictionaryArray] = ()
     box_formats: Sequence[str] = ()
     sizes: Sequence[pa.DictionaryArray] = ()
@@ -145,6 +148,11 @@ def read_rows(
         )
         given = values.splits
         notes += values.notes
+    images = {
+        feature: image_files.resolve(one.text, one.names(cells.by_field), finder)
+        for feature, one in found.images.items()
+    }
+    notes += [note for one in images.values() for note in one.notes]
     keys, name = resolved.keys, source.name
     if finder.inside:
         keys = arrays.between(f"{finder.inside}/", keys, "")
@@ -158,6 +166,7 @@ def read_rows(
         groups=cells.by_field.get("group_column", nothing),
         given=given,
         extra={one: cells.by_field[one] for one in found.extra_fields},
+        images=images,
         boxes=[cells.by_field[one] for one in found.box_fields],
         box_formats=found.box_formats,
         sizes=[cells.by_field[one] for one in found.size_fields],
@@ -226,7 +235,7 @@ class _Cells(NamedTuple):
     Attributes:
       numbers: the rows' numbers.
       by_field: the cells of each column of `Columns.position_of`, stripped: those of
-        file names and of extra columns `arrays.TEXT`, the others `arrays.CODES`.
+        `Columns.text_fields` `arrays.TEXT`, the others `arrays.CODES`.
       problems: the rows that have more or fewer cells than the header.
       cut: how many rows had further cells, all empty.
     """
@@ -278,7 +287,7 @@ def _stripped(
     field: str, column: pa.Array | pa.ChunkedArray, of: columns.Columns
 ) -> pa.Array:
     """Returns the cells of a column, as `_Cells` has them."""
-    if field in of.filename_fields or field in of.extra_fields:
+    if field in of.text_fields:
         return arrays.stripped(arrays.texts(column))
     found = arrays.encoded(column)
     return arrays.recoded(found, arrays.stripped(found.dictionary))
