@@ -71,7 +71,7 @@ Image whose pixels can't be read as colours (1):
   -> Convert the image to a PNG of 8 or 16 bits a channel."""
 
 ONE_OF_EACH = """\
-33 problems in l.csv with the images in i:
+36 problems in l.csv with the images in i:
 
 Wrong number of cells (1):
   row 2: x
@@ -176,6 +176,18 @@ Image of another shape than image_shape (1):
 Size in the table that isn't the image's (1):
   row 2: x
   -> Correct it: boxes that were drawn on another size don't fit.
+
+Mask whose values aren't certain (1):
+  row 2: x
+  -> Save it as a PNG of one channel of 8 or 16 bits, or set mask_colors.
+
+Mask of another size than its image (1):
+  row 2: x
+  -> Save it in the size that its image has, in its file or as shown upright.
+
+Mask with a colour that has no class (1):
+  row 2: x
+  -> Correct the mask, or add the colour to mask_colors.
 
 Box without an area (1):
   row 2: x

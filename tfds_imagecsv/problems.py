@@ -127,6 +127,18 @@ class Kind(enum.Enum):
         "Size in the table that isn't the image's",
         "Correct it: boxes that were drawn on another size don't fit.",
     )
+    MASK_FORMAT = (
+        "Mask whose values aren't certain",
+        "Save it as a PNG of one channel of 8 or 16 bits, or set mask_colors.",
+    )
+    MASK_SIZE = (
+        "Mask of another size than its image",
+        "Save it in the size that its image has, in its file or as shown upright.",
+    )
+    MASK_COLOR = (
+        "Mask with a colour that has no class",
+        "Correct the mask, or add the colour to mask_colors.",
+    )
     BOX_AREA = (
         "Box without an area",
         "Correct or remove it, or set box_format.",

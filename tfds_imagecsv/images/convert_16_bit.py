@@ -45,7 +45,7 @@ def converted(
     """
     import numpy as np
 
-    pixels = _turned(
+    pixels = geometry.turned(
         _pixels_16_bit(content, facts, options), geometry.turn(facts, options)
     )
     if pixels.shape[1::-1] != size:
@@ -177,15 +177,6 @@ def _rounded(levels: np.ndarray) -> np.ndarray:
 
     rounded: np.ndarray = np.rint(levels).clip(0, 65535).astype(np.uint16)
     return rounded
-
-
-def _turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
-    """Returns pixels of an orientation (1 to 8) upright, as a view."""
-    if orientation in (3, 4, 6, 7):
-        pixels = pixels[::-1]
-    if orientation in (2, 3, 7, 8):
-        pixels = pixels[:, ::-1]
-    return pixels.swapaxes(0, 1) if orientation >= 5 else pixels
 
 
 def _pixels_16_bit(content: bytes, facts: Facts, options: ImageOptions) -> np.ndarray:

@@ -42,8 +42,22 @@ def turn(facts: Facts, options: ImageOptions) -> int:
         # Pillow has made it upright.
         if options.apply_exif:
             return 1
-        return _INVERSE.get(facts.orientation, facts.orientation)
+        return inverse(facts.orientation)
     return facts.orientation if options.apply_exif else 1
+
+
+def inverse(orientation: int) -> int:
+    """Returns the orientation (1 to 8) whose turn undoes another's."""
+    return _INVERSE.get(orientation, orientation)
+
+
+def turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """Returns pixels of an orientation (1 to 8) upright, as a view."""
+    if orientation in (3, 4, 6, 7):
+        pixels = pixels[::-1]
+    if orientation in (2, 3, 7, 8):
+        pixels = pixels[:, ::-1]
+    return pixels.swapaxes(0, 1) if orientation >= 5 else pixels
 
 
 def background_color(options: ImageOptions) -> tuple[int, ...]:

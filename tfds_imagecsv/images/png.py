@@ -1,9 +1,10 @@
-"""PNGs: what usual ones say of themselves, and whether all of one can be decoded."""
+"""PNGs: what usual ones say of themselves, whether they decode, and encoding them."""
 
 from __future__ import annotations
 
 import collections
 import functools
+import io
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
@@ -168,6 +169,17 @@ def picture_of(content: bytes, facts: Facts, kept: Sequence[bytes]) -> Any:
     size, is_interlaced = (facts.width, facts.height), content[28]
     data = zlib.compress(b"".join(kept), level=0)
     return Image.frombytes(facts.mode, size, data, "zip", facts.mode, is_interlaced)
+
+
+def encoded(picture: Any) -> bytes:
+    """Returns an image of Pillow as a PNG.
+
+    Looking for runs only takes a quarter of the time for a photograph, which gets no
+    larger; drawings get larger by a fifth. It also doesn't depend on the machine.
+    """
+    file = io.BytesIO()
+    picture.save(file, "PNG", compress_type=zlib.Z_RLE)
+    return file.getvalue()
 
 
 def _passes_of(content: bytes) -> list[tuple[int, int]]:
