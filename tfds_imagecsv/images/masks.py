@@ -203,7 +203,7 @@ def _values(picture: Any, facts: Facts) -> Pixels:
     pixels = np.asarray(picture).astype(np.uint8, copy=False)
     if facts.mode == "L" and facts.depth in (2, 4):
         # Pillow makes the highest value 255.
-        return (pixels // (255 // (2**facts.depth - 1))).astype(np.uint8)
+        pixels = (pixels // (255 // (2**facts.depth - 1))).astype(np.uint8)
     return pixels
 
 
