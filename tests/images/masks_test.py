@@ -197,7 +197,7 @@ def test_what_reads_rightly_is_kept(content, dtype):
 )
 def test_what_readers_differ_in_is_encoded_again(content):
     """And then has neither palette, transparency nor orientation."""
-    mask = masks.converted(content, image(3), ImageOptions(), are_upright=False)
+    mask = masks.converted(content, image(), ImageOptions(), are_upright=False)
     with Image.open(io.BytesIO(mask.content)) as opened:
         assert (opened.mode, opened.info) == ("L", {})
         assert opened.getexif() == {}
@@ -560,6 +560,8 @@ def test_values_that_the_dtype_lacks():
     ("orientation", "upright", "sizes"),
     [
         (1, None, "5 x 7"),
+        (1, True, "5 x 7"),
+        (1, False, "5 x 7"),
         (6, None, "5 x 7 or 7 x 5"),
         (6, True, "7 x 5"),
         (6, False, "5 x 7"),
@@ -572,6 +574,16 @@ def test_another_size(orientation, upright, sizes):
         Kind.MASK_SIZE,
         f" has 1,000 x 8 pixels, not {sizes}",
     )
+
+
+def test_another_size_and_an_orientation():
+    """The size is that in the frame that the mask is said to be in."""
+    content = png(VALUES, exif=exif(6))
+    detail = " has 7 x 5 pixels, not 9 x 9"
+    assert refusal(content, image(1, 9, 9))[1] == detail
+    assert refusal(content, image(1, 9, 9), are_upright=True)[1] == detail
+    detail = " has 5 x 7 pixels, not 9 x 9"
+    assert refusal(content, image(1, 9, 9), are_upright=False)[1] == detail
 
 
 @pytest.mark.parametrize("upright", [True, False])

@@ -261,16 +261,18 @@ def _fits(facts: Facts, image: Facts, are_upright: bool | None) -> bool | None:
     else:
         is_wrong = not (fits_upright if are_upright else fits_file)
     if is_wrong:
-        size = facts.height, facts.width
+        size = (facts.height, facts.width)
         if are_upright is not False:
             size = _upright_size(facts)
-        wanted = {
-            f"{image.height:,} x {image.width:,}": are_upright is not True,
-            "{:,} x {:,}".format(*_upright_size(image)): are_upright is not False,
-        }
-        sizes = " or ".join(one for one, is_wanted in wanted.items() if is_wanted)
+        wanted = []
+        if are_upright is not True:
+            wanted.append((image.height, image.width))
+        if are_upright is not False:
+            wanted.append(_upright_size(image))
+        sizes = ["{:,} x {:,}".format(*one) for one in dict.fromkeys(wanted)]
         raise UnusableImageError(
-            Kind.MASK_SIZE, " has {:,} x {:,} pixels, not {}".format(*size, sizes)
+            Kind.MASK_SIZE,
+            f" has {size[0]:,} x {size[1]:,} pixels, not {' or '.join(sizes)}",
         )
     return None if fits_upright and fits_file else fits_upright
 
