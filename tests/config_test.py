@@ -30,6 +30,7 @@ FIELDS = (
     " label_level, box_columns, box_format, box_units, boxes_are_upright,"
     " true_values, false_values,"
     " group_column, split_column, split_names, extra_columns, image_columns,"
+    " mask_column, mask_dir, mask_colors, mask_color_csv, masks_are_upright,"
     " filename_suffix,"
     " filename_template, match, delimiter, text_encoding, header, skip_lines, sheet,"
     " classes, class_csv, val_size, test_size, folds, seed, duplicates,"

@@ -71,7 +71,7 @@ Image whose pixels can't be read as colours (1):
   -> Convert the image to a PNG of 8 or 16 bits a channel."""
 
 ONE_OF_EACH = """\
-36 problems in l.csv with the images in i:
+37 problems in l.csv with the images in i:
 
 Wrong number of cells (1):
   row 2: x
@@ -188,6 +188,10 @@ Mask of another size than its image (1):
 Mask with a colour that has no class (1):
   row 2: x
   -> Correct the mask, or add the colour to mask_colors.
+
+Mask with a value that no class has (1):
+  row 2: x
+  -> Correct the mask, or add the class to classes.
 
 Box without an area (1):
   row 2: x

@@ -388,6 +388,8 @@ def test_metadata_are_restored(make_dataset, make_builder):
         "seed": 7,
         "label_type": "class",
         "box_counts": {},
+        "mask_classes": [],
+        "mask_counts": {},
         "extra_columns": {},
         "about_classes": {},
         "largest_class_deviation": 0.5,

@@ -609,6 +609,19 @@ def on_disk(rows: pa.RecordBatch, path: str) -> pa.RecordBatch:
     return pa.ipc.open_file(pa.memory_map(path)).get_batch(0)
 
 
+def lists(values: Any, counts: Ints) -> pa.Array:
+    """Returns a column of lists.
+
+    Args:
+      values: those of all lists, one behind the other.
+      counts: how many each list has.
+    """
+    offsets = np.zeros(len(counts) + 1, np.int32)
+    np.cumsum(counts, out=offsets[1:])
+    values = values if isinstance(values, pa.Array) else pa.array(values)
+    return pa.ListArray.from_arrays(pa.array(offsets), values)
+
+
 def ordered(column: pa.Array, order: pa.Array) -> pa.Array:
     """Returns the values at some positions; if all are equal, without a look."""
     if column.type == CODES and len(column.dictionary) == 1:

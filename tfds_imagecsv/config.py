@@ -23,8 +23,11 @@ from tfds_imagecsv.options import MAX_SIDES, ImageOptions, TableOptions
 _NAME = re.compile(r"(?!\d+\.\d+\.\d+$)[A-Za-z0-9_\-+][A-Za-z0-9_\-+.]{0,99}")
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
 
-# The fields with paths of sources; the last two are optional.
-PATH_FIELDS = ("image_dir", "label_csv", "class_csv", "pinned_splits")
+# The fields with paths of sources; all but the first are optional.
+PATH_FIELDS = (
+    *("image_dir", "label_csv", "class_csv", "mask_dir", "mask_color_csv"),
+    "pinned_splits",
+)
 _COLUMNS = ("filename_column", "group_column", "split_column")
 
 # What is said about the dataset, and changes none of its records.
@@ -120,6 +123,20 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
         or templates as `filename_template` has them, by the names of the features that
         they become, such as `{"right": "right_file"}`. Files are found, checked and
         stored as those of `image` are. Default: none.
+      mask_column: The column with the file names of segmentation masks, or a template
+        as `filename_template`. A mask has one channel, whose values are stored as they
+        are, in the feature `segmentation_mask`, where the stored image has the pixels.
+        Default: no masks; with `mask_dir`, the images' own names.
+      mask_dir: The directory of the masks; paths as for `image_dir`. Default:
+        `image_dir`.
+      mask_colors: The classes of masks by the colours that stand for them, such as
+        `{"#ff0000": "car"}`; each pixel becomes the id of its class. Default: masks
+        have values.
+      mask_color_csv: A CSV of these instead, with the columns `color`, or `r`, `g` and
+        `b`, and `class`. Paths as for `image_dir`. Default: none.
+      masks_are_upright: Whether masks are in the frame of their images as these are
+        shown upright, by their EXIF orientation; else in that of the files. Default: as
+        their sizes say, else true.
       filename_suffix: What to append to each file name, such as `".png"` where the
         CSV has ids. Default: nothing.
       filename_template: File names made of columns, whose names are in braces, such
@@ -137,8 +154,9 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
         called `1`, `2`, ... Default: yes, unless one of its cells names an image.
       skip_lines: How many lines stand above the header. Default: 0.
       sheet: The name of the sheet of a spreadsheet. Default: the first.
-      classes: The class names in the order of their ids. Default: the names found
-        in the CSV, sorted by code point, or those of the columns of 0 and 1.
+      classes: The class names in the order of their ids; where labels have no classes,
+        those of the masks' values. Default: the names found in the CSV, sorted by code
+        point, or those of the columns of 0 and 1; of masks, none.
       class_csv: A CSV of the classes instead of `classes`, with the columns `classname`
         and `class_id` (0 to n - 1 in any order); the metadata keep other columns. Paths
         as for `image_dir`. Default: none.
@@ -242,6 +260,11 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
     split_names: Mapping[str, str] | None = None
     extra_columns: Mapping[str, str] | str | None = None
     image_columns: Mapping[str, str] | None = None
+    mask_column: str | None = None
+    mask_dir: str | os.PathLike[str] | None = None
+    mask_colors: Mapping[str, str] | None = None
+    mask_color_csv: str | os.PathLike[str] | None = None
+    masks_are_upright: bool | None = None
     filename_suffix: str = ""
     filename_template: str | None = None
     match: str = "loose"
@@ -328,7 +351,7 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
                 f"version must look like '1.0.0', got {self.version!r}"
             )
         self._check_sources()
-        for field in ("class_csv", "pinned_splits"):
+        for field in PATH_FIELDS[2:]:
             if getattr(self, field) is not None:
                 setattr(self, field, _path(field, getattr(self, field)))
         for field in (*_COLUMNS, "sheet"):
@@ -340,6 +363,7 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
         self._check_labels()
         self.extra_columns = _extra_columns(self.extra_columns, self.own_features)
         self._check_image_columns()
+        self._check_masks()
         self._check_splits()
         self._check_images()
         _check_choice("on_error", self.on_error, ("fail", "skip"))
@@ -465,6 +489,8 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
             *(("min_class_size", 1), ("rare_classes", "keep")),
         ):
             value = getattr(self, field)
+            if self.has_masks and field in ("classes", "class_csv"):
+                continue  # of the labels, or else of the masks
             if self.label_type not in options.WITH_CLASSES and value != default:
                 raise exceptions.ConfigError(
                     f"{field} can't be given with {kind}, which has no classes, got"
@@ -488,6 +514,33 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
                     "image_columns and extra_columns must name different features, got"
                     f" {', '.join(map(repr, both))} in both"
                 )
+
+    def _check_masks(self) -> None:
+        """Checks the fields about masks."""
+        _check_text("mask_column", self.mask_column, optional=True)
+        if self.mask_column is not None and options.is_template(self.mask_column):
+            options.parse_template(self.mask_column, "mask_column")
+        _check_choice("masks_are_upright", self.masks_are_upright, (None, True, False))
+        if not self.has_masks:
+            fields = ("mask_colors", "mask_color_csv", "masks_are_upright")
+            self._refuse(fields, "neither mask_column nor mask_dir")
+        colors = self.mask_colors
+        if colors is None:
+            return
+        if self.mask_color_csv is not None:
+            raise exceptions.ConfigError(
+                "mask_colors and mask_color_csv can't both be given, got"
+                f" {dict(colors)} and {self.mask_color_csv!r}"
+            )
+        are_texts = isinstance(colors, Mapping) and all(
+            isinstance(one, str) and one.strip() for one in (*colors, *colors.values())
+        )
+        if not are_texts or not colors:
+            raise exceptions.ConfigError(
+                "mask_colors must be names of classes by colours, such as"
+                f" {{'#ff0000': 'car'}}, got {colors!r}"
+            )
+        self.mask_colors = {one: name.strip() for one, name in colors.items()}
 
     def _check_boxes(self, kind: str) -> None:
         """Checks the fields about boxes."""
@@ -537,7 +590,7 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
         if of_csv is None:
             fields = (
                 *("filename_column", "label_column", "group_column", "split_column"),
-                *("extra_columns", "image_columns"),
+                *("extra_columns", "image_columns", "mask_column"),
                 *("filename_suffix", "filename_template"),
                 *("delimiter", "text_encoding", "header", "skip_lines", "sheet"),
             )
@@ -687,11 +740,16 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
         return len(self.label_column) if isinstance(self.label_column, tuple) else 1
 
     @property
+    def has_masks(self) -> bool:
+        """Whether there are segmentation masks."""
+        return self.mask_column is not None or self.mask_dir is not None
+
+    @property
     def own_features(self) -> Sequence[str]:
         """The names that no extra column can have."""
         if self.label_type == "boxes":  # whose extra columns are beside these
             return options.OWN_BOX_FEATURES
-        return options.OWN_FEATURES
+        return (*options.OWN_FEATURES, *([options.MASK] if self.has_masks else []))
 
     @property
     def paths(self) -> dict[str, str]:
@@ -1019,7 +1077,7 @@ def _image_columns(columns: object) -> dict[str, str]:
         is_name = isinstance(name, str) and name.strip() and name.isprintable()
         if not is_name or "/" in name:
             wrong.append(f"{name!r} can't be the name of a feature")
-        elif name.strip() in (*options.OWN_FEATURES, options.OBJECTS):
+        elif name.strip() in (*options.OWN_FEATURES, options.OBJECTS, options.MASK):
             wrong.append(f"{name!r} is a feature of each dataset: choose another name")
         if not isinstance(column, str) or not column.strip():
             wrong.append(f"{column!r} can't be the name of a column")

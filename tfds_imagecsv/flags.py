@@ -75,6 +75,13 @@ TOPICS = {
         "class_csv": Flag("PATH", "table with classname and class_id"),
         "min_class_size": Flag("N", "a class with fewer images is rare [1]"),
         "rare_classes": Flag("keep|drop|error", "what becomes of these [keep]"),
+        "mask_column": Flag("NAME", "file names of segmentation masks"),
+        "mask_dir": Flag("PATH", "folder of masks [image_dir]"),
+        "mask_colors": Flag("JSON", 'classes of colours: \'{"#ff0000": "car"}\''),
+        "mask_color_csv": Flag("PATH", "table of these: color, class"),
+        "masks_are_upright": Flag(
+            "true|false", "as EXIF turns images [found, or true]"
+        ),
     },
     "Splits": {
         "val_size": Flag("SIZE", "fraction, count or '20%%'; 0 for none [0.1]"),

@@ -45,6 +45,9 @@ OWN_FEATURES = (
 #: The feature of boxes, as TFDS's own datasets name it.
 OBJECTS = "objects"
 
+#: The feature of segmentation masks, as TFDS's own datasets name it.
+MASK = "segmentation_mask"
+
 #: The features that each box has.
 OWN_BOX_FEATURES = ("bbox", "label")
 
@@ -137,6 +140,8 @@ class TableOptions:
     split_names: Mapping[str, str] = dataclasses.field(default_factory=dict)
     extra_columns: Mapping[str, str] | str | None = None
     image_columns: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    mask_column: str | None = None
+    has_masks: bool = False
     filename_suffix: str = ""
     filename_template: str | None = None
     match: str = "loose"

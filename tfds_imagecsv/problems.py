@@ -139,6 +139,10 @@ class Kind(enum.Enum):
         "Mask with a colour that has no class",
         "Correct the mask, or add the colour to mask_colors.",
     )
+    MASK_VALUE = (
+        "Mask with a value that no class has",
+        "Correct the mask, or add the class to classes.",
+    )
     BOX_AREA = (
         "Box without an area",
         "Correct or remove it, or set box_format.",

@@ -6,7 +6,7 @@ import contextlib
 import os
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import tensorflow_datasets as tfds
@@ -88,6 +88,8 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
       image/height, image/width: int64, pixels.
       The config's `extra_columns`, by their names.
       The config's `image_columns`, by their names, as `image`.
+      segmentation_mask: with masks, uint8 or uint16, height x width x 1, as the stored
+        `image` is; a `LabeledImage` if the values have classes.
 
     `as_supervised=True` gives `(image, label)`, if there are labels.
 
@@ -170,30 +172,37 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
         if folder is ImageCsv.get_metadata() and not (is_built_in and has_our_configs):
             folder = None
         texts = info_lib.texts_of(config, folder=folder)
-        return info_lib.make_info(self, texts, features=self._features({}))
+        return info_lib.make_info(self, texts, features=self._features(None))
 
-    def _features(self, inferred: Mapping[str, str]) -> tfds.features.FeaturesDict:
-        """Returns the features of the dataset; classes have no names yet.
+    def _features(self, plan: DatasetPlan | None) -> tfds.features.FeaturesDict:
+        """Returns the features of the dataset; classes of labels have no names yet.
 
         Args:
-          inferred: the types of the extra columns, if the config doesn't give them.
+          plan: the plan of a build; None if there is none. Without one, what only the
+            table and the masks tell is as a build has left it, or else as it is likely.
         """
         config = self.builder_config
         if not isinstance(config, ImageCsvConfig):
             return features_lib.specification(ImageOptions())
+        built = self.data_path / tfds.core.constants.FEATURES_FILENAME
         extra = config.extra_columns or {}
+        is_told_by_files = isinstance(extra, str) or config.has_masks
+        if plan is None and is_told_by_files and built.exists():
+            return tfds.features.FeaturesDict.from_config(self.data_path)
         if isinstance(extra, str):
-            extra = inferred
-            built = self.data_path / tfds.core.constants.FEATURES_FILENAME
-            if not extra and built.exists():
-                # The build has inferred them.
-                return tfds.features.FeaturesDict.from_config(self.data_path)
+            extra = plan.extra_columns if plan else {}
+        mask = None
+        if config.has_masks:
+            mask = features_lib.Mask()
+            if plan is not None:
+                mask = features_lib.Mask(plan.mask_dtype, plan.mask_classes)
         return features_lib.specification(
             config.image_options,
             label_type=config.label_type,
             label_columns=config.label_columns,
             extra=extra,
             images=config.image_columns or (),
+            mask=mask,
         )
 
     # Building
@@ -296,9 +305,9 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
         engine.preload(write.__name__)
         selection = select.select_rows(config, inspection)
         plan = dataset_plan.make_plan(config, inspection, selection)
-        if isinstance(config.extra_columns, str):
+        if isinstance(config.extra_columns, str) or config.has_masks:
             # Their types are known only now.
-            tfds_private.set_features(self.info, self._features(plan.extra_columns))
+            tfds_private.set_features(self.info, self._features(plan))
         for note in plan.notes:
             warnings.warn(note, exceptions.ImageCsvWarning, stacklevel=2)
         self._inspection = inspection

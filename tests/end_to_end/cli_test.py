@@ -144,6 +144,7 @@ def test_json(make_dataset, check, tmp_path, write_png):
         "other_profiles": 0,
         "classes": {"cat": 10, "dog": 10},
         "boxes": {},
+        "mask_counts": {},
         "extra_columns": {},
         "split_sizes": {"train": 14, "validation": 4, "test": 2},
         "splits": {

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from samples import TURNS, encoded, exif, noise
 
-from tfds_imagecsv.images import facts, formats, masks, stored_form
+from tfds_imagecsv.images import facts, masks, stored_form
 from tfds_imagecsv.options import ImageOptions
 from tfds_imagecsv.problems import Kind, UnusableImageError
 
@@ -95,14 +95,10 @@ def stored(content, of=None, *, dtype="uint8", colors=None, upright=None, **opti
 
 
 def refusal(content, of=None, **kwargs):
-    """Returns the kind and the detail with which a mask is refused, by both."""
-    found = []
-    for one in (masks.inspected, masks.converted):
-        with pytest.raises(UnusableImageError) as caught:
-            one(content, of or image(), ImageOptions(), **kwargs)
-        found.append((caught.value.kind, caught.value.detail))
-    assert found[0] == found[1]
-    return found[0]
+    """Returns the kind and the detail with which a mask is refused."""
+    with pytest.raises(UnusableImageError) as caught:
+        masks.converted(content, of or image(), ImageOptions(), **kwargs)
+    return caught.value.kind, caught.value.detail
 
 
 # Values
@@ -159,16 +155,39 @@ def test_small_values_of_16_bits_fit_8():
     assert np.array_equal(stored(png(VALUES.astype(np.uint16))), VALUES)
 
 
-@pytest.mark.parametrize("content", [png(VALUES), palette(VALUES), png(DEEP)])
-def test_what_the_file_has_is_found_before_it_is_converted(content):
-    """With counts of its own pixels, whatever the stored size is."""
-    found = masks.inspected(content, image(), ImageOptions(resize=(2, 3)))
-    with Image.open(io.BytesIO(content)) as opened:
-        values, counts = np.unique(np.asarray(opened), return_counts=True)
-    assert np.array_equal(found.values, values)
-    assert np.array_equal(found.counts, counts)
-    assert found.facts == formats.read_facts(content, max_pixels=99, decode=False)
-    assert found.is_upright is None
+@pytest.mark.parametrize(
+    ("content", "dtype"),
+    [(png(VALUES), "uint8"), (palette(VALUES), "uint8"), (png(DEEP), "uint16")],
+)
+def test_the_dtype_is_that_of_the_file(content, dtype):
+    """Unless another is asked for."""
+    mask = masks.converted(content, image(), ImageOptions())
+    assert mask.dtype == dtype
+    read(mask, dtype)
+
+
+def test_the_dtype_of_colors_is_that_of_their_values():
+    """Of more than 256 classes, ids take 16 bits."""
+    content = encoded(Image.new("RGB", (WIDTH, HEIGHT), "red"))
+    for value, dtype in ((255, "uint8"), (256, "uint16")):
+        colors = {(255, 0, 0): value}
+        mask = masks.converted(content, image(), ImageOptions(), colors=colors)
+        assert mask.dtype == dtype
+        assert (read(mask, dtype) == value).all()
+
+
+def test_values_that_no_class_has():
+    """They are counted in the file, also where a smaller mask has none of them."""
+    values = np.zeros((HEIGHT, WIDTH), np.uint8)
+    values[0, :3] = 3, 7, 7
+    kind, detail = refusal(png(values), classes=3)
+    assert kind is Kind.MASK_VALUE
+    assert detail == (
+        " has the values 3, 7 in 3 of its pixels; those of the classes are 0 to 2"
+    )
+    with pytest.raises(UnusableImageError):
+        masks.converted(png(values), image(), ImageOptions(resize=(1, 1)), classes=3)
+    assert np.array_equal(stored(png(values % 3)), values % 3)
 
 
 @pytest.mark.parametrize(
@@ -292,7 +311,7 @@ def test_masks_with_an_orientation_of_images_without(orientation, image_format):
 )
 def test_what_the_size_tells(orientation, shape, is_upright):
     """So the sizes of some masks may tell the frame of all."""
-    found = masks.inspected(png(noise(*shape)), image(orientation), ImageOptions())
+    found = masks.converted(png(noise(*shape)), image(orientation), ImageOptions())
     assert found.is_upright is is_upright
 
 
@@ -551,7 +570,7 @@ def test_files_without_certain_values(content, colors, detail):
 def test_values_that_the_dtype_lacks():
     """Such as those of a file that has changed since it was inspected."""
     with pytest.raises(UnusableImageError) as caught:
-        masks.converted(png(DEEP), image(), ImageOptions())
+        masks.converted(png(DEEP), image(), ImageOptions(), dtype="uint8")
     assert caught.value.kind is Kind.MASK_FORMAT
     assert caught.value.detail == f" has the value {DEEP.max():,}, which uint8 lacks"
 

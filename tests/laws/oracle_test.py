@@ -40,6 +40,10 @@ def random_config(tmp_path, write_csv):
             path = tmp_path / "images" / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(picture(rng))
+            with Image.open(path) as image:
+                size = image.size
+            values = rng.randbytes(size[0] * size[1])
+            Image.frombytes("L", size, values).save(f"{path}.mask.png")
             label = rng.choice(["cat", "dog", "dog", "Émile"])
             given = rng.choice(["", "", "", "test", "unlabeled"])
             group = rng.choice(["", "", "g1", "g2"]) if not given else ""
@@ -160,6 +164,7 @@ def assert_same(ours, theirs, file_format):
         ({}, {"nondeterministic_order": True}),
         ({"extra_columns": "all"}, {}),
         ({"image_columns": {"again": "{filename}"}, "resize": (9, 8)}, {}),
+        ({"mask_column": "{filename}.mask.png", "max_side": 7}, {}),
         ({"label_type": "none", "extra_columns": {"age": "int64"}}, {}),
         (
             {

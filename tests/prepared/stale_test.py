@@ -170,6 +170,7 @@ def test_what_is_kept_of_the_rows(dataset):
         f'"digests": {{"label_csv": "{of_csv}"}},\n'
         '"archive": [],\n'
         '"further": {"key": [], "size": [], "modified": [], "digest": []},\n'
+        '"masks": {"key": [], "size": [], "modified": [], "digest": []},\n'
         '"key": ["a.png", "b.png", "bad.png", "lost.png"],\n'
         f'"size": [{sizes[0]}, {sizes[1]}, 6, -1],\n'
         '"modified": [1000000000000000000, 1000000000000000001, 123456789, -1],\n'
@@ -181,17 +182,8 @@ def test_what_is_kept_of_the_rows(dataset):
         "}\n"
     )
     assert list(json.loads(dataset.sources.read_text())) == [
-        *(
-            "digests",
-            "archive",
-            "further",
-            "key",
-            "size",
-            "modified",
-            "digest",
-            "table",
-        ),
-        "problems",
+        *("digests", "archive", "further", "masks", "key", "size", "modified"),
+        *("digest", "table", "problems"),
     ]
 
 
@@ -202,6 +194,7 @@ def test_what_is_kept_of_the_config(dataset, tmp_path):
     assert own - set(dataset.kept) == {
         *("name", "version", "release_notes", "supported_versions", "description"),
         *("tags", "image_dir", "label_csv", "class_csv", "pinned_splits", "workers"),
+        "mask_color_csv",
         *("checksums", "homepage", "citation", "license", "report"),
     }
     assert dataset.kept["classes"] == ["dog", "cat"]
@@ -229,6 +222,8 @@ OTHERS = {
     "box_units": "relative",
     "boxes_are_upright": False,
     "extra_columns": {"group": "string"},
+    "mask_colors": {"red": "car"},
+    "masks_are_upright": True,
     "classes": ["dog", "cat"],
     "val_size": 0.2,
     "test_size": 1,

@@ -80,7 +80,7 @@ def test_problems_of_a_table(read):
     text = "name,r,g,b\ncar,255,0,0\ncar,256,0,0\n\nbus,255,0,0\ntree,1\n,9,9,9\n"
     assert error_of(read, text) == (
         exceptions.SourceError,
-        "mask_colors colors.csv:",
+        "mask_color_csv colors.csv:",
         "  row 3: 'rgb(256, 0, 0)' isn't a colour, such as '#ff0000'",
         "  row 5: #ff0000 is there already, in row 2",
         "  row 6: 'rgb(1, , )' isn't a colour, such as '#ff0000'",
@@ -105,4 +105,4 @@ def test_problems_of_a_table(read):
 def test_tables_without_colours(read, text, problem):
     """It is said what is missing."""
     found = error_of(read, text)
-    assert found == (exceptions.SourceError, f"mask_colors colors.csv: {problem}")
+    assert found == (exceptions.SourceError, f"mask_color_csv colors.csv: {problem}")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import tensorflow_datasets as tfds
 from etils import epy
 
-from tfds_imagecsv.options import OBJECTS, ImageOptions
+from tfds_imagecsv.options import MASK, OBJECTS, ImageOptions
 from tfds_imagecsv.shards.examples import (
     FEATURE_PREFIX,
     FLOATS_PREFIX,
@@ -29,6 +29,18 @@ if TYPE_CHECKING:
     from tfds_imagecsv.splits.dataset_plan import DatasetPlan
 
 
+class Mask(NamedTuple):
+    """What masks have.
+
+    Attributes:
+      dtype: `"uint8"` or `"uint16"`.
+      classes: the names of their values, from 0; empty if they have none.
+    """
+
+    dtype: str = "uint8"
+    classes: Sequence[str] = ()
+
+
 def specification(
     options: ImageOptions,
     *,
@@ -36,6 +48,7 @@ def specification(
     label_columns: int = 1,
     extra: Mapping[str, str] | None = None,
     images: Iterable[str] = (),
+    mask: Mask | None = None,
 ) -> tfds.features.FeaturesDict:
     """Returns the features of a dataset; classes have no names yet.
 
@@ -45,6 +58,7 @@ def specification(
       label_columns: the number of columns with labels.
       extra: the types of the extra columns, by name; default: none.
       images: the names of further images; default: none.
+      mask: what masks have; default: no masks.
     """
     features = {
         **{name: _image(options) for name in ("image", *images)},
@@ -53,6 +67,8 @@ def specification(
         "image/height": tfds.features.Scalar(dtype=np.int64),
         "image/width": tfds.features.Scalar(dtype=np.int64),
     }
+    if mask is not None:
+        features[MASK] = _mask(options, mask)
     if label_type == "class":
         features["label"] = tfds.features.ClassLabel()
     elif label_type == "multilabel":
@@ -81,6 +97,17 @@ def _image(options: ImageOptions) -> tfds.features.Image:
         encoding_format=options.encoding
         or ("png" if options.dtype == "uint16" else None),
     )
+
+
+def _mask(options: ImageOptions, mask: Mask) -> tfds.features.Image:
+    about = {
+        "shape": (*options.shape[:2], 1),
+        "dtype": np.dtype(mask.dtype).type,
+        "encoding_format": "png",
+    }
+    if not mask.classes:
+        return tfds.features.Image(**about)
+    return tfds.features.LabeledImage(labels=list(mask.classes), **about)
 
 
 def _of_dtype(dtype: str) -> tfds.features.FeatureConnector:
@@ -162,7 +189,7 @@ def _with_objects(plan: DatasetPlan) -> pa.RecordBatch:
     labels = arrays.mapped(classes, np.array(of_names, np.int64))
     values = {
         f"{FLOATS_PREFIX}{OBJECTS}/bbox": rows[box_frames.COLUMN],
-        f"{FEATURE_PREFIX}{OBJECTS}/label": boxes.lists(labels, counts),
+        f"{FEATURE_PREFIX}{OBJECTS}/label": arrays.lists(labels, counts),
     }
     for name, dtype in plan.extra_columns.items():
         column = rows[extra_columns.PREFIX + name].flatten()
@@ -173,7 +200,7 @@ def _with_objects(plan: DatasetPlan) -> pa.RecordBatch:
             column = column.cast(pa.float32())
         elif dtype == "float64":
             column = _as_bytes(column)
-        values[f"{prefix}{OBJECTS}/{name}"] = boxes.lists(column, counts)
+        values[f"{prefix}{OBJECTS}/{name}"] = arrays.lists(column, counts)
     return arrays.with_columns(rows, values)
 
 

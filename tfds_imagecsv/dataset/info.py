@@ -14,6 +14,7 @@ from tfds_imagecsv import options, tfds_private
 from tfds_imagecsv.config import TEXT_FIELDS, ImageCsvConfig, is_url
 from tfds_imagecsv.dataset import features as features_lib
 from tfds_imagecsv.dataset import metadata
+from tfds_imagecsv.options import MASK, OBJECTS
 from tfds_imagecsv.problems import escaped
 
 # What `dataset_info.json` has as the homepage of a dataset without one. If it were
@@ -138,7 +139,8 @@ def make_info(
         builder=builder,
         features=features,
         supervised_keys=next(
-            (("image", one) for one in ("label", "objects") if one in features), None
+            (("image", one) for one in ("label", OBJECTS, MASK) if one in features),
+            None,
         ),
         metadata=tfds.core.MetadataDict(),
         description=texts.description,
@@ -170,7 +172,7 @@ def _of_the_built(
     sizes = {name: split.num_examples for name, split in info.splits.items()}
     total = sum(sizes.values())
     images = f"{total:,} {'image' if total == 1 else 'images'}"
-    lines = [f"{images}{_about_labels(config, info.features)}."]
+    lines = [f"{images}{_about_labels(config, info)}."]
     if sizes:
         shown = (f"{name} ({size:,})" for name, size in sizes.items())
         lines.append(f"Splits: {', '.join(shown)}.")
@@ -181,13 +183,13 @@ def _of_the_built(
 
 
 def _about_labels(
-    config: tfds.core.BuilderConfig | None, features: tfds.features.FeaturesDict
+    config: tfds.core.BuilderConfig | None, info: tfds.core.DatasetInfo
 ) -> str:
     """Returns the words for the labels and where they are from."""
     if not isinstance(config, ImageCsvConfig):
         return ""
     kind, columns = config.label_type, config.label_columns
-    label = features_lib.class_label(features)
+    label = features_lib.class_label(info.features)
     number = (label.num_classes if label else None) or 0
     classes = f"{number:,} {'class' if number == 1 else 'classes'}"
     words = {
@@ -201,6 +203,10 @@ def _about_labels(
     }[kind]
     if config.image_columns:
         words += f", with further images ({', '.join(config.image_columns)})"
+    if config.has_masks:
+        of_masks = len(info.metadata.get("mask_classes", ()))
+        noun = "class" if of_masks == 1 else "classes"
+        words += ", with masks" + f" of {of_masks:,} {noun}" * bool(of_masks)
     if config.label_csv is None:
         return f" {words}, from the folders of {_names(config.image_dir)}"
     return f" {words}, from {_names(config.label_csv)}"

@@ -59,6 +59,8 @@ def metadata_of(config: ImageCsvConfig, plan: DatasetPlan) -> dict[str, Any]:
         "about_classes": plan.about_classes,
         "class_counts": plan.class_counts,
         "box_counts": plan.box_counts,
+        "mask_classes": list(plan.mask_classes),
+        "mask_counts": plan.mask_counts,
         "largest_class_deviation": plan.largest_class_deviation,
         "largest_split_deviation": plan.largest_split_deviation,
         "groups": plan.groups,
@@ -93,6 +95,8 @@ def config_fields(config: ImageCsvConfig) -> dict[str, Any]:
     }
     if fields["near_duplicates"] in ("report", "off"):
         fields["near_duplicates"] = None  # the same records
+    # Where it is doesn't matter, but that there are masks.
+    fields["mask_dir"] = None if config.mask_dir is None else "a directory"
     return as_json(fields)
 
 

@@ -122,7 +122,7 @@ def framed(config: ImageCsvConfig, table: LabelTable, rows: pa.RecordBatch) -> F
     rows = arrays.with_columns(
         rows,
         {
-            COLUMN: boxes.lists(
+            COLUMN: arrays.lists(
                 corners[:, [1, 0, 3, 2]].astype(np.float32).ravel(),
                 4 * boxes.counts_of(rows[boxes.CLASSES]),
             )
@@ -355,7 +355,7 @@ def _without(
         size = 4 if name in (boxes.NUMBERS, COLUMN) else 1
         is_kept = np.repeat(~is_bad, size)
         kept = column.flatten().filter(pa.array(is_kept))
-        columns[name] = boxes.lists(kept, size * after)
+        columns[name] = arrays.lists(kept, size * after)
     # The first of the rows that are left, so that no problem is of the image's row.
     row = rows["row"].to_numpy().copy()
     numbers = columns[boxes.NUMBERS_OF_ROWS].flatten().to_numpy()

@@ -39,7 +39,7 @@ class WithFurther:
 def with_further(
     table: pa.RecordBatch,
     inspected: ImageTable,
-    texts: Mapping[str, str],
+    named_in: Mapping[str, str],
     inspect: Callable[[pa.RecordBatch], ImageTable],
     closest: Callable[[Sequence[Problem]], Sequence[Problem]],
 ) -> WithFurther:
@@ -48,7 +48,7 @@ def with_further(
     Args:
       table: the rows of the label table.
       inspected: what their own images are.
-      texts: what names each further image, see `image_files.ImageColumn`.
+      named_in: see `label_table.LabelTable`.
       inspect: inspects the images of rows with `row`, `key` and `label`.
       closest: adds the closest files to problems.
     """
@@ -80,18 +80,19 @@ def with_further(
         of_rows = files.take(arrays.filtered(at, is_good))
         for about in files.schema.names:
             columns[image_columns.column(name, about)] = of_rows[about]
-    own = arrays.named(bad, ("key", "size", "digest", "modified"))
     return WithFurther(
         rows=arrays.with_columns(rows, columns),
-        problems=tuple(_problems(table, texts, refused)),
-        unusable={key: File(*file) for key, *file in own},
+        problems=tuple(_problems(table, named_in, refused)),
+        unusable=image_table.own_files(bad),
         files=image_table.files_of(keys, found.rows, found.unusable),
     )
 
 
-def all_keys(table: pa.RecordBatch) -> pa.Array:
-    """Returns the keys of all images of rows, each once, sorted."""
+def all_keys(table: pa.RecordBatch, others: pa.Array | None = None) -> pa.Array:
+    """Returns the keys of all images of rows, and perhaps others, each once, sorted."""
     images = [one["key"] for one in image_columns.all_images(table)]
+    if others is not None and len(others):
+        images.append(others)
     if len(images) == 1:
         return images[0]
     keys = pa.concat_arrays(images).unique()
@@ -129,13 +130,13 @@ def _stored(table: pa.RecordBatch) -> list[pa.Array]:
 
 
 def _problems(
-    table: pa.RecordBatch, texts: Mapping[str, str], refused: Mapping[str, Problem]
+    table: pa.RecordBatch, named_in: Mapping[str, str], refused: Mapping[str, Problem]
 ) -> Iterator[Problem]:
     """Yields a problem for each row and further image that can't be used."""
     if not refused:
         return
     unusable = arrays.texts(sorted(refused))
-    for name, text in texts.items():
+    for name in image_columns.names_of(table.schema.names):
         of_image = image_columns.column(name, "key")
         bad = table.filter(pc.is_in(table[of_image], value_set=unusable))
         about = ("row", "key", "label", "group", "given", of_image)
@@ -143,7 +144,7 @@ def _problems(
             yield Problem(
                 refused[file].kind,
                 row,
-                f"in {text!r}, {refused[file].detail}",
+                f"{named_in[name]}, {refused[file].detail}",
                 key=key,
                 label=label,
                 group=group,

@@ -98,7 +98,8 @@ def inspect_images(
     measures = tuple(measures) if options.verify == "decode" else ()
     found = _Collected(len(rows), _measured(measures, SmallPictures()))
     with engine.share(rows.select(["key"])) as shared:
-        chunks = _chunks(image_dir, shared, options, converted_dir, measures)
+        about = options, measures
+        chunks = chunks_of(image_dir, shared, about, options.verify, converted_dir)
         answers = engine.map(_inspect_chunk, chunks, meanwhile)
         for chunk, answer in zip(chunks, answers, strict=True):
             found.add(answer, chunk.rows)
@@ -160,27 +161,43 @@ def files_of(
     )
 
 
-def _chunks(
+def own_files(rows: pa.RecordBatch) -> dict[str, files.File]:
+    """Returns the files of rows' own images, by key: of few rows."""
+    about = arrays.named(rows, ("key", "size", "digest", "modified"))
+    return {key: files.File(*file) for key, *file in about}
+
+
+def chunks_of(
     image_dir: epath.Path,
     rows: SharedRows,
-    options: ImageOptions,
+    about: tuple[Any, ...],
+    verify: str,
     converted_dir: epath.Path | None,
-    measures: tuple[Measure, ...],
 ) -> list[Chunk]:
-    """Returns what `_inspect_chunk` takes, of all images."""
+    """Returns chunks of images that are read, and perhaps converted.
+
+    Args:
+      image_dir: the directory that the keys are relative to.
+      rows: the images.
+      about: what the chunks are about, besides the directory (str) and the file for
+        converted images (str; empty to convert nothing), which come first.
+      verify: as in `ImageOptions`.
+      converted_dir: as for `inspect_images`.
+    """
     if converted_dir is not None:
         # Not made by workers: one that outlives its build must not bring it back.
         converted_dir.mkdir(parents=True, exist_ok=True)
     count = len(rows)
     # Remote images are read ahead within a chunk only.
     least = 2 * files.READ_AHEAD if files.is_remote(image_dir) else 1
-    most = max(_CHUNKS[options.verify], int(count * _LARGEST_SHARE))
+    most = max(_CHUNKS[verify], int(count * _LARGEST_SHARE))
     size = max(least, min(most, _MOST_IN_CHUNK, count // 32))
     chunks = []
     for number, at in enumerate(range(0, count, size)):
         converted = "" if converted_dir is None else f"{converted_dir}/{number}"
-        about = os.fspath(image_dir), options, converted, measures
-        chunks.append(Chunk(about, rows.slice(at, min(at + size, count))))
+        place = os.fspath(image_dir), converted
+        stop = min(at + size, count)
+        chunks.append(Chunk((*place, *about), rows.slice(at, stop)))
     return chunks
 
 
@@ -205,7 +222,7 @@ class _Found(NamedTuple):
     modified: arrays.Ints
     converted: Mapping[int, tuple[str, int, int]]
     measured: Mapping[str, npt.NDArray[Any]]
-    refused: Mapping[int, _Refused]
+    refused: Mapping[int, Refused]
 
 
 class _Collected:
@@ -218,7 +235,7 @@ class _Collected:
 
     def __init__(self, rows: int, measured: Mapping[str, npt.NDArray[Any]]) -> None:
         #: Why images are unusable, by row.
-        self.refused: dict[int, _Refused] = {}
+        self.refused: dict[int, Refused] = {}
         self._rows = 0
         self._images = 0
         self._kinds: dict[tuple[Facts, Stored], int] = {}
@@ -280,7 +297,7 @@ class _Collected:
         return columns
 
 
-class _Refused(NamedTuple):
+class Refused(NamedTuple):
     """Why an image is unusable, and its file, if that could be read."""
 
     kind: Kind
@@ -288,7 +305,7 @@ class _Refused(NamedTuple):
     file: files.File | None
 
 
-class _ConvertedFile:
+class ConvertedFile:
     """Converted images, one after the other in a file that is made with the first.
 
     Args:
@@ -301,7 +318,7 @@ class _ConvertedFile:
         self._file: IO[bytes] | None = None
         self._stack = contextlib.ExitStack()
 
-    def __enter__(self) -> _ConvertedFile:
+    def __enter__(self) -> ConvertedFile:
         return self
 
     def __exit__(self, *error: Any) -> bool | None:
@@ -318,7 +335,7 @@ class _ConvertedFile:
 
 def _inspect_chunk(chunk: Chunk) -> _Found:
     """Inspects the images of a chunk, and converts those that have to be."""
-    image_dir, options, converted_path, measures = chunk.about
+    image_dir, converted_path, options, measures = chunk.about
     finder = files.FileReader(image_dir)
     decode = options.verify == "decode"
     known: dict[Facts, tuple[int, bool]] = {}
@@ -345,7 +362,7 @@ def _inspect_chunk(chunk: Chunk) -> _Found:
             found.append((facts, stored))
         return kind
 
-    with _ConvertedFile(converted_path) as converted_file:
+    with ConvertedFile(converted_path) as converted_file:
         for at, read in enumerate(finder.readers(chunk.columns["key"])):
             content = None
             try:
@@ -375,7 +392,7 @@ def _inspect_chunk(chunk: Chunk) -> _Found:
                         len(content), files.digest_of(content), finder.modified
                     )
                 pictures.keep(len(sizes))
-                refused[at] = _Refused(error.kind, error.detail, file)
+                refused[at] = Refused(error.kind, error.detail, file)
             else:
                 kinds_of.append(number)
                 sizes.append(len(content))

@@ -20,14 +20,16 @@ from tfds_imagecsv.images import (
     further_images,
     image_table,
     listing,
+    mask_table,
     near_duplicates,
     quality,
 )
 from tfds_imagecsv.images.small_pictures import Measure
+from tfds_imagecsv.options import MASK
 from tfds_imagecsv.problems import Kind, Problem
 from tfds_imagecsv.sources.locate import Sources
 from tfds_imagecsv.storage import files
-from tfds_imagecsv.table import manifest
+from tfds_imagecsv.table import image_columns, manifest
 from tfds_imagecsv.table.label_table import LabelTable
 
 # A table of this many bytes names thousands of images, which keep all workers busy.
@@ -63,6 +65,8 @@ class Inspection:
       unusable: the files of images without a row here that could be read, by key.
       further: the files of further images that are no row's own, see
         `image_table.files_of`.
+      masks: the files of masks, likewise.
+      mask_dtype: see `mask_table.WithMasks`; empty without masks.
     """
 
     sources: Sources
@@ -74,6 +78,8 @@ class Inspection:
     earlier: pa.RecordBatch
     unusable: Mapping[str, files.File]
     further: pa.RecordBatch
+    masks: pa.RecordBatch
+    mask_dtype: str
 
     @property
     def about(self) -> dict[str, Any]:
@@ -128,7 +134,7 @@ def inspect(
     def list_directory() -> None:
         nonlocal unlisted
         of_problems = [one.key for one in table.problems]
-        keys = further_images.all_keys(table.rows)
+        keys = further_images.all_keys(table.rows, _mask_keys(table))
         unlisted = listing.unlisted_images(table.files, keys, of_problems)
 
     def inspect_images(
@@ -152,18 +158,25 @@ def inspect(
     )
     rows, unusable = inspected.rows, inspected.unusable
     of_images = tuple(_with_closest(inspected.problems, table))
-    further = image_table.files_of(arrays.texts([]), rows[:0], {})
+    further = no_files = image_table.files_of(arrays.texts([]), rows[:0], {})
     if config.image_columns:
         found = further_images.with_further(
             table.rows,
             inspected,
-            config.image_columns,
+            table.named_in,
             lambda files: inspect_images(files, "further"),
             lambda problems: _with_closest(problems, table),
         )
         rows, further = found.rows, found.files
         of_images += found.problems
         unusable = {**unusable, **found.unusable}
+    of_masks, mask_dtype = no_files, ""
+    if config.has_masks:
+        masked = _with_masks(config, table, rows, engine, converted_dir)
+        rows, of_masks, mask_dtype = masked.rows, masked.files, masked.dtype
+        of_images += masked.problems
+        unusable = {**unusable, **masked.unusable}
+        table = _with_frame(table, masked.are_upright)
     rows = near_duplicates.with_sets(rows)
     pinned = arrays.by_key(rows["key"], earlier, "split")
     rows = arrays.with_columns(rows, {"pinned": pinned})
@@ -187,7 +200,57 @@ def inspect(
         earlier=earlier,
         unusable=unusable,
         further=further,
+        masks=of_masks,
+        mask_dtype=mask_dtype,
     )
+
+
+def _with_masks(
+    config: ImageCsvConfig,
+    table: LabelTable,
+    rows: pa.RecordBatch,
+    engine: Engine,
+    converted_dir: epath.Path | None,
+) -> mask_table.WithMasks:
+    """Returns inspected rows with their masks."""
+    listed = table.mask_files or table.files
+    with tfds_private.progress_bar(len(rows), "Reading masks") as bar:
+        return mask_table.with_masks(
+            table.mask_dir or table.image_dir,
+            rows,
+            mask_table.Wanted(
+                options=config.image_options,
+                are_upright=config.masks_are_upright,
+                colors=table.color_values,
+                classes=len(table.mask_classes) or None,
+            ),
+            named_in=table.named_in[MASK],
+            closest=listed.closest,
+            engine=engine,
+            converted_dir=converted_dir,
+            progress=bar.update,
+        )
+
+
+def _with_frame(table: LabelTable, are_upright: bool | None) -> LabelTable:
+    """Returns a table that has understood which frame masks are in."""
+    if are_upright is None:
+        return table
+    understood = {"mask frame": "upright" if are_upright else "file"}
+    return dataclasses.replace(table, understood={**table.understood, **understood})
+
+
+def _mask_keys(table: LabelTable) -> pa.Array:
+    """Returns the keys of masks that are in the directory of the images."""
+    if not image_columns.has_mask(table.rows.schema.names):
+        return arrays.texts([])
+    keys = table.rows[image_columns.column(MASK, "key")]
+    if table.mask_dir is None:
+        return keys
+    inside = os.path.relpath(table.mask_dir, table.image_dir).replace(os.sep, "/")
+    if files.is_remote(table.mask_dir) or inside.startswith(".."):
+        return arrays.texts([])
+    return keys if inside == "." else arrays.between(f"{inside}/", keys, "")
 
 
 def _measures(config: ImageCsvConfig, images: int) -> list[Measure]:

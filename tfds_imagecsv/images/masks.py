@@ -35,23 +35,10 @@ _COLOR_MODES = _MODES | {"LA", "RGB", "RGBA"}
 
 _DEPTHS = (1, 2, 4, 8, 16)
 
+_MAX_OF_8_BITS = 255
 
-class Found(NamedTuple):
-    """What a mask's file has.
-
-    Attributes:
-      facts: those of the file. If one of a dataset's masks has a `depth` of 16, the
-        dataset's are uint16, else uint8; with colours, their values decide.
-      is_upright: True or False if the mask only fits the image as it is shown upright,
-        or as it is in its file; None if it fits both.
-      values: those of its pixels, sorted, each once; int64.
-      counts: how many of the file's pixels have each; int64.
-    """
-
-    facts: Facts
-    is_upright: bool | None
-    values: _Ints
-    counts: _Ints
+# The most values that a message shows.
+_MOST_SHOWN = 10
 
 
 class Mask(NamedTuple):
@@ -61,36 +48,16 @@ class Mask(NamedTuple):
       content: a PNG of one channel.
       values: those of its pixels, sorted, each once; int64.
       counts: how many of the stored pixels have each; int64.
+      dtype: `"uint8"` or `"uint16"`.
+      is_upright: True or False if the mask only fits the image as it is shown upright,
+        or as it is in its file; None if it fits both.
     """
 
     content: bytes
     values: _Ints
     counts: _Ints
-
-
-def inspected(
-    content: bytes,
-    image: Facts,
-    options: ImageOptions,
-    *,
-    are_upright: bool | None = None,
-    colors: Colors | None = None,
-) -> Found:
-    """Returns what a mask's file has, and checks all that `converted` needs.
-
-    Args:
-      content: the mask's file.
-      image: the facts of its image.
-      options: with `max_pixels`.
-      are_upright: see `converted`.
-      colors: see `converted`.
-
-    Raises:
-      UnusableImageError: see `converted`.
-    """
-    facts, pixels = _read(content, options, colors)
-    fits = _fits(facts, image, are_upright)
-    return Found(facts, fits, *_counted(pixels))
+    dtype: str
+    is_upright: bool | None
 
 
 def converted(
@@ -98,9 +65,10 @@ def converted(
     image: Facts,
     options: ImageOptions,
     *,
-    dtype: str = "uint8",
+    dtype: str | None = None,
     are_upright: bool | None = None,
     colors: Colors | None = None,
+    classes: int | None = None,
 ) -> Mask:
     """Returns a mask as it is stored beside its image.
 
@@ -117,14 +85,17 @@ def converted(
       content: the mask's file.
       image: the facts of its image.
       options: how the image is stored.
-      dtype: `"uint8"` or `"uint16"`: that of all masks of the dataset.
+      dtype: `"uint8"` or `"uint16"`: that of all masks of the dataset. Default:
+        `"uint16"` if the file has 16 bits, or a colour's value takes them.
       are_upright: whether masks are in the frame of their images as they are shown
         upright, as most annotation tools export them, or in that of the images' files.
         None: as the size tells, and upright where it doesn't. The sizes of some masks
-        may tell it for all, see `Found.is_upright`. In the upright frame, a mask's own
+        may tell it for all, see `Mask.is_upright`. In the upright frame, a mask's own
         EXIF orientation is applied, and in the files' frame it isn't.
       colors: what pixels of a colour become; then masks are read by their colours,
         also those with a palette, or gray ones. What is transparent has its colour.
+      classes: how many classes there are; other values are wrong. Default: any value
+        is right.
 
     Raises:
       UnusableImageError: if it is no mask of this image, or damaged.
@@ -132,16 +103,39 @@ def converted(
     facts, pixels = _read(content, options, colors)
     fits = _fits(facts, image, are_upright)
     is_upright = fits if are_upright is None else are_upright
+    if classes is not None:
+        _check_values(pixels, classes)
     placed = _placed(pixels, facts, image, options, is_upright=is_upright is not False)
     values, counts = _counted(placed)
+    if dtype is None:
+        most = max(colors.values()) if colors else 0
+        is_deep = facts.depth == 16 or most > _MAX_OF_8_BITS
+        dtype = "uint16" if is_deep else "uint8"
     if values[-1] > np.iinfo(dtype).max:
         raise UnusableImageError(
             Kind.MASK_FORMAT, f" has the value {values[-1]:,}, which {dtype} lacks"
         )
-    if placed is pixels and colors is None and _is_exact(facts, dtype):
-        return Mask(content, values, counts)
-    picture = Image.fromarray(np.ascontiguousarray(placed, dtype))
-    return Mask(png.encoded(picture), values, counts)
+    if not (placed is pixels and colors is None and _is_exact(facts, dtype)):
+        picture = Image.fromarray(np.ascontiguousarray(placed, dtype))
+        content = png.encoded(picture)
+    return Mask(content, values, counts, dtype, fits)
+
+
+def _check_values(pixels: Pixels, classes: int) -> None:
+    """Raises an `UnusableImageError` if pixels have values that no class has."""
+    values, counts = _counted(pixels)
+    unknown = values[values >= classes]
+    if len(unknown):
+        shown = ", ".join(map(str, unknown[:_MOST_SHOWN].tolist()))
+        more = len(unknown) - _MOST_SHOWN
+        shown += f" and {more:,} more" if more > 0 else ""
+        noun = "value" if len(unknown) == 1 else "values"
+        pixels_of = int(counts[values >= classes].sum())
+        raise UnusableImageError(
+            Kind.MASK_VALUE,
+            f" has the {noun} {shown} in {pixels_of:,} of its pixels; those of the"
+            f" classes are 0 to {classes - 1}",
+        )
 
 
 def _read(
@@ -249,7 +243,7 @@ def _numbers(colors: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint32]:
 
 
 def _fits(facts: Facts, image: Facts, are_upright: bool | None) -> bool | None:
-    """Returns which frame of its image a mask's size fits, as `Found.is_upright`.
+    """Returns which frame of its image a mask's size fits, as `Mask.is_upright`.
 
     Raises:
       UnusableImageError: if it fits none, or not the one that it is said to be in.

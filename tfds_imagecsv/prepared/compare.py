@@ -18,10 +18,10 @@ import pyarrow.compute as pc
 from etils import epath
 
 from tfds_imagecsv import arrays, exceptions
-from tfds_imagecsv.images import copies, kinds, quality
+from tfds_imagecsv.images import kinds, quality
 from tfds_imagecsv.prepared import image_quality, side_files
 from tfds_imagecsv.splits.dataset_plan import DatasetPlan
-from tfds_imagecsv.table import manifest
+from tfds_imagecsv.table import image_columns, manifest
 
 #: A class drifts if it isn't in both versions, or if, from the old one to the new one,
 #: its number of images in a split changes by more than this share (and by more than one
@@ -123,7 +123,7 @@ def of_plan(name: str, plan: DatasetPlan) -> Version:
     rows = plan.rows
     columns = {
         **{name: rows[name] for name in ("key", "split", "label")},
-        "digest": _of_all([arrays.as_hex(one) for one in copies.digests_of(rows)]),
+        "digest": _of_all(list(map(arrays.as_hex, _digests_of(rows)))),
     }
     if quality.is_measured(rows):
         columns |= _measured(
@@ -137,6 +137,15 @@ def of_plan(name: str, plan: DatasetPlan) -> Version:
         label_type=plan.label_type,
         class_counts=plan.class_counts,
     )
+
+
+def _digests_of(rows: pa.RecordBatch) -> list[pa.Array]:
+    """Returns the digests that a manifest has, in its order."""
+    names = image_columns.names_of(rows.schema.names, with_mask=True)
+    return [
+        rows["digest"],
+        *(rows[image_columns.column(one, "digest")] for one in names),
+    ]
 
 
 def _of_all(digests: Sequence[pa.Array]) -> pa.Array:

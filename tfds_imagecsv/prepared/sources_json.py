@@ -27,8 +27,8 @@ FILENAME = "sources.json"
 
 # The members that each load needs come first. The lists have one length.
 STATUS = ("key", "size", "modified")
-FURTHER = "further"
-AT_EACH_LOAD = ("digests", "archive", FURTHER, *STATUS)
+FURTHER, MASKS = ("further", "masks")
+AT_EACH_LOAD = ("digests", "archive", FURTHER, MASKS, *STATUS)
 ALL = (*AT_EACH_LOAD, "digest", "table", "problems")
 _LISTS = (*STATUS, "digest")
 
@@ -51,6 +51,7 @@ def write_sources(
     - `digests`: those of the files that the config names, by field.
     - `archive`: size, digest and time of the archive of the images, or empty.
     - `further`: lists as the next ones, of the further images that are no row's own.
+    - `masks`: likewise, of the masks; their keys are relative to their directory.
     - `key`, `size`, `modified`, `digest`: lists over the rows that have no problem of
       their own, sorted by key. `size` is in bytes, -1 if the image can't be read;
       `modified` in nanoseconds since 1970, -1 if unknown; see also `files.digest_of`.
@@ -68,6 +69,7 @@ def write_sources(
         "digests": digests,
         "archive": _archive(inspection),
         FURTHER: _columns_of(inspection.further),
+        MASKS: _columns_of(inspection.masks),
         **_columns_of(own),
         "table": table_columns(rows),
         "problems": bad_rows(inspection.table),
@@ -207,13 +209,13 @@ def read(path: epath.Path, names: Sequence[str]) -> dict[str, Any] | None:
                     members[json.loads(name)] = json.loads(value)
                     if json.loads(name) == STATUS[0]:
                         # Earlier versions wrote none.
-                        members.setdefault(FURTHER, {key: [] for key in _LISTS})
+                        for part in (FURTHER, MASKS):
+                            members.setdefault(part, {key: [] for key in _LISTS})
                 if len(members) == len(names):
                     break
-        further = members[FURTHER]
         is_whole = members.keys() == set(names) and all(
             len({len(lists[name]) for name in _LISTS if name in lists}) == 1
-            for lists in (members, further)
+            for lists in (members, members[FURTHER], members[MASKS])
         )
     except (AttributeError, KeyError, TypeError, ValueError):
         is_whole = False

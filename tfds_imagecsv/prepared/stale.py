@@ -46,9 +46,12 @@ _ABOUT_THE_TABLE = frozenset(
         *("filename_suffix", "filename_template", "split_names", "label_level"),
         *("match", "delimiter", "text_encoding", "header", "skip_lines", "sheet"),
         *("true_values", "false_values", "box_columns"),
-        "image_columns",
+        *("image_columns", "mask_column"),
     )
 )
+
+# The rows' own images, as a part of `sources.json`.
+_OWN = ""
 
 # How many changes of each kind are shown: as many as of problems.
 _SHOWN = 10
@@ -158,18 +161,28 @@ def _changes(
             yield f"{name}: was {values[0]!r}, is {values[1]!r}"
     if members is None:
         return
-    for name in ("class_csv", "pinned_splits"):
+    for name in ("class_csv", "mask_color_csv", "pinned_splits"):
         # A URL has no path here.
         path = paths.get(name, getattr(config, name))
         yield from _changed_file(name, path, was.get(name), now.get(name))
     yield from rows
     if not any(name.startswith("image_dir") for name in paths):
         return
-    image_dir = locate_lib.sources_of(config, paths).image_dir
+    of_dirs = locate_lib.sources_of(config, paths)
+    image_dir, mask_dir = of_dirs.image_dir, of_dirs.mask_dir
+    parts = [_OWN, sources_json.FURTHER]
+    if mask_dir is None:
+        parts.append(sources_json.MASKS)
+    elif mask_dir.is_dir() and not files.is_remote(mask_dir):
+        place = f"mask_dir {mask_dir}: of the masks"
+        yield from _changed_images(
+            place, mask_dir, [sources_json.MASKS], members, sources
+        )
     if files.is_remote(image_dir):
         return
     if image_dir.is_dir():
-        yield from _changed_images(image_dir, members, sources)
+        place = f"image_dir {image_dir}: of the images"
+        yield from _changed_images(place, image_dir, parts, members, sources)
     elif members["archive"]:
         yield from _changed_archive(image_dir, *members["archive"])
 
@@ -249,7 +262,7 @@ def _changed_rows(
     paths = {
         name: path
         for name, path in paths.items()
-        if not name.startswith("class_csv") or path.exists()
+        if name not in ("class_csv", "mask_color_csv") or path.exists()
     }
     found = locate_lib.sources_of(config, paths)
     place = f"label_csv {found.table_name}" if found.tables else "the folders"
@@ -258,8 +271,12 @@ def _changed_rows(
     try:
         # Images that are gone are no change of the table.
         of_further = members[sources_json.FURTHER]["key"]
-        known = (*members["key"], *of_further) if found.tables else ()
-        table = label_table.read_label_table(config, found, known=known)
+        table = label_table.read_label_table(
+            config,
+            found,
+            known=(*members["key"], *of_further) if found.tables else (),
+            known_masks=members[sources_json.MASKS]["key"],
+        )
     except exceptions.SourceError as error:
         return [f"{place}: its content has changed, and can't be used: {error}"]
     in_table = {
@@ -356,13 +373,30 @@ def _differences(names: Sequence[str], then: Sequence[str], now: Sequence[str]) 
 
 
 def _changed_images(
-    image_dir: epath.Path, members: Mapping[str, Any], sources: epath.Path
+    place: str,
+    folder: epath.Path,
+    parts: Sequence[str],
+    members: Mapping[str, Any],
+    sources: epath.Path,
 ) -> list[str]:
-    """Returns lines about the changes of the images."""
+    """Returns lines about the changes of images.
+
+    Args:
+      place: what has changed, in messages.
+      folder: the directory that their keys are relative to.
+      parts: the members of `sources.json` whose lists have them; `_OWN` for the rows'
+        own.
+      members: the members of `sources.json`.
+      sources: that file.
+    """
     changed, missing, unread, suspected = [], [], [], []
-    rows = list(_status_of(members))
-    with _stat_in(image_dir) as stat:
-        for at, (key, size, modified) in enumerate(rows):
+    images = [
+        ((part, at), *status)
+        for part in parts
+        for at, status in enumerate(_status_of(_lists(members, part)))
+    ]
+    with _stat_in(folder) as stat:
+        for at, key, size, modified in images:
             if size < 0:
                 unread.append(key)
                 continue
@@ -375,14 +409,14 @@ def _changed_images(
                 changed.append(key)
             elif status.st_mtime_ns != modified:
                 suspected.append(at)
-    if len(missing) == len(rows) - len(unread):
+    if len(missing) == len(images) - len(unread):
         return []  # the directory was emptied or unmounted
-    reader = files.FileReader(image_dir)
+    reader = files.FileReader(folder)
     if suspected:
         changed += _changed_content(reader, sources, suspected)
     readable = [key for key in unread if _can_be_read(reader, key)]
     return _section(
-        f"image_dir {image_dir}: of the images",
+        place,
         (
             "has changed",
             "have changed",
@@ -397,10 +431,14 @@ def _changed_images(
     )
 
 
-def _status_of(members: Mapping[str, Any]) -> Iterator[tuple[str, int, int]]:
-    """Yields key, size and time of each image, of the rows' own first."""
-    for lists in (members, members[sources_json.FURTHER]):
-        yield from zip(*(lists[name] for name in sources_json.STATUS), strict=True)
+def _lists(members: Mapping[str, Any], part: str) -> Any:
+    """Returns the lists about some images, by what they are of."""
+    return members if part == _OWN else members[part]
+
+
+def _status_of(lists: Mapping[str, Any]) -> Iterator[tuple[str, int, int]]:
+    """Yields key, size and time of each image."""
+    return zip(*(lists[name] for name in sources_json.STATUS), strict=True)
 
 
 def _changed_archive(
@@ -431,7 +469,7 @@ def _stat_in(folder: epath.Path) -> Iterator[Callable[[str], os.stat_result]]:
 
 
 def _changed_content(
-    reader: files.FileReader, sources: epath.Path, suspected: Sequence[int]
+    reader: files.FileReader, sources: epath.Path, suspected: Sequence[tuple[str, int]]
 ) -> list[str]:
     """Reads images with a new time, and returns those with a new content.
 
@@ -440,11 +478,8 @@ def _changed_content(
     members = sources_json.read(sources, sources_json.ALL)
     assert members is not None
     changed = []
-    rows = len(members["key"])
-    for number in suspected:
-        lists, at = members, number
-        if number >= rows:
-            lists, at = members[sources_json.FURTHER], number - rows
+    for part, at in suspected:
+        lists = _lists(members, part)
         key = lists["key"][at]
         try:
             digest = files.digest_of(reader.read(key)).hex()

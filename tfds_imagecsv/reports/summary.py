@@ -70,6 +70,8 @@ class Summary:
       other_profiles: the number of images with a colour profile that isn't sRGB's.
       classes: the number of images by class; an image may have several classes.
       boxes: the number of boxes by class.
+      mask_counts: the number of pixels of masks by split and class, see
+        `dataset_plan.DatasetPlan`; None without a plan.
       extra_columns: the types of the extra columns, by name.
       splits: the number of images by split and class; None without a plan.
       split_sizes: the number of images by split; None without a plan.
@@ -102,6 +104,7 @@ class Summary:
     other_profiles: int
     classes: Mapping[str, int]
     boxes: Mapping[str, int]
+    mask_counts: Mapping[str, Mapping[str, int]] | None
     extra_columns: Mapping[str, str]
     splits: Mapping[str, Mapping[str, int]] | None
     split_sizes: Mapping[str, int] | None
@@ -181,6 +184,7 @@ class Summary:
                 self._sizes_table(),
                 *self._quality_tables(),
                 self._classes_table(),
+                *self._masks_tables(),
             ):
                 console.print()
                 console.print(table)
@@ -305,6 +309,21 @@ class Summary:
         tables.add_counts(table, "total", totals)
         return table
 
+    def _masks_tables(self) -> list[rich.table.Table]:
+        """Returns a table of the pixels of masks, if there are any."""
+        splits = self.mask_counts or {}
+        totals = _totals(splits)
+        if not totals:
+            return []
+        shown = splits if len(splits) <= _MAX_COLUMNS else {}
+        table = tables.of_numbers(f"Masks ({len(totals):,})", *shown, "pixels")
+        for name in list(totals)[:_MAX_CLASSES]:
+            columns = [*shown.values(), totals]
+            tables.add_counts(table, name, [counts[name] for counts in columns])
+        if len(totals) > _MAX_CLASSES:
+            table.add_row(f"... {len(totals) - _MAX_CLASSES:,} more ...")
+        return [table]
+
     def _splits_table(self, classes: Mapping[str, int]) -> rich.table.Table:
         """Returns a table of many splits, each in a row."""
         table = tables.of_numbers("Splits", "images", "classes")
@@ -366,6 +385,7 @@ def make_summary(
         other_profiles=listing.count_other_profiles(rows),
         classes=dict(sorted(label_types.class_sizes(label_type, rows).items())),
         boxes=dict(sorted(boxes.sizes_of_classes(rows).items())),
+        mask_counts=plan.mask_counts if plan else None,
         extra_columns=inspection.table.extra_columns,
         splits=plan.class_counts if plan else None,
         split_sizes=plan.split_sizes if plan else None,

@@ -117,7 +117,7 @@ def examples(chunk: Chunk) -> Iterator[dict[str, Any]]:
         for values in known.values()
     ]
     columns_of = {"image": columns}
-    for name in image_columns.names_of(columns):
+    for name in image_columns.names_of(columns, with_mask=True):
         of_image = image_columns.about(columns, name)
         columns_of[name] = {about: columns[one] for about, one in of_image.items()}
     readers = [_readers(chunk.about[0], one) for one in columns_of.values()]

@@ -140,7 +140,7 @@ def _columns_of(rows: pa.RecordBatch) -> list[str]:
     wanted = (*examples.OF_IMAGE, *examples.OF_CONVERTED)
     of_images = [
         column
-        for name in image_columns.names_of(there)
+        for name in image_columns.names_of(there, with_mask=True)
         for about, column in image_columns.about(there, name).items()
         if about in wanted
     ]
@@ -203,7 +203,7 @@ def _record_sizes(rows: pa.RecordBatch) -> arrays.Ints:
     """Returns the bytes of records."""
     images = {
         name: image_columns.of_image(rows, name)
-        for name in image_columns.names_of(rows.schema.names)
+        for name in image_columns.names_of(rows.schema.names, with_mask=True)
     }
     features = examples.feature_columns(rows.schema.names)
     texts = {

@@ -50,6 +50,8 @@ class Sources:
       tables: the label tables; none if folders are the labels.
       folders: the folder within the directory for each split, if there are several.
       class_csv: the table of the classes, if the config has one.
+      mask_dir: the directory of the masks, if the config has one.
+      mask_color_csv: the table of their colours, likewise.
       pinned_splits: the manifest of an earlier build, if the config has one.
       archive: the file that `image_dir` was extracted from; None if it wasn't.
     """
@@ -58,6 +60,8 @@ class Sources:
     tables: tuple[TableSource, ...] = ()
     folders: Mapping[str, str] = dataclasses.field(default_factory=dict)
     class_csv: epath.Path | None = None
+    mask_dir: epath.Path | None = None
+    mask_color_csv: epath.Path | None = None
     pinned_splits: epath.Path | None = None
     archive: files.File | None = None
 
@@ -70,7 +74,8 @@ class Sources:
     def without_images(self) -> dict[str, Any]:
         """The tables and other files, by the field of the config that names them."""
         found = {one.field: one.table for one in self.tables}
-        found |= {"class_csv": self.class_csv, "pinned_splits": self.pinned_splits}
+        for field in ("class_csv", "mask_color_csv", "pinned_splits"):
+            found[field] = getattr(self, field)
         return {field: source for field, source in found.items() if source is not None}
 
 
@@ -115,6 +120,8 @@ def sources_of(
         tables=tables,
         folders=folders,
         class_csv=found.get("class_csv"),
+        mask_dir=found.get("mask_dir"),
+        mask_color_csv=found.get("mask_color_csv"),
         pinned_splits=found.get("pinned_splits"),
         archive=archive,
     )
@@ -203,6 +210,11 @@ def locate(
             checksum = (config.checksums or {}).get(value)
             where = f"{field} {value}"
             found[field] = downloads.file_of(value, checksum, where=where)
+    if "mask_dir" in found and not found["mask_dir"].is_dir():
+        raise exceptions.SourceError(
+            f"mask_dir {found['mask_dir']}: it isn't a directory. Extract it; masks in"
+            " the archive of the images need no mask_dir."
+        )
     archive = None
     for field in [one for one in found if one.startswith("image_dir")]:
         path = found[field]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -13,13 +13,16 @@ from etils import epath
 
 from tfds_imagecsv import arrays, exceptions, options, problems
 from tfds_imagecsv.config import ImageCsvConfig
-from tfds_imagecsv.images import near_duplicates
+from tfds_imagecsv.images import mask_table, near_duplicates
 from tfds_imagecsv.images.copies import first_of_sets
 from tfds_imagecsv.images.inspection import Inspection
 from tfds_imagecsv.splits import assign, select
 from tfds_imagecsv.splits.select import RejectedRow, Selection
 from tfds_imagecsv.splits.strata import Strata, find_strata
-from tfds_imagecsv.table import boxes, label_types
+from tfds_imagecsv.table import boxes, image_columns, label_types
+
+# Of how many values of masks without classes pixels are counted: those of 8 bits.
+_MOST_VALUES = 256
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -41,6 +44,11 @@ class DatasetPlan:
       class_counts: the number of examples for each split and class, of which an example
         may have several; if the labels are numbers, for each split and quantile.
       box_counts: the number of boxes for each split and class; empty without boxes.
+      mask_classes: the names of the values of masks, from 0; empty if they have none.
+      mask_dtype: see `mask_table.WithMasks`; empty without masks.
+      mask_counts: the number of pixels of masks for each split and class, or value if
+        they have no classes; empty without masks, and for more than 256 values without
+        classes, which are mostly objects' numbers.
       split_sizes: the number of examples of each split.
       largest_class_deviation: see `assign.SplitPlan`.
       largest_split_deviation: see `assign.SplitPlan`.
@@ -61,6 +69,9 @@ class DatasetPlan:
     extra_columns: Mapping[str, str]
     class_counts: Mapping[str, Mapping[str, int]]
     box_counts: Mapping[str, Mapping[str, int]]
+    mask_classes: tuple[str, ...]
+    mask_dtype: str
+    mask_counts: Mapping[str, Mapping[str, int]]
     split_sizes: Mapping[str, int]
     largest_class_deviation: float
     largest_split_deviation: float
@@ -96,6 +107,7 @@ class DatasetPlan:
                 split: _counts_of_boxes(_of_split(rows, split), counts)
                 for split, counts in self.box_counts.items()
             },
+            mask_counts=_counts_of_masks(rows, self.split_sizes, self.mask_classes),
             split_sizes={split: sizes.get(split, 0) for split in self.split_sizes},
         )
 
@@ -120,6 +132,24 @@ def _counts_of_boxes(rows: pa.RecordBatch, names: Iterable[str]) -> dict[str, in
     """Returns the number of boxes of each class."""
     found = boxes.sizes_of_classes(rows)
     return {name: found.get(name, 0) for name in names}
+
+
+def _counts_of_masks(
+    rows: pa.RecordBatch, splits: Iterable[str], names: Sequence[str]
+) -> dict[str, dict[str, int]]:
+    """Returns the number of pixels of masks, see `DatasetPlan.mask_counts`."""
+    if not image_columns.has_mask(rows.schema.names):
+        return {}
+    of_all = mask_table.counts_of(rows, names)
+    if not names and len(of_all) > _MOST_VALUES:
+        return {}
+    of_splits = {
+        split: mask_table.counts_of(_of_split(rows, split), names) for split in splits
+    }
+    return {
+        split: {name: counts.get(name, 0) for name in of_all}
+        for split, counts in of_splits.items()
+    }
 
 
 def make_plan(
@@ -177,6 +207,9 @@ def make_plan(
             split: _counts_of_boxes(_of_split(rows, split), selection.class_names)
             for split in (class_counts if config.label_type == "boxes" else ())
         },
+        mask_classes=inspection.table.mask_classes,
+        mask_dtype=inspection.mask_dtype,
+        mask_counts=_counts_of_masks(rows, class_counts, inspection.table.mask_classes),
         split_sizes={split: sizes.get(split, 0) for split in class_counts},
         largest_class_deviation=split_plan.largest_class_deviation,
         largest_split_deviation=split_plan.largest_split_deviation,

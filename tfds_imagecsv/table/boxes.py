@@ -254,13 +254,15 @@ def images_of(
         "group": rows["group"].take(first),
         "given": rows["given"].take(first),
         **{key: rows[key].take(first) for _, key in _keys_of_images(rows)},
-        NUMBERS: lists(boxes.numbers[of_boxes].ravel(), 4 * counts),
-        CLASSES: lists(arrays.texts(rows["label"]).take(pa.array(of_boxes)), counts),
-        NUMBERS_OF_ROWS: lists(rows["row"][of_boxes], counts),
+        NUMBERS: arrays.lists(boxes.numbers[of_boxes].ravel(), 4 * counts),
+        CLASSES: arrays.lists(
+            arrays.texts(rows["label"]).take(pa.array(of_boxes)), counts
+        ),
+        NUMBERS_OF_ROWS: arrays.lists(rows["row"][of_boxes], counts),
         WIDTH: boxes.sizes[order[starts], 0],
         HEIGHT: boxes.sizes[order[starts], 1],
         **{
-            name: lists(values.take(pa.array(of_boxes)), counts)
+            name: arrays.lists(values.take(pa.array(of_boxes)), counts)
             for name, values in extra.items()
         },
     }
@@ -270,7 +272,7 @@ def images_of(
 
 def _keys_of_images(rows: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Returns the names of further images, and the columns of their files."""
-    names = image_columns.names_of(rows)
+    names = image_columns.names_of(rows, with_mask=True)
     return [(name, image_columns.column(name, "key")) for name in names]
 
 
@@ -284,18 +286,6 @@ def _plain(column: pa.Array) -> pa.Array:
     if isinstance(column, pa.DictionaryArray):
         return arrays.decoded(column)
     return column.cast(pa.int8()) if pa.types.is_boolean(column.type) else column
-
-
-def lists(values: Any, counts: arrays.Ints) -> pa.Array:
-    """Returns a column of lists.
-
-    Args:
-      values: those of all lists, one behind the other.
-      counts: how many each list has.
-    """
-    offsets = np.zeros(len(counts) + 1, np.int32)
-    np.cumsum(counts, out=offsets[1:])
-    return pa.ListArray.from_arrays(pa.array(offsets), _as_array(values))
 
 
 def _as_array(values: Any) -> pa.Array:
@@ -322,7 +312,7 @@ def with_labels(rows: pa.RecordBatch) -> pa.RecordBatch:
 
     def of_images(of_name: Callable[[str], str]) -> pa.Array:
         texts = arrays.texts([of_name(names[at]) for at in order])
-        return lists(texts.take(pa.array(places)), counts)
+        return arrays.lists(texts.take(pa.array(places)), counts)
 
     in_labels = of_images(label_types.in_label)
     joined = pc.binary_join(in_labels, arrays.texts([NONE])[0]).cast(arrays.TEXT)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 
 from tfds_imagecsv import exceptions, problems, split_names
 from tfds_imagecsv.options import (
+    MASK,
     OWN_BOX_FEATURES,
     OWN_FEATURES,
     FilenameTemplate,
@@ -41,6 +42,7 @@ class Columns:
       label_fields: the fields of the columns with the labels.
       extra_fields: the fields of the extra columns.
       images: what names further images, by the names of their features.
+      mask: what names segmentation masks; None if no column does.
       box_fields: the fields of the columns with the numbers of boxes: four, one, or
         none.
       size_fields: the fields of those with the images' width and height; or none.
@@ -56,6 +58,7 @@ class Columns:
     label_fields: Sequence[str]
     extra_fields: Sequence[str]
     images: Mapping[str, ImageColumn] = dataclasses.field(default_factory=dict)
+    mask: ImageColumn | None = None
     box_fields: Sequence[str] = ()
     size_fields: Sequence[str] = ()
     box_formats: Sequence[str] = ()
@@ -69,7 +72,8 @@ class Columns:
     @property
     def text_fields(self) -> set[str]:
         """The fields of columns whose cells mostly differ."""
-        of_images = (field for one in self.images.values() for field in one.fields)
+        images = (*self.images.values(), *([self.mask] if self.mask else []))
+        of_images = (field for one in images for field in one.fields)
         return {*self.filename_fields, *self.extra_fields, *of_images}
 
     @property
@@ -97,6 +101,8 @@ class Columns:
             found["further images"] = ", ".join(
                 one.text for one in self.images.values()
             )
+        if self.mask:
+            found["masks"] = self.mask.text
         return found
 
 
@@ -128,7 +134,7 @@ def has_header(
     given.update(_label_fields(options).values())
     if options.filename_template is not None:
         given.update(parse_template(options.filename_template).columns)
-    for one in options.image_columns.values():
+    for one in (*options.image_columns.values(), options.mask_column or ""):
         given.update(parse_template(one).columns if is_template(one) else (one,))
     if given & set(table.header):
         return True
@@ -178,7 +184,14 @@ def recognise(
     if options.filename_template is not None:
         template = parse_template(options.filename_template)
     position_of = _named_columns(place, header, options, template)
-    images = _image_columns(place, header, options, position_of)
+    images = {
+        name: _image_column(place, header, f"image_columns[{name}]", text, position_of)
+        for name, text in options.image_columns.items()
+    }
+    mask = None
+    if options.mask_column is not None:
+        text = options.mask_column
+        mask = _image_column(place, header, "mask_column", text, position_of)
     has_boxes = options.label_type == "boxes"
     boxes = None
     if has_boxes:
@@ -211,9 +224,7 @@ def recognise(
         header,
         options.extra_columns,
         set(position_of.values()),
-        own_features=OWN_BOX_FEATURES
-        if has_boxes
-        else (*OWN_FEATURES, *options.image_columns),
+        own_features=_own_features(options),
     )
     notes += _about_splits(header, sample, options, position_of)
     notes += _about_boxes(header, options, {*position_of.values(), *of_extra.values()})
@@ -226,6 +237,7 @@ def recognise(
         label_fields=[one for one in position_of if one.startswith("label_col")],
         extra_fields=list(of_extra),
         images=images,
+        mask=mask,
         box_fields=[one for one in position_of if one.startswith("box_columns")],
         size_fields=[one for one in position_of if one.startswith("size[")],
         box_formats=boxes.formats if boxes else (),
@@ -275,24 +287,29 @@ def _positions_of(
     return dict(zip(_fields_of(template), at, strict=True))
 
 
-def _image_columns(
+def _image_column(
     place: str,
     header: Sequence[str],
-    options: TableOptions,
+    field: str,
+    text: str,
     position_of: dict[str, int],
-) -> dict[str, ImageColumn]:
-    """Returns what names further images, and adds its columns to the positions."""
-    found = {}
-    for name, text in options.image_columns.items():
-        template, fields = None, [f"image_columns[{name}]"]
-        if is_template(text) and text not in header:
-            template = parse_template(text, fields[0])
-            fields = _fields_of(template)
-            position_of |= _positions_of(template, "image_columns", place, header)
-        else:
-            position_of[fields[0]] = position("image_columns", place, header, text)
-        found[name] = ImageColumn(text, fields, template)
-    return found
+) -> ImageColumn:
+    """Returns what names images besides the rows' own, and adds its columns.
+
+    Args:
+      place: the table, for messages.
+      header: its header.
+      field: the field of the config.
+      text: its value: the name of a column, or a template.
+      position_of: the positions of the columns that are used, by field.
+    """
+    in_messages = field.partition("[")[0]
+    if is_template(text) and text not in header:
+        template = parse_template(text, field)
+        position_of |= _positions_of(template, in_messages, place, header)
+        return ImageColumn(text, _fields_of(template), template)
+    position_of[field] = position(in_messages, place, header, text)
+    return ImageColumn(text, [field], None)
 
 
 def _label_fields(options: TableOptions) -> dict[str, str | None]:
@@ -428,6 +445,14 @@ def _check_different(
                 f"{other} and {field} are both {header[at]!r} in {place}. Name two"
                 f" columns among: {names_of(header)}"
             )
+
+
+def _own_features(options: TableOptions) -> Sequence[str]:
+    """Returns the names that no extra column can have."""
+    if options.label_type == "boxes":  # whose extra columns are beside these
+        return OWN_BOX_FEATURES
+    masks = [MASK] if options.has_masks else []
+    return (*OWN_FEATURES, *options.image_columns, *masks)
 
 
 def _find_extra_columns(

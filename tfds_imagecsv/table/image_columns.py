@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from tfds_imagecsv.options import MASK
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -30,13 +32,19 @@ def column(name: str, what: str) -> str:
     return f"{PREFIX}{name}/{what}"
 
 
-def names_of(columns: Iterable[str]) -> list[str]:
-    """Returns the names of the further images that some columns are about."""
-    return [
+def names_of(columns: Iterable[str], *, with_mask: bool = False) -> list[str]:
+    """Returns the names of the further images that some columns are about.
+
+    Args:
+      columns: the names of columns.
+      with_mask: whether a segmentation mask, which has such columns, counts as one.
+    """
+    names = [
         one.removeprefix(PREFIX).removesuffix(_KEY)
         for one in columns
         if one.startswith(PREFIX) and one.endswith(_KEY)
     ]
+    return [one for one in names if with_mask or one != MASK]
 
 
 def about(columns: Iterable[str], name: str) -> dict[str, str]:
@@ -52,6 +60,11 @@ def of_image(rows: pa.RecordBatch, name: str) -> pa.RecordBatch:
     """Returns the columns about a further image, called as those of the rows' own."""
     columns = about(rows.schema.names, name)
     return rows.select(list(columns.values())).rename_columns(list(columns))
+
+
+def has_mask(columns: Iterable[str]) -> bool:
+    """Returns whether some columns are about segmentation masks."""
+    return column(MASK, "key") in columns
 
 
 def all_images(rows: pa.RecordBatch) -> Iterator[pa.RecordBatch]:

@@ -28,6 +28,11 @@ class ImageColumn(NamedTuple):
     fields: Sequence[str]
     template: FilenameTemplate | None
 
+    @property
+    def where(self) -> str:
+        """Where the names are, as messages say it."""
+        return f"in {self.text!r}"
+
     def names(self, by_field: Mapping[str, pa.Array]) -> pa.Array:
         """Returns the file names that cells make, `arrays.TEXT`."""
         of_names = [by_field[field] for field in self.fields]
@@ -40,23 +45,23 @@ class Files(NamedTuple):
     """The files of a further image.
 
     Attributes:
-      text: see `ImageColumn`.
+      where: where their names are, as messages say it: `in 'right_file'`.
       keys: the file of each row, as `label_table.LabelTable` has `key`.
       problems: what is wrong with names, by the row's position.
       notes: how some names were read, in sentences.
     """
 
-    text: str
+    where: str
     keys: pa.Array
     problems: Mapping[int, tuple[Kind, str]]
     notes: Sequence[str]
 
 
-def resolve(text: str, names: pa.Array, finder: Finder) -> Files:
+def resolve(where: str, names: pa.Array, finder: Finder) -> Files:
     """Returns the files that names mean, which are found as the rows' own images are.
 
     Args:
-      text: see `ImageColumn`.
+      where: see `Files`.
       names: the file names, `arrays.TEXT`.
       finder: finds the files.
     """
@@ -64,7 +69,6 @@ def resolve(text: str, names: pa.Array, finder: Finder) -> Files:
     keys = resolved.keys
     if finder.inside:
         keys = arrays.between(f"{finder.inside}/", keys, "")
-    where = f"in {text!r}"
     found = dict.fromkeys(
         np.flatnonzero(~arrays.is_filled(names)).tolist(),
         (Kind.NO_FILENAME, f"none {where}"),
@@ -75,8 +79,16 @@ def resolve(text: str, names: pa.Array, finder: Finder) -> Files:
         found.setdefault(at, (kind, f"{detail} {where}"))
     for at in filenames.odd_paths(keys):
         found.setdefault(at, (Kind.OUTSIDE, f"{shown(names[at].as_py())} {where}"))
-    notes = [f"{text!r}: {way.note(len(names))}" for way in resolved.ways]
-    return Files(text, keys, found, notes)
+    notes = [f"{where}, {way.note(len(names))}" for way in resolved.ways]
+    return Files(where, keys, found, notes)
+
+
+def of_own_names(keys: pa.Array, finder: Finder) -> Files:
+    """Returns the files of masks that are named as the rows' own images are.
+
+    That their extension is another is usual, and needs no note.
+    """
+    return resolve("in mask_dir", keys, finder)._replace(notes=())
 
 
 def joined(parts: Sequence[Files]) -> Files:
@@ -87,4 +99,4 @@ def joined(parts: Sequence[Files]) -> Files:
         problems |= {done + at: problem for at, problem in part.problems.items()}
         done += len(part.keys)
     keys = arrays.joined([part.keys for part in parts])
-    return Files(parts[0].text, keys, problems, ())
+    return Files(parts[0].where, keys, problems, ())

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from etils import epath
 
 from tfds_imagecsv import arrays, exceptions, garbage_collection
+from tfds_imagecsv import options as options_lib
 from tfds_imagecsv.config import ImageCsvConfig
 from tfds_imagecsv.options import TableOptions
 from tfds_imagecsv.problems import Kind, Places, Problem
@@ -30,6 +31,7 @@ from tfds_imagecsv.table import (
     image_columns,
     image_files,
     label_types,
+    mask_colors,
     resolve,
     row_problems,
     suggestions,
@@ -71,6 +73,12 @@ class LabelTable:
       box_formats: what the numbers of boxes may be, of `options.BOX_FORMATS`, in the
         order of likelihood.
       about_classes: further columns of the class CSV, by class name and by header.
+      named_in: where the names of further images are, as messages say it, by feature.
+      mask_dir: the directory that the keys of masks are relative to; None for
+        `image_dir`.
+      mask_files: the files of that directory.
+      mask_classes: the names of the masks' values, from 0; empty if they have none.
+      color_values: the values of the masks' colours; None if pixels are values.
     """
 
     rows: pa.RecordBatch
@@ -89,6 +97,11 @@ class LabelTable:
     about_classes: Mapping[str, Mapping[str, str]] = dataclasses.field(
         default_factory=dict
     )
+    named_in: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    mask_dir: epath.Path | None = None
+    mask_files: Listing | None = None
+    mask_classes: tuple[str, ...] = ()
+    color_values: Mapping[mask_colors.Color, int] | None = None
 
     @property
     def total_rows(self) -> int:
@@ -101,7 +114,11 @@ class LabelTable:
 
 
 def read_label_table(
-    config: ImageCsvConfig, sources: Sources, *, known: Iterable[str] = ()
+    config: ImageCsvConfig,
+    sources: Sources,
+    *,
+    known: Iterable[str] = (),
+    known_masks: Iterable[str] = (),
 ) -> LabelTable:
     """Reads the table as a config says, and the classes that it gives.
 
@@ -109,6 +126,7 @@ def read_label_table(
       config: what the user says about columns, file names and classes.
       sources: the tables, and the directories of the images.
       known: keys that stand for files, also if these are gone.
+      known_masks: likewise, of masks.
 
     Raises:
       SourceError: if a table can't be used.
@@ -116,13 +134,51 @@ def read_label_table(
     class_list = classes.ClassList(names=tuple(config.classes or ()), about={})
     if sources.class_csv is not None:
         class_list = classes.read_classes(sources.class_csv)
+    of_labels = config.label_type in options_lib.WITH_CLASSES
     table = read_labels(
         sources,
         config.table_options,
-        classes=class_list.names or None,
+        classes=(class_list.names or None) if of_labels else None,
         known=frozenset(known),
+        known_masks=frozenset(known_masks),
     )
+    if config.has_masks:
+        names = () if of_labels else class_list.names
+        table = _with_mask_classes(table, config, sources, names)
     return dataclasses.replace(table, about_classes=class_list.about)
+
+
+def _with_mask_classes(
+    table: LabelTable, config: ImageCsvConfig, sources: Sources, names: tuple[str, ...]
+) -> LabelTable:
+    """Returns a table that says what the values of masks are.
+
+    Args:
+      table: the table.
+      config: with the colours of masks, if they have any.
+      sources: with the table of these.
+      names: the classes of the values, if the user has named them.
+
+    Raises:
+      ConfigError: if a colour is wrong.
+      SourceError: if a row of the table of colours is, or a colour stands for no class.
+    """
+    field = mask_colors.FIELDS[sources.mask_color_csv is not None]
+    if sources.mask_color_csv is not None:
+        colors = mask_colors.read(sources.mask_color_csv)
+    elif config.mask_colors is not None:
+        colors = mask_colors.parse(config.mask_colors)
+    else:
+        return dataclasses.replace(table, mask_classes=names)
+    of_masks = names or tuple(dict.fromkeys(colors.values()))
+    unknown = sorted({*colors.values()} - {*of_masks})
+    if unknown:
+        raise exceptions.SourceError(
+            f"{field}: {columns.names_of(unknown)} aren't among the classes:"
+            f" {columns.names_of(of_masks)}. Correct the names, or add them to classes."
+        )
+    values = {color: of_masks.index(name) for color, name in colors.items()}
+    return dataclasses.replace(table, mask_classes=of_masks, color_values=values)
 
 
 @garbage_collection.paused()
@@ -132,6 +188,7 @@ def read_labels(
     *,
     classes: Sequence[str] | None = None,
     known: frozenset[str] = frozenset(),
+    known_masks: frozenset[str] = frozenset(),
 ) -> LabelTable:
     """Reads label tables in any format that `tables.read_table` reads, or folders.
 
@@ -146,6 +203,7 @@ def read_labels(
       classes: the class names in the order of their ids; default: the names found,
         sorted by code point, or those of the columns of 0 and 1.
       known: as for `read_label_table`.
+      known_masks: likewise.
 
     Returns:
       The table of the rows that can be used, and the problems of the others.
@@ -156,37 +214,58 @@ def read_labels(
     """
     options = options or TableOptions()
     image_dir, files = sources.image_dir, list_files(sources.image_dir)
-    if known:
-        files = _with_known(files, known)
+    if sources.mask_dir is None:
+        known |= known_masks
+    files = _with_known(files, known)
     if sources.archive is not None:
         image_dir, files = archive_top.below_top(sources, files, options)
+    mask_finder = None
+    if sources.mask_dir is not None:
+        mask_finder = resolve.Finder(
+            sources.mask_dir,
+            _with_known(list_files(sources.mask_dir), known_masks),
+            suffix=options.filename_suffix if options.mask_column else "",
+            match=options.match,
+        )
     table = _joined(
-        _read_all(sources, image_dir, files, options),
+        _read_all(sources, image_dir, files, options, mask_finder),
         options,
         classes,
         image_dir=image_dir,
         files=files,
     )
     arrays.free_unused()
-    return table
+    if mask_finder is None:
+        return table
+    return dataclasses.replace(
+        table, mask_dir=sources.mask_dir, mask_files=mask_finder.listing
+    )
 
 
 def _read_all(
-    sources: Sources, image_dir: epath.Path, files: Listing, options: TableOptions
+    sources: Sources,
+    image_dir: epath.Path,
+    files: Listing,
+    options: TableOptions,
+    mask_finder: resolve.Finder | None,
 ) -> list[TableRows]:
     """Returns what each table says, or what the folders do."""
     if not sources.tables:
         said = folders.rows_of(image_dir, files, options, sources.folders)
-        return [TableRows.of_folders(said)]
-    return [
-        table_rows.read_rows(
-            one,
-            options,
-            _finder(one, sources, image_dir, files, options),
-            is_among_several=len(sources.tables) > 1,
+        return [TableRows.of_folders(said, mask_finder)]
+    found = []
+    for one in sources.tables:
+        finder = _finder(one, sources, image_dir, files, options)
+        found.append(
+            table_rows.read_rows(
+                one,
+                options,
+                finder,
+                mask_finder or finder,
+                is_among_several=len(sources.tables) > 1,
+            )
         )
-        for one in sources.tables
-    ]
+    return found
 
 
 def _finder(
@@ -209,6 +288,8 @@ def _finder(
 
 def _with_known(files: Listing, known: frozenset[str]) -> Listing:
     """Returns a listing with further files, which may be there already."""
+    if not known:
+        return files
     keys = arrays.texts(sorted(known))
     more = keys.filter(pc.invert(pc.is_in(keys, value_set=files.keys)))
     if not len(more):
@@ -291,6 +372,7 @@ def _joined(
         ),
         suggestion=suggestion,
         box_formats=tuple(parts[0].box_formats),
+        named_in={name: one.where for name, one in images.items()},
         looked_for=next((one.looked_for for one in parts if one.looked_for), ""),
     )
 

@@ -47,7 +47,7 @@ def write_manifest(path: epath.Path, rows: pa.RecordBatch) -> None:
     order = arrays.order_of(rows["key"])
     further = {
         f"{name}/{about}": image_columns.column(name, about)
-        for name in image_columns.names_of(rows.schema.names)
+        for name in image_columns.names_of(rows.schema.names, with_mask=True)
         for about in _OF_IMAGE
     }
     rows = rows.select([*COLUMNS, *further.values()])

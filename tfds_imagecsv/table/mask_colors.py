@@ -13,7 +13,8 @@ from tfds_imagecsv.table.tables import Table
 
 Color = tuple[int, int, int]
 
-_FIELD = "mask_colors"
+#: The fields of the config: colours, or the table of them.
+FIELDS = ("mask_colors", "mask_color_csv")
 
 # The names of columns, in small letters.
 _COLOR = ("color", "colour", "hex")
@@ -35,7 +36,7 @@ def parse(given: Mapping[str, str]) -> dict[Color, str]:
     items = enumerate(given.items(), 1)
     found, wrong = _of((f"item {at}", text, name) for at, (text, name) in items)
     if wrong:
-        raise exceptions.ConfigError("\n  ".join([f"{_FIELD}:", *wrong]))
+        raise exceptions.ConfigError("\n  ".join([f"{FIELDS[0]}:", *wrong]))
     return found
 
 
@@ -53,8 +54,8 @@ def read(source: Any) -> dict[Color, str]:
       SourceError: if it can't be read, has no such columns, or rows of it are wrong as
         in `parse`; all these rows at once.
     """
-    table = tables.read_table(source, _FIELD)
-    place = tables.place_of(_FIELD, source)
+    table = tables.read_table(source, FIELDS[1])
+    place = tables.place_of(FIELDS[1], source)
     found, wrong = _of(_rows(table, *_columns(table.header, place)))
     if wrong:
         raise exceptions.SourceError("\n  ".join([f"{place}:", *wrong]))

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from tfds_imagecsv import arrays, exceptions, split_names
-from tfds_imagecsv.options import TableOptions
+from tfds_imagecsv.options import MASK, TableOptions
 from tfds_imagecsv.problems import Kind, Problem
 from tfds_imagecsv.sources.locate import TableSource
 from tfds_imagecsv.table import (
@@ -46,7 +46,7 @@ class TableRows:
       given: the splits, likewise.
       extra: the cells of the extra columns, `arrays.TEXT`, by name with
         `extra_columns.PREFIX`.
-      images: the files of further images, by the names of their features.
+      images: the files of further images, and of masks, by the names of their features.
       boxes: the cells of the columns with boxes, `arrays.CODES`: four, one, or none.
       box_formats: what their numbers may be, of `options.BOX_FORMATS`.
       sizes: the cells of the images' width and height, likewise; or none.
@@ -79,9 +79,18 @@ class TableRows:
     looked_for: str = ""
 
     @classmethod
-    def of_folders(cls, said: folders.FolderRows) -> TableRows:
-        """Returns what folders say."""
-        keys = said.keys
+    def of_folders(
+        cls, said: folders.FolderRows, mask_finder: resolve.Finder | None
+    ) -> TableRows:
+        """Returns what folders say.
+
+        Args:
+          said: that.
+          mask_finder: finds the masks of images by their names; None without masks.
+        """
+        keys, images = said.keys, {}
+        if mask_finder is not None:
+            images[MASK] = image_files.of_own_names(keys, mask_finder)
         return cls(
             name="",
             numbers=np.arange(1, len(keys) + 1),
@@ -92,6 +101,7 @@ class TableRows:
             groups=arrays.constant("", len(keys)),
             given=said.given,
             extra={},
+            images=images,
             by_position={},
             loose=np.zeros(0, np.int64),
             understood=said.understood,
@@ -103,6 +113,7 @@ def read_rows(
     source: TableSource,
     options: TableOptions,
     finder: resolve.Finder,
+    mask_finder: resolve.Finder,
     *,
     is_among_several: bool,
 ) -> TableRows:
@@ -112,6 +123,7 @@ def read_rows(
       source: where it is.
       options: what the user says of it.
       finder: finds its images.
+      mask_finder: finds their masks; the same without a directory of masks.
       is_among_several: whether there are others, so that notes name it.
 
     Raises:
@@ -149,9 +161,14 @@ def read_rows(
         given = values.splits
         notes += values.notes
     images = {
-        feature: image_files.resolve(one.text, one.names(cells.by_field), finder)
+        feature: image_files.resolve(one.where, one.names(cells.by_field), finder)
         for feature, one in found.images.items()
     }
+    if found.mask is not None:
+        of_masks = found.mask.names(cells.by_field)
+        images[MASK] = image_files.resolve(found.mask.where, of_masks, mask_finder)
+    elif mask_finder is not finder:
+        images[MASK] = image_files.of_own_names(resolved.keys, mask_finder)
     notes += [note for one in images.values() for note in one.notes]
     keys, name = resolved.keys, source.name
     if finder.inside:
