@@ -92,7 +92,7 @@ class Classes:
     """The classes.
 
     Attributes:
-      noun: what they are: "class" or "quantile".
+      noun: what they are: "class" or "quantile"; of masks, "class" or "value".
       columns: the names of the splits; of many, the last stands for the others.
       rows: the classes that are shown, the largest first.
       left_out: how many are between these, in the middle.
@@ -220,6 +220,7 @@ class Page:
       problems: the problems by kind.
       splits: the splits.
       classes: the classes or quantiles; None without.
+      masks: the pixels of masks; None without, or if they aren't counted.
       guarantees: what is guaranteed, and the number that shows it.
       copies: sets of identical images.
       more_copies: how many sets are not shown.
@@ -252,6 +253,7 @@ class Page:
     problems: tuple[Problems, ...]
     splits: tuple[SplitSize, ...]
     classes: Classes | None
+    masks: Classes | None
     guarantees: tuple[tuple[str, str], ...]
     copies: tuple[CopySet, ...]
     more_copies: int

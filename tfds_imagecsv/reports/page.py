@@ -138,6 +138,7 @@ def make_page(
         problems=tuple(_problems(summary, chosen, picture)),
         splits=tuple(_splits(summary)),
         classes=_classes(summary, plan, config.label_type),
+        masks=_masks(plan),
         guarantees=tuple(_guarantees(summary, plan, sets, near)),
         copies=tuple(
             CopySet(
@@ -321,6 +322,8 @@ def _sentence(
         what += " labelled with numbers"
     else:
         what += " without labels"
+    if config.has_masks:
+        what += ", with masks"
     if summary.split_sizes:
         what += f", in {_plural(len(summary.split_sizes), 'split', 'splits')}"
     return what
@@ -405,14 +408,15 @@ def _splits(summary: Summary) -> Iterator[SplitSize]:
 
 def _totals(summary: Summary) -> list[tuple[str, int]]:
     """Returns the classes with their sizes, the largest first, then by name."""
-    if summary.splits:
-        totals: collections.Counter[str] = collections.Counter()
-        for counts in summary.splits.values():
-            totals.update(counts)
-        found: Mapping[str, int] = totals
-    else:
-        found = summary.classes
-    return sorted(found.items(), key=lambda one: (-one[1], one[0]))
+    return _totals_of(summary.splits or {"": summary.classes})
+
+
+def _totals_of(splits: Mapping[str, Mapping[str, int]]) -> list[tuple[str, int]]:
+    """Returns names with the sums of their counts, the largest first, then by name."""
+    totals: collections.Counter[str] = collections.Counter()
+    for counts in splits.values():
+        totals.update(counts)
+    return sorted(totals.items(), key=lambda one: (-one[1], one[0]))
 
 
 def _classes(
@@ -422,22 +426,10 @@ def _classes(
         return None
     is_number = label_type == "regression"
     splits = summary.splits or {}
-    names, others = list(splits), []
-    if len(names) > MOST_SPLITS:
-        names, others = names[: MOST_SPLITS - 1], names[MOST_SPLITS - 1 :]
     if is_number and plan:
         # Their order is that of the numbers.
         order = {name: at for at, name in enumerate(next(iter(splits.values())))}
         totals.sort(key=lambda one: order[one[0]])
-    most = max(1, *(total for _, total in totals), 1)
-    half = MOST_CLASSES // 2
-    visible = totals if len(totals) <= MOST_CLASSES else totals[:half] + totals[-half:]
-    rows = []
-    for name, total in visible:
-        counts = [splits[split].get(name, 0) for split in names]
-        if others:
-            counts.append(sum(splits[split].get(name, 0) for split in others))
-        rows.append(ClassRow(_short(name), tuple(counts), total, total / most))
     plot = None
     if len(totals) > _CLASSES_TO_PLOT and not is_number:
         sizes = np.array([total for _, total in totals], np.float64)
@@ -448,15 +440,51 @@ def _classes(
             label=f"How many classes have how many images: from {int(sizes.min()):,} to"
             f" {int(sizes.max()):,}, half of them at most {np.median(sizes):,.0f}",
         )
+    noun = "quantile" if is_number else "class"
+    return dataclasses.replace(_table(noun, totals, splits), plot=plot)
+
+
+def _masks(plan: DatasetPlan | None) -> Classes | None:
+    """Returns how many pixels masks have of each class, or of each value."""
+    if plan is None or not (totals := _totals_of(plan.mask_counts)):
+        return None
+    noun = "class" if plan.mask_classes else "value"
+    return _table(noun, totals, plan.mask_counts)
+
+
+def _table(
+    noun: str,
+    totals: list[tuple[str, int]],
+    splits: Mapping[str, Mapping[str, int]],
+) -> Classes:
+    """Returns a table of counts by split, without a plot.
+
+    Args:
+      noun: what is counted.
+      totals: the names and their sums, in the order of the rows.
+      splits: the counts of each split, by name.
+    """
+    names, others = list(splits), []
+    if len(names) > MOST_SPLITS:
+        names, others = names[: MOST_SPLITS - 1], names[MOST_SPLITS - 1 :]
+    most = max(1, *(total for _, total in totals), 1)
+    half = MOST_CLASSES // 2
+    visible = totals if len(totals) <= MOST_CLASSES else totals[:half] + totals[-half:]
+    rows = []
+    for name, total in visible:
+        counts = [splits[split].get(name, 0) for split in names]
+        if others:
+            counts.append(sum(splits[split].get(name, 0) for split in others))
+        rows.append(ClassRow(_short(name), tuple(counts), total, total / most))
     columns = [_short(name) for name in names]
     if others:
         columns.append(f"{len(others)} others")
     return Classes(
-        noun="quantile" if is_number else "class",
+        noun=noun,
         columns=tuple(columns),
         rows=tuple(rows),
         left_out=len(totals) - len(visible),
-        plot=plot,
+        plot=None,
     )
 
 
