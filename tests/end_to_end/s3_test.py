@@ -511,6 +511,23 @@ def test_no_credentials_for_the_data_directory(settings, tmp_path):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["card", "image_csv/pets", "--data_dir=s3://bucket/data"],
+        ["card", "s3://bucket/data"],
+        ["compare", "s3://bucket/data", "image_csv/pets"],
+    ],
+    ids=" ".join,
+)
+def test_no_credentials_for_a_dataset(settings, tmp_path, args):
+    """One line, whatever asks for it."""
+    command = pathlib.Path(sys.executable).with_name("tfds-imagecsv")
+    done = run(command, *args, cwd=tmp_path, env=NO_CREDENTIALS)
+    assert done.returncode == 1
+    assert done.stderr == f"Error: data_dir s3://bucket/data: {UNREACHABLE}\n"
+
+
 def test_without_s3fs(settings, tmp_path):
     """The message says what to install."""
     (tmp_path / "images").mkdir()

@@ -14,7 +14,7 @@ from etils import epath, epy
 
 from tfds_imagecsv import exceptions, tfds_private
 from tfds_imagecsv.dataset import metadata
-from tfds_imagecsv.storage import s3
+from tfds_imagecsv.storage import failures, s3
 from tfds_imagecsv.storage.paths import absolute
 from tfds_imagecsv.table import manifest
 
@@ -163,10 +163,24 @@ def find_folder(
 
     Raises:
       SourceError: if there is no such dataset.
+      StorageError: if a bucket is out of reach.
     """
-    if data_dir is not None:
+    if s3.is_s3(name):
+        data_dir = None
+    elif data_dir is not None:
         data_dir = absolute(data_dir)
-    if builder := tfds_private.builder_of_files(name, data_dir):
+    where = data_dir or tfds.core.constants.DATA_DIR
+    with failures.reachable(name if s3.is_s3(name) else where):
+        return _found(name, data_dir, where)
+
+
+def _found(
+    name: str, data_dir: epath.Path | None, where: epath.PathLike
+) -> tuple[epath.Path, tfds.core.DatasetBuilder | None]:
+    """Returns what `find_folder` does, which says what is known of errors."""
+    if not s3.is_s3(name) and (
+        builder := tfds_private.builder_of_files(name, data_dir)
+    ):
         return epath.Path(builder.data_path), builder
     folder = absolute(name)
     if name and _is_dir(folder):
@@ -179,10 +193,9 @@ def find_folder(
             folder = folder / max(versions, key=tfds.core.Version)
         return folder, tfds_private.builder_of_directory(folder)
     raise exceptions.SourceError(
-        f"There is no prepared dataset {name} in"
-        f" {data_dir or tfds.core.constants.DATA_DIR}, and no such directory. Give the"
-        " name as TFDS knows it, such as image_csv/pets, and data_dir if it isn't the"
-        " default; or the directory of the dataset."
+        f"There is no prepared dataset {name} in {where}, and no such directory. Give"
+        " the name as TFDS knows it, such as image_csv/pets, and data_dir if it isn't"
+        " the default; or the directory of the dataset."
     )
 
 
@@ -191,6 +204,8 @@ def _is_dir(path: epath.Path) -> bool:
     try:
         return bool(path.is_dir())
     except (OSError, ValueError):
+        if s3.is_s3(path):
+            raise
         return False
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import IO, Any
 
 from etils import epath
@@ -13,7 +14,7 @@ from etils import epath
 from tfds_imagecsv import exceptions, tfds_private
 from tfds_imagecsv.prepared.prepared_dataset import PreparedDataset
 from tfds_imagecsv.reports import card, croissant
-from tfds_imagecsv.storage import s3, unfinished
+from tfds_imagecsv.storage import files, s3, unfinished
 
 #: The folder beside the records that gets the images.
 IMAGE_FOLDER = "images"
@@ -94,24 +95,39 @@ def _can_be_written(path: epath.Path) -> Iterator[None]:
 def _write_images(folder: epath.Path, dataset: PreparedDataset) -> None:
     """Writes the images, and the names and labels of those of each split."""
     total = sum(dataset.split_sizes.values())
-    made: set[pathlib.PurePosixPath] = set()
     with (
         contextlib.ExitStack() as stack,
         tfds_private.progress_bar(total, "Writing images") as bar,
     ):
-        files: dict[str, IO[str]] = {}
-        for record in dataset.records():
-            place = pathlib.PurePosixPath(record.split, _safe(record.key))
-            path = folder / place
-            if place.parent not in made:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                made.add(place.parent)
-            path.write_bytes(record.image)
-            if record.split not in files:
-                file = (folder / record.split / _METADATA_FILENAME).open("w")
-                files[record.split] = stack.enter_context(file)
-            files[record.split].write(_line(dataset, record.key, record.label))
+        writes = _writes(folder, dataset, stack)
+        for write in files.called_ahead(writes) if files.is_remote(folder) else writes:
+            write()
             bar.update(1)
+
+
+def _writes(
+    folder: epath.Path, dataset: PreparedDataset, stack: contextlib.ExitStack
+) -> Iterator[Callable[[], int]]:
+    """Yields functions that each write an image, and writes the names and labels.
+
+    Args:
+      folder: where the images go.
+      dataset: the dataset.
+      stack: closes the files of names and labels.
+    """
+    made: set[pathlib.PurePosixPath] = set()
+    of_splits: dict[str, IO[str]] = {}
+    for record in dataset.records():
+        place = pathlib.PurePosixPath(record.split, _safe(record.key))
+        path = folder / place
+        if place.parent not in made:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            made.add(place.parent)
+        yield functools.partial(path.write_bytes, record.image)
+        if record.split not in of_splits:
+            file = (folder / record.split / _METADATA_FILENAME).open("w")
+            of_splits[record.split] = stack.enter_context(file)
+        of_splits[record.split].write(_line(dataset, record.key, record.label))
 
 
 def _safe(key: str) -> pathlib.PurePosixPath:

@@ -165,5 +165,5 @@ def _readers(
         )
     )
     if any(map(files.is_remote, (image_dir, *converted[0]))):
-        return files.read_ahead(reads)
+        return files.called_ahead(reads)
     return reads

@@ -13,7 +13,7 @@ import pathlib
 import stat
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import IO, TYPE_CHECKING, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import xxhash
 
@@ -26,8 +26,10 @@ if TYPE_CHECKING:
 # Bytes of a large file that are read at once.
 _BLOCK = 1 << 20
 
-# Remote images that are read at once.
+# Remote images that are read or written at once.
 READ_AHEAD = 16
+
+_T = TypeVar("_T")
 
 # Opening a link fails, so that it can be followed with care; opening a pipe doesn't
 # wait for a writer. Systems without these flags need a look at each path.
@@ -95,14 +97,14 @@ def digest_of_file(path: epath.Path) -> bytes:
     return found
 
 
-def read_ahead(reads: Iterable[Callable[[], bytes]]) -> Iterator[Callable[[], bytes]]:
+def called_ahead(calls: Iterable[Callable[[], _T]]) -> Iterator[Callable[[], _T]]:
     """Calls several functions ahead of time; yields functions that return the results.
 
-    For remote files, which are slow to answer.
+    For remote files, which are slow to answer, be they read or written.
     """
-    waiting: collections.deque[concurrent.futures.Future[bytes]] = collections.deque()
+    waiting: collections.deque[concurrent.futures.Future[_T]] = collections.deque()
     with concurrent.futures.ThreadPoolExecutor(READ_AHEAD) as pool:
-        for one in reads:
+        for one in calls:
             waiting.append(pool.submit(one))
             if len(waiting) == READ_AHEAD:
                 yield waiting.popleft().result
@@ -219,7 +221,7 @@ class FileReader:
         """
         read = itertools.repeat(self.read)
         reads = map(functools.partial, read, keys, digests, sizes)
-        return reads if self._is_local else read_ahead(reads)
+        return reads if self._is_local else called_ahead(reads)
 
     def _read(self, key: str) -> bytes:
         from tfds_imagecsv.storage import s3
