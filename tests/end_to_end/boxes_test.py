@@ -227,6 +227,19 @@ DIALECTS = {
         {},
         ("xyxy", "relative"),
     ),
+    "Vertex AI": (
+        None,
+        [
+            ("training", f"gs://bucket/{number}.png", color, *box[:2], "", "", *box[2:])
+            + ("", "")
+            for number in range(1, 9)
+            for color in BOXES
+            for box in [relative(BOXES[color])]
+        ],
+        {"filename_column": "2", "label_column": "3", "split_column": "1"}
+        | {"box_columns": ["4", "5", "8", "9"]},
+        ("xyxy", "relative"),
+    ),
     "YOLO": (
         ("image", "label", "x_center", "y_center", "width", "height"),
         [
