@@ -230,8 +230,10 @@ DIALECTS = {
     "Vertex AI": (
         None,
         [
-            ("training", f"gs://bucket/{number}.png", color, *box[:2], "", "", *box[2:])
-            + ("", "")
+            (
+                *("training", f"gs://bucket/{number}.png", color),
+                *(*box[:2], "", "", *box[2:], "", ""),
+            )
             for number in range(1, 9)
             for color in BOXES
             for box in [relative(BOXES[color])]
