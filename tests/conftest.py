@@ -22,6 +22,7 @@ TESTS = pathlib.Path(__file__).parent
 # the README's commands, the laws that take many datasets or plans to show, and what is
 # compared with a library that takes long.
 SLOW = (
+    "dataset/info_test.py",
     "end_to_end",
     "engines/engines_test.py",
     "images/quality_test.py",
@@ -34,6 +35,8 @@ SLOW = (
     "reading",
     "readme_test.py",
     "reports/browser_test.py",
+    "sources/sources_test.py::test_a_build_from_an_archive",
+    "sources/sources_test.py::test_a_check_and_then_a_build",
     "splits/balance_test.py",
     "storage/unfinished_test.py",
     "tfds_imagecsv_dataset_builder_test.py",
@@ -48,9 +51,11 @@ LOOPBACK = ("127.0.0.1", "::1")
 
 def pytest_collection_modifyitems(items):
     """Marks the slow tests, and runs the longest first, so that no core idles."""
-    slow = [TESTS / path for path in SLOW]
+    slow = {str(TESTS / place) for place in SLOW}
     for item in items:
-        if any(item.path.is_relative_to(path) for path in slow):
+        name = getattr(item, "originalname", item.name)
+        places = (f"{item.path}::{name}", *map(str, (item.path, *item.path.parents)))
+        if not slow.isdisjoint(places):
             item.add_marker("slow")
     items.sort(
         key=lambda item: (
