@@ -681,7 +681,7 @@ def read_at_once(count, monkeypatch):
     read_bytes = RemotePath.read_bytes
 
     def read_together(path):
-        barrier.wait(timeout=10)
+        barrier.wait(timeout=60)
         return read_bytes(path)
 
     monkeypatch.setattr(RemotePath, "read_bytes", read_together)

@@ -50,6 +50,7 @@ def test_a_detector_learns_from_each_table_of_boxes(objects, run_example):
         print([name for name in sys.modules if name.startswith("tfds_imagecsv")])
         """,
         epochs=("epochs=2", "epochs=16"),
+        with_tensorflow=True,
     )
     assert modules == "[]"
     results = ast.literal_eval(lines)
@@ -97,6 +98,7 @@ def test_a_model_learns_which_text_belongs_to_an_image(objects, run_example):
         print(*sorted(to_words.get_vocabulary()[2:]))
         """,
         epochs=("epochs=2", "epochs=20"),
+        with_tensorflow=True,
     )
     *_, last = map(float, losses.split())
     assert last < 0.8 * np.log(32)
