@@ -36,7 +36,14 @@ FLAGS = (
 
 SCRIPT = "<img src=x onerror=alert(1)>"
 
-REPORTS = ("classes", "300 classes", "multilabel", "regression", "problems")
+REPORTS = (
+    "classes",
+    "300 classes",
+    "multilabel",
+    "regression",
+    "boxes",
+    "problems",
+)
 
 # The names of the classes in the table that are seen.
 SHOWN = """
@@ -140,7 +147,7 @@ def reports(tmp_path_factory, write_png, write_csv):
     root = tmp_path_factory.mktemp("reports")
     found = {}
 
-    def make(name, rows, header=("filename", "label"), lost=(), **fields):
+    def make(name, rows, header=("filename", "label"), lost=(), masks=False, **fields):
         folder = root / name
         for at, row in enumerate(rows):
             path = folder / "images" / row[0]
@@ -149,6 +156,12 @@ def reports(tmp_path_factory, write_png, write_csv):
                 exif = Image.Exif()
                 exif[0x0112] = 6
                 Image.open(path).resize((64, 48)).save(path, "JPEG", exif=exif)
+            if masks:
+                fields["mask_dir"] = folder / "masks"
+                (folder / "masks").mkdir(exist_ok=True)
+                mask = Image.new("L", Image.open(path).size)
+                mask.paste(255, (1, 1, 4, 3))
+                mask.save(folder / "masks" / row[0])
         for one in lost:
             (folder / "images" / one).unlink()
         write_csv(folder / "labels.csv", rows, header=header)
@@ -177,6 +190,32 @@ def reports(tmp_path_factory, write_png, write_csv):
     )
     numbers = [(key, str(at**2)) for at, key in enumerate(keys)]
     make("regression", numbers, label_type="regression", folds=3)
+    # With a further image, and a mask, of which one class has a script's name.
+    boxes = [
+        (
+            key,
+            keys[at - 1],
+            animals[(at + more) % 3],
+            more / 4,
+            0.1,
+            0.4 + more / 4,
+            0.5,
+        )
+        for at, key in enumerate(keys)
+        for more in range(at % 3)
+    ]
+    empty = [
+        (key, keys[at - 1], *[""] * 5) for at, key in enumerate(keys) if not at % 3
+    ]
+    make(
+        "boxes",
+        boxes + empty,
+        header=("filename", "before", "class", "xmin", "ymin", "xmax", "ymax"),
+        masks=True,
+        label_type="boxes",
+        image_columns={"before": "before"},
+        mask_colors={"#000": "ground", "#fff": SCRIPT},
+    )
     wrong = [(key, SCRIPT if at % 2 else "dog") for at, key in enumerate(keys)]
     wrong[5] = (keys[5], "")
     make("problems", wrong, lost=keys[8:10])
@@ -229,6 +268,42 @@ def test_it_is_as_wide_as_a_phone(browser, reports, name):
         browser.run(f"return innerWidth + {root}.scrollWidth - {root}.clientWidth")
         == 400
     )
+
+
+# Of each picture with boxes: where the whole picture is on the screen, where its first
+# box is, and where that should be by the numbers of its path.
+DRAWN = """
+return [...document.querySelectorAll("#examples .pic")].map((one) => {
+    const [image, svg] = [one.querySelector("img"), one.querySelector("svg")];
+    if (!svg) return null;
+    const frame = image.getBoundingClientRect();
+    const scale = Math.min(
+        frame.width / image.naturalWidth, frame.height / image.naturalHeight);
+    const width = image.naturalWidth * scale, height = image.naturalHeight * scale;
+    const left = frame.left + (frame.width - width) / 2;
+    const upper = frame.top + (frame.height - height) / 2;
+    const path = svg.querySelector("path");
+    const box = path.getBBox(), view = svg.viewBox.baseVal;
+    const matrix = path.getScreenCTM();
+    return [
+        [box.x * matrix.a + matrix.e, left + box.x / view.width * width],
+        [box.y * matrix.d + matrix.f, upper + box.y / view.height * height],
+        [box.width * matrix.a, box.width / view.width * width],
+        [box.height * matrix.d, box.height / view.height * height],
+    ];
+});
+"""
+
+
+@pytest.mark.parametrize("width", [1280, 400])
+def test_boxes_are_on_their_pictures(browser, reports, width):
+    """Where a picture is fitted into its square, its boxes are as well."""
+    browser.open(reports["boxes"], width=width)
+    drawn = [edges for edges in browser.run(DRAWN) if edges]
+    assert len(drawn) > 10
+    for edges in drawn:
+        for found, wanted in edges:
+            assert abs(found - wanted) < 1
 
 
 def test_classes_are_found_as_one_types(browser, reports):

@@ -78,7 +78,7 @@ def page_of(config, **kwargs):
         sets=sets,
         near=near,
         chosen=page.choose_samples(config, made, found, plan, sets, near),
-        thumbnails=thumbnails_lib.Thumbnails(of={}, before={}, after={}),
+        thumbnails=thumbnails_lib.Thumbnails(of={}, before={}, after={}, masked={}),
         error=error,
         **kwargs,
     )
@@ -649,6 +649,73 @@ def walk_splits(plan):
     """Returns the split of each key."""
     keys, splits = plan.rows["key"].to_pylist(), plan.rows["split"].to_pylist()
     return dict(zip(keys, splits, strict=True))
+
+
+@pytest.fixture
+def make_pairs(tmp_path, write_csv):
+    """Returns a function that writes rows of two further images; returns a config."""
+
+    def make(**fields):
+        rows = []
+        for at in range(16):
+            names = [f"{name}{at}.png" for name in ("a", "b", "c")]
+            for number, name in enumerate(names):
+                levels = (100 * number, at, 0)
+                (tmp_path / "images").mkdir(exist_ok=True)
+                Image.new("RGB", (8, 6), levels).save(tmp_path / "images" / name)
+            rows.append((*names, ("cat", "dog")[at % 2]))
+        write_csv(tmp_path / "labels.csv", rows, header=("a", "b", "c", "label"))
+        values = {"image_columns": {"right": "b", "<top>": "c"}, **fields}
+        return tfds_imagecsv.ImageCsvConfig(
+            name="pairs",
+            image_dir=tmp_path / "images",
+            label_csv=tmp_path / "labels.csv",
+            filename_column="a",
+            **values,
+        )
+
+    return make
+
+
+@pytest.mark.parametrize("label_type", ["class", "none"])
+def test_further_images_are_side_by_side(make_pairs, label_type):
+    """Each behind its row's own image, under its feature's name."""
+    made = walk.report(make_pairs(label_type=label_type))
+    assert walk.report(make_pairs(label_type=label_type)) == made
+    [examples] = re.findall(r'<section id="examples".*?</section>', made, re.DOTALL)
+    found = Parsed(examples)
+    assert "Images of a row are side by side: image, right, <top>." in found.text
+    names = [value for _, name, value in found.attributes if name == "alt"]
+    levels = [np.asarray(one.convert("RGB"))[0, 0, 0] for one in found.sources()]
+    assert len(names) == len(levels) == 3 * 16
+    for at in range(0, len(names), 3):
+        number = names[at].removeprefix("a")
+        assert names[at : at + 3] == [
+            f"a{number}",
+            f"right: b{number}",
+            f"<top>: c{number}",
+        ]
+        assert np.abs(np.subtract(levels[at : at + 3], [0, 100, 200])).max() < 10
+
+
+def test_further_images_have_their_room(make_pairs, monkeypatch):
+    """They count as other pictures do, and come with their row's own image."""
+    chosen = samples.Samples(
+        labels={"cat": ("a", "b"), "dog": ("c",)},
+        conversions={},
+        problems={},
+        copies=(),
+        near_duplicates=(),
+        quality={"dark": ("b",)},
+        beside={one: (("right", f"{one}2"), ("top", "t")) for one in "abc"},
+        masks={},
+    )
+    assert list(chosen.uses.items()) == [
+        *(("b", 2), ("a", 1), ("a2", 1), ("t", 3)),
+        *(("c", 1), ("c2", 1), ("b2", 1)),
+    ]
+    monkeypatch.setattr(thumbnails_lib, "_MOST_ENCODED", 3000)
+    assert "no picture" in walk.report(make_pairs())
 
 
 def test_the_config_can_be_read_back(make_dataset):

@@ -67,6 +67,7 @@ class Inspection:
         `image_table.files_of`.
       masks: the files of masks, likewise.
       mask_dtype: see `mask_table.WithMasks`; empty without masks.
+      masks_are_upright: see `mask_table.WithMasks`; None without masks.
     """
 
     sources: Sources
@@ -80,6 +81,7 @@ class Inspection:
     further: pa.RecordBatch
     masks: pa.RecordBatch
     mask_dtype: str
+    masks_are_upright: bool | None
 
     @property
     def about(self) -> dict[str, Any]:
@@ -170,13 +172,14 @@ def inspect(
         rows, further = found.rows, found.files
         of_images += found.problems
         unusable = {**unusable, **found.unusable}
-    of_masks, mask_dtype = no_files, ""
+    of_masks, mask_dtype, masks_are_upright = no_files, "", None
     if config.has_masks:
         masked = _with_masks(config, table, rows, engine, converted_dir)
         rows, of_masks, mask_dtype = masked.rows, masked.files, masked.dtype
         of_images += masked.problems
         unusable = {**unusable, **masked.unusable}
-        table = _with_frame(table, masked.are_upright)
+        masks_are_upright = masked.are_upright
+        table = _with_frame(table, masks_are_upright)
     rows = near_duplicates.with_sets(rows)
     pinned = arrays.by_key(rows["key"], earlier, "split")
     rows = arrays.with_columns(rows, {"pinned": pinned})
@@ -202,6 +205,7 @@ def inspect(
         further=further,
         masks=of_masks,
         mask_dtype=mask_dtype,
+        masks_are_upright=masks_are_upright,
     )
 
 

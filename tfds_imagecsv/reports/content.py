@@ -7,6 +7,7 @@ import dataclasses
 from markupsafe import Markup
 
 from tfds_imagecsv.reports.comparison import Change
+from tfds_imagecsv.reports.drawings import Drawing
 from tfds_imagecsv.reports.thumbnails import Thumbnail
 
 
@@ -19,12 +20,17 @@ class Picture:
       words: what else is said below it.
       thumbnail: None if there is none.
       score: of its quality, in words; empty if that isn't what it is shown for.
+      drawing: what is drawn on it, if anything is.
+      beside: the further images of its row, and its mask over it; their words are the
+        features' names.
     """
 
     name: str
     words: str
     thumbnail: Thumbnail | None
     score: str = ""
+    drawing: Drawing | None = None
+    beside: tuple[Picture, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,11 +41,13 @@ class Gallery:
       heading: what they are.
       words: more about them.
       pictures: the pictures.
+      color: that of the boxes of the class that they are of, if boxes are drawn.
     """
 
     heading: str
     words: str
     pictures: tuple[Picture, ...]
+    color: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -230,6 +238,9 @@ class Page:
       conversions: why images are converted.
       byte_for_byte: how many images are stored as they are.
       examples: the examples of each class.
+      beside: the names of the images that they have side by side; none for one.
+      colors: those of the classes of masks, and their names; none without.
+      more_colors: how many more there are.
       near_duplicates: sets of nearly identical images.
       about_near_duplicates: how many sets there are, and what is odd about how many.
       quality: images with quality issues, the worst first.
@@ -263,6 +274,9 @@ class Page:
     conversions: tuple[Conversion, ...]
     byte_for_byte: int
     examples: tuple[Gallery, ...]
+    beside: tuple[str, ...]
+    colors: tuple[tuple[str, str], ...]
+    more_colors: int
     near_duplicates: tuple[Gallery, ...]
     about_near_duplicates: tuple[str, ...]
     quality: tuple[Gallery, ...]

@@ -6,7 +6,7 @@ import collections
 import dataclasses
 import importlib.metadata
 import platform
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,11 +16,19 @@ import pyarrow.compute as pc
 
 from tfds_imagecsv import arrays, options
 from tfds_imagecsv.config import ImageCsvConfig
-from tfds_imagecsv.images import quality
+from tfds_imagecsv.images import mask_table, quality
 from tfds_imagecsv.images.inspection import Inspection
+from tfds_imagecsv.options import MASK
 from tfds_imagecsv.prepared.compare import Comparison
 from tfds_imagecsv.problems import Kind, shown
-from tfds_imagecsv.reports import comparison, config_lines, leaks, plots, samples
+from tfds_imagecsv.reports import (
+    comparison,
+    config_lines,
+    drawings,
+    leaks,
+    plots,
+    samples,
+)
 from tfds_imagecsv.reports.content import (
     Changes,
     Classes,
@@ -41,6 +49,7 @@ from tfds_imagecsv.reports.samples import Samples
 from tfds_imagecsv.reports.summary import Summary
 from tfds_imagecsv.reports.thumbnails import Thumbnails
 from tfds_imagecsv.splits.dataset_plan import DatasetPlan
+from tfds_imagecsv.table import image_columns, label_types
 
 # The most classes in the table: half of them the largest, half the smallest.
 MOST_CLASSES = 1000
@@ -54,6 +63,9 @@ _CLASSES_TO_PLOT = 12
 # The most lines of lists that the page shows; whole ones are in files and in JSON.
 _MOST_LINES = 100
 _MOST_PER_KIND = 10
+
+# The most classes of masks whose colours are explained, or that are said of a picture.
+_MOST_COLORS = 24
 
 # The most characters of a text, such as the name of an image, and of a note.
 _MOST_CHARACTERS = 120
@@ -113,7 +125,9 @@ def make_page(
     """
     # A dataset goes to others, who have other folders.
     told = config_lines.without_folders(config) if dataset else config
-    facts_of = _facts_of(list(chosen.uses), plan.rows if plan else inspection.rows)
+    rows = plan.rows if plan else inspection.rows
+    mask_classes = inspection.table.mask_classes
+    facts_of = _facts_of(list(chosen.uses), rows)
 
     def picture(key: str, words: str | None = None) -> Picture:
         if words is None:
@@ -173,10 +187,21 @@ def make_page(
         ),
         byte_for_byte=summary.byte_for_byte,
         examples=tuple(
-            Gallery(_short(name), "", tuple(map(picture, keys)))
-            for name, keys in chosen.labels.items()
-            if keys
+            _examples(
+                summary,
+                rows,
+                chosen,
+                picture,
+                _of_masks(rows, mask_classes, chosen, thumbnails),
+            )
         ),
+        beside=_beside(rows),
+        colors=tuple(
+            (drawings.color_of(value), _short(name))
+            for value, name in enumerate(mask_classes[:_MOST_COLORS])
+            if value
+        ),
+        more_colors=max(0, len(mask_classes) - _MOST_COLORS),
         near_duplicates=tuple(
             Gallery(_name_of_set(one.keys), _about_set(one), tuple(map(picture, keys)))
             for one, keys in zip(near.first, chosen.near_duplicates, strict=False)
@@ -200,6 +225,69 @@ def make_page(
         toml=tuple(config_lines.toml(told)),
         versions=_versions(),
     )
+
+
+def _examples(
+    summary: Summary,
+    rows: pa.RecordBatch,
+    chosen: Samples,
+    picture: Callable[..., Picture],
+    of_masks: Mapping[str, Picture],
+) -> Iterator[Gallery]:
+    """Yields the examples of each class: with boxes, further images and masks."""
+    shown = [key for keys in chosen.labels.values() for key in keys]
+    boxes = drawings.boxes_of(_of_keys(rows, shown))
+    colors = drawings.colors_of([name for name, _ in _totals(summary)])
+
+    def drawn(key: str) -> Picture:
+        beside = [picture(file, name) for name, file in chosen.beside.get(key, ())]
+        if key in of_masks:
+            beside.append(of_masks[key])
+        found = dataclasses.replace(picture(key), beside=tuple(beside))
+        if found.thumbnail is None or key not in boxes:
+            return found
+        sides = found.thumbnail.height, found.thumbnail.width
+        drawing = boxes[key].drawn(colors, *sides, as_shown=_short)
+        return dataclasses.replace(found, drawing=drawing)
+
+    for name, keys in chosen.labels.items():
+        if keys:
+            color = colors.get(name) if boxes else None
+            yield Gallery(_short(name), "", tuple(map(drawn, keys)), color)
+
+
+def _of_masks(
+    rows: pa.RecordBatch,
+    names: Sequence[str],
+    chosen: Samples,
+    thumbnails: Thumbnails,
+) -> dict[str, Picture]:
+    """Returns the pictures of the masks of examples, by the images' keys.
+
+    Their names say what share of the pixels each class or value has.
+    """
+    if not chosen.masks:
+        return {}
+    found = {}
+    of_examples = _of_keys(rows, list(chosen.masks))
+    columns = ("key", mask_table.VALUES, mask_table.COUNTS)
+    for key, values, counts in arrays.named(of_examples, columns):
+        total = sum(counts)
+        most = sorted(
+            zip(values, counts, strict=True), key=lambda one: (-one[1], one[0])
+        )
+        shares = [
+            f"{names[value] if names else value} {count / total:.1%}"
+            for value, count in most[:_MOST_COLORS]
+        ]
+        words = _short(", ".join(shares))
+        found[key] = Picture(words, MASK, thumbnails.masked.get(key))
+    return found
+
+
+def _beside(rows: pa.RecordBatch) -> tuple[str, ...]:
+    names = image_columns.names_of(rows.schema.names, with_mask=True)
+    return ("image", *map(_short, names)) if names else ()
 
 
 def _name_of_set(keys: Sequence[str]) -> str:
@@ -364,15 +452,24 @@ def _bytes(count: float) -> str:
     return f"{count:.3g} TB"
 
 
+def _of_keys(rows: pa.RecordBatch, keys: Sequence[str]) -> pa.RecordBatch:
+    """Returns the rows of some images."""
+    return rows.filter(pc.is_in(rows["key"], value_set=arrays.texts(keys)))
+
+
 def _facts_of(keys: Sequence[str], rows: pa.RecordBatch) -> dict[str, tuple[str, str]]:
-    """Returns label and split of some images, by key."""
-    found = rows.filter(pc.is_in(rows["key"], value_set=arrays.texts(keys)))
+    """Returns label and split of some images, by key; without classes, no label."""
+    found = _of_keys(rows, keys)
     splits = (
         found["split"].to_pylist()
         if "split" in found.schema.names
         else [""] * len(found)
     )
-    pairs = zip(found["label"].to_pylist(), splits, strict=True)
+    labels = found["label"].to_pylist()
+    pairs = (
+        ("" if label == label_types.INDICATOR_DELIMITER else label, split)
+        for label, split in zip(labels, splits, strict=True)
+    )
     return dict(zip(found["key"].to_pylist(), pairs, strict=True))
 
 

@@ -41,11 +41,18 @@ def make_report(
     sets = leaks.sets_of_copies(inspection, plan)
     near = leaks.near_sets(inspection, plan, most=samples.SETS)
     chosen = page.choose_samples(config, summary, inspection, plan, sets, near)
+    table = inspection.table
     pictures = thumbnails.make_thumbnails(
-        inspection.table.image_dir,
+        table.image_dir,
         chosen.uses,
         dict.fromkeys(key for keys in chosen.conversions.values() for key in keys),
         dataclasses.replace(config.image_options, verify="header"),
+        thumbnails.Masks(
+            folder=table.mask_dir or table.image_dir,
+            key_of=chosen.masks,
+            are_upright=inspection.masks_are_upright,
+            colors=table.color_values,
+        ),
     )
     found = page.make_page(
         config,

@@ -17,8 +17,10 @@ import pyarrow.compute as pc
 from tfds_imagecsv import arrays
 from tfds_imagecsv.images import kinds
 from tfds_imagecsv.images.inspection import Inspection
+from tfds_imagecsv.options import MASK
 from tfds_imagecsv.problems import Kind, Problem
 from tfds_imagecsv.splits.dataset_plan import DatasetPlan
+from tfds_imagecsv.table import image_columns
 
 #: The most examples of all classes together, and of one.
 OF_CLASSES = 240
@@ -54,6 +56,8 @@ class Samples:
       copies: the first image of some sets of identical ones.
       near_duplicates: some sets of nearly identical images.
       quality: the examples of each quality issue.
+      beside: the further images of those in `labels`, and their names.
+      masks: the masks of those in `labels`, by the key of the image.
     """
 
     labels: Mapping[str, tuple[str, ...]]
@@ -62,6 +66,8 @@ class Samples:
     copies: tuple[str, ...]
     near_duplicates: tuple[tuple[str, ...], ...]
     quality: Mapping[str, tuple[str, ...]]
+    beside: Mapping[str, tuple[tuple[str, str], ...]]
+    masks: Mapping[str, str]
 
     @property
     def uses(self) -> Mapping[str, int]:
@@ -81,7 +87,12 @@ class Samples:
             *self.near_duplicates,
             *self.quality.values(),
         )
-        found = (*(key for keys in wrong for key in keys), *in_turns, *rest)
+        examples = (
+            one
+            for key in (*in_turns, *rest)
+            for one in (key, *(file for _, file in self.beside.get(key, ())))
+        )
+        found = (*(key for keys in wrong for key in keys), *examples)
         return collections.Counter(found)  # in the order of the first use
 
 
@@ -108,14 +119,38 @@ def choose(
     """
     rows = plan.rows if plan else inspection.rows
     issues = list((quality or {}).items())[:_KINDS]
+    labels = _of_labels(label_type, rows, classes)
+    examples = [key for keys in labels.values() for key in keys]
+    of_examples = rows.filter(pc.is_in(rows["key"], value_set=arrays.texts(examples)))
     return Samples(
-        labels=_of_labels(label_type, rows, classes),
+        labels=labels,
         conversions=dict(list(_of_conversions(rows))[:_KINDS]),
         problems=_of_problems(inspection),
         copies=tuple(copies[:SETS]),
         near_duplicates=tuple(tuple(one[:OF_SET]) for one in near_duplicates[:SETS]),
         quality={name: tuple(keys[:OF_KIND]) for name, keys in issues},
+        beside=_beside(of_examples),
+        masks=_masks(of_examples),
     )
+
+
+def _beside(rows: pa.RecordBatch) -> dict[str, tuple[tuple[str, str], ...]]:
+    """Returns the names and the keys of the further images of rows."""
+    names = image_columns.names_of(rows.schema.names)
+    if not names:
+        return {}
+    columns = [image_columns.column(name, "key") for name in names]
+    return {
+        key: tuple(zip(names, files, strict=True))
+        for key, *files in arrays.named(rows, ("key", *columns))
+    }
+
+
+def _masks(rows: pa.RecordBatch) -> dict[str, str]:
+    """Returns the keys of the masks of rows."""
+    if not image_columns.has_mask(rows.schema.names):
+        return {}
+    return dict(arrays.named(rows, ("key", image_columns.column(MASK, "key"))))
 
 
 def _of_labels(

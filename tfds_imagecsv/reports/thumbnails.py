@@ -6,13 +6,17 @@ import base64
 import dataclasses
 import io
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
+import numpy as np
 from PIL import Image
 
-from tfds_imagecsv.images import convert, formats
+from tfds_imagecsv.images import convert, formats, masks
+from tfds_imagecsv.images.facts import Facts
 from tfds_imagecsv.options import ImageOptions
 from tfds_imagecsv.problems import UnusableImageError
+from tfds_imagecsv.reports import drawings
 from tfds_imagecsv.storage import files
 
 # The longer side: twice the pixels that a page gives it, for screens that have them.
@@ -23,7 +27,7 @@ _MOST_BYTES = 500_000_000
 _MOST_PIXELS = 1_000_000_000
 
 # What a page may hold of pictures, as base64.
-_MOST_ENCODED = 2_500_000
+_MOST_ENCODED = 2_300_000
 
 # It takes half of the bytes of a JPEG.
 _ENCODING = {"format": "WEBP", "quality": 75, "method": 4}
@@ -47,6 +51,23 @@ class Thumbnail:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Masks:
+    """The masks of images that are shown.
+
+    Attributes:
+      folder: the directory that their keys are relative to.
+      key_of: their keys, by those of their images.
+      are_upright: as for `masks.converted`.
+      colors: likewise.
+    """
+
+    folder: str | os.PathLike[str]
+    key_of: Mapping[str, str]
+    are_upright: bool | None = None
+    colors: masks.Colors | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Thumbnails:
     """The pictures of a report.
 
@@ -55,11 +76,13 @@ class Thumbnails:
         neither have those for which there was no room.
       before: those of images as they are in their files, for some that are converted.
       after: those of the same images after their conversion.
+      masked: those of images under their masks, by the images' keys.
     """
 
     of: Mapping[str, Thumbnail]
     before: Mapping[str, Thumbnail]
     after: Mapping[str, Thumbnail]
+    masked: Mapping[str, Thumbnail]
 
 
 def make_thumbnails(
@@ -67,6 +90,7 @@ def make_thumbnails(
     uses: Mapping[str, int],
     converted: Iterable[str],
     options: ImageOptions,
+    of_masks: Masks | None = None,
 ) -> Thumbnails:
     """Reads images again, and makes small pictures of them.
 
@@ -78,6 +102,7 @@ def make_thumbnails(
       uses: how often to show which images as they are, by key.
       converted: the keys of images to show before and after their conversion.
       options: how the dataset's images are converted.
+      of_masks: the masks of images that are shown under these as well; default: none.
     """
     left = _Budget()
     as_shown = dataclasses.replace(options, image_shape=None, verify="header")
@@ -87,24 +112,38 @@ def make_thumbnails(
     found: dict[str, Thumbnail] = {}
     before: dict[str, Thumbnail] = {}
     after: dict[str, Thumbnail] = {}
+    masked: dict[str, Thumbnail] = {}
+    key_of = of_masks.key_of if of_masks else {}
+    waiting: dict[str, _Small] = {}
 
     def one(key: str, content: bytes) -> None:
-        found[key] = _encoded(content, plain, left)
+        small = _made_small(content, plain, left)
+        found[key] = _encoded(small, left)
         # The page has a copy for each use.
         left.encoded -= (uses[key] - 1) * len(found[key].source)
+        if key in key_of:
+            waiting[key] = small
+
+    def mask(key: str, content: bytes) -> None:
+        assert of_masks is not None
+        masked[key] = _encoded(_under_mask(waiting[key], content, of_masks), left)
 
     def pair(key: str, content: bytes) -> None:
         facts = formats.read_facts(content, max_pixels=options.max_pixels, decode=False)
-        was = _encoded(content, raw, left, has_alpha=facts.has_alpha)
+        was = _encoded(_made_small(content, raw, left, has_alpha=facts.has_alpha), left)
         becomes = convert.convert(content, facts, as_shown)
         # What is stored is shown as it is.
-        after[key] = _encoded(becomes, raw, left)
+        after[key] = _encoded(_made_small(becomes, raw, left), left)
         before[key] = was
 
     reader = files.FileReader(image_dir)
-    _read(reader, list(converted), pair, left)
-    _read(reader, list(uses), one, left)
-    return Thumbnails(of=found, before=before, after=after)
+    _read(reader, {key: key for key in converted}, pair, left)
+    mask_reader = files.FileReader(of_masks.folder if of_masks else image_dir)
+    for some in _batches(uses):
+        _read(reader, {key: key for key in some}, one, left)
+        _read(mask_reader, {key: key_of[key] for key in waiting}, mask, left)
+        waiting.clear()
+    return Thumbnails(of=found, before=before, after=after, masked=masked)
 
 
 class _Budget:
@@ -122,14 +161,21 @@ class _Budget:
 
 def _read(
     reader: files.FileReader,
-    keys: list[str],
+    keys: Mapping[str, str],
     make: Callable[[str, bytes], None],
     left: _Budget,
 ) -> None:
-    """Calls a function with the content of each image, while there is room."""
-    for start in range(0, len(keys), files.READ_AHEAD):
-        some = keys[start : start + files.READ_AHEAD]
-        for key, read in zip(some, reader.readers(some), strict=True):
+    """Calls a function for each image, while there is room.
+
+    Args:
+      reader: reads the files.
+      keys: the keys of the files, by those of the images.
+      make: called with an image's key and the content of the file.
+      left: the room.
+    """
+    for some in _batches(keys):
+        of_files = [keys[key] for key in some]
+        for key, read in zip(some, reader.readers(of_files), strict=True):
             if left.is_used:
                 return
             try:
@@ -138,6 +184,13 @@ def _read(
                 make(key, content)
             except UnusableImageError:
                 continue  # the page says that there is no picture
+
+
+def _batches(keys: Iterable[str]) -> Iterator[list[str]]:
+    """Yields keys in batches that are read ahead."""
+    left = list(keys)
+    for start in range(0, len(left), files.READ_AHEAD):
+        yield left[start : start + files.READ_AHEAD]
 
 
 def _small(options: ImageOptions) -> ImageOptions:
@@ -153,10 +206,29 @@ def _small(options: ImageOptions) -> ImageOptions:
     )
 
 
-def _encoded(
-    content: bytes, options: ImageOptions, left: _Budget, *, has_alpha: bool = False
-) -> Thumbnail:
-    """Returns the thumbnail of an image's file.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Small:
+    """An image made small.
+
+    Attributes:
+      picture: Pillow's image.
+      facts: those of the image's file.
+      options: how it was made.
+    """
+
+    picture: Any
+    facts: Facts
+    options: ImageOptions
+
+
+def _made_small(
+    content: bytes,
+    options: ImageOptions,
+    left: _Budget,
+    *,
+    has_alpha: bool = False,
+) -> _Small:
+    """Returns an image's file made small.
 
     Raises:
       UnusableImageError: if it can't be decoded.
@@ -166,11 +238,42 @@ def _encoded(
     facts = formats.read_facts(content, max_pixels=options.max_pixels, decode=False)
     left.pixels -= facts.height * facts.width
     small = convert.convert(content, facts, options)
-    file = io.BytesIO()
     with Image.open(io.BytesIO(small)) as picture:
-        picture.save(file, **_ENCODING)
+        picture.load()
+        return _Small(picture=picture, facts=facts, options=options)
+
+
+def _under_mask(small: _Small, content: bytes, of_masks: Masks) -> _Small:
+    """Returns a small image under the colours of its mask.
+
+    Args:
+      small: the image.
+      content: the mask's file.
+      of_masks: how masks are read.
+
+    Raises:
+      UnusableImageError: if the mask can't be used.
+    """
+    mask = masks.converted(
+        content,
+        small.facts,
+        small.options,
+        dtype="uint16",
+        are_upright=of_masks.are_upright,
+        colors=of_masks.colors,
+    )
+    with Image.open(io.BytesIO(mask.content)) as values:
+        picture = drawings.overlaid(small.picture, np.asarray(values))
+    return dataclasses.replace(small, picture=picture)
+
+
+def _encoded(small: _Small, left: _Budget) -> Thumbnail:
+    """Returns a small image as a thumbnail."""
+    file = io.BytesIO()
+    small.picture.save(file, **_ENCODING)
+    facts, options = small.facts, small.options
     is_turned = options.apply_exif and facts.orientation >= 5
     sides = (facts.width, facts.height) if is_turned else (facts.height, facts.width)
     source = "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode()
     left.encoded -= len(source)
-    return Thumbnail(source, *sides, has_alpha)
+    return Thumbnail(source, *sides, options.channels == 4)
