@@ -628,6 +628,25 @@ def test_rare_classes_of_boxes(write_photographs, make, data_dir):
     assert labels == {3: "blue", 4: "red"}
 
 
+def test_quality_issues_of_images_with_boxes(
+    write_photographs, make, data_dir, tmp_path
+):
+    """An image with one is left out with all of its boxes, and counts once."""
+    write_photographs()
+    Image.new("RGB", (WIDTH, HEIGHT)).save(tmp_path / "images" / "dark.png")
+    rows = [("1.png", "red", *BOXES["red"])]
+    rows += [("dark.png", color, *box) for color, box in BOXES.items()]
+    config = make(rows, HEADER, drop_issues=["dark"])
+    builder = walk.built(config, data_dir)
+    assert examples_of(builder).keys() == {"1.png"}
+    labels = {at: row["label"] for at, row in rejected_rows(builder).items()}
+    assert labels == {3: "red", 4: "blue"}
+    assert (
+        "1 image is left out for quality issues, see rejected_rows.csv: dark (1)"
+        in (builder.info.metadata["notes"])
+    )
+
+
 # Splits, counts and files
 
 

@@ -289,15 +289,14 @@ def _without_issues(
         + ", ".join(f"{name} ({score:.4f})" for name, score in of_row.items())
         for row, of_row in found.items()
     }
-    before = len(rejected)
-    rows = _without(rows, reasons, rejected)
-    dropped = rejected[before:]
+    all_rows = rows["row"].to_numpy()
+    dropped = all_rows[np.isin(all_rows, list(found))].tolist()
     if not dropped:
         return rows, []
-    counts = collections.Counter(name for one in dropped for name in found[one.row])
+    counts = collections.Counter(name for row in dropped for name in found[row])
     shown = ", ".join(f"{name} ({count:,})" for name, count in counts.most_common())
     are = _counted(len(dropped), "image is", "images are")
-    return rows, [
+    return _without(rows, reasons, rejected), [
         f"{are} left out for quality issues, see {REJECTED_ROWS_FILENAME}: {shown}"
     ]
 
