@@ -2,6 +2,7 @@
 
 import pandas as pd
 import pyarrow as pa
+import tensorflow_datasets as tfds
 from etils import epath
 
 import tfds_imagecsv
@@ -151,3 +152,13 @@ def built(config, data_dir, **kwargs):
     builder = tfds_imagecsv.ImageCsv(config=config, data_dir=data_dir, **kwargs)
     builder.download_and_prepare()
     return builder
+
+
+def examples_of(builder):
+    """Returns all examples, by file name, as TFDS alone loads them."""
+    prepared = tfds.builder_from_directory(builder.data_path)
+    return {
+        example["image/filename"].decode(): example
+        for split in prepared.as_dataset().values()
+        for example in tfds.as_numpy(split)
+    }

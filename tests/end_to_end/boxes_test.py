@@ -83,16 +83,6 @@ def make(tmp_path, write_csv):
     return make
 
 
-def examples_of(builder):
-    """Returns all examples, by file name, as TFDS alone loads them."""
-    prepared = tfds.builder_from_directory(builder.data_path)
-    return {
-        example["image/filename"].decode(): example
-        for split in prepared.as_dataset().values()
-        for example in tfds.as_numpy(split)
-    }
-
-
 def found_boxes(builder, example):
     """Returns the edges of boxes in pixels of the stored image, by class."""
     names = builder.info.features["objects"].feature["label"].names
@@ -140,7 +130,7 @@ def test_sizes_in_the_table_tell_the_frame(
         assert understood["image sizes"] == "width, height"
         notes = "".join(builder.info.metadata["notes"])
         assert ("boxes are turned with their images" in notes) != upright
-        for example in examples_of(builder).values():
+        for example in walk.examples_of(builder).values():
             for color, box in found_boxes(builder, example).items():
                 pixels = edges_of(example["image"], color)
                 np.testing.assert_allclose(box, pixels, atol=0.01)
@@ -290,7 +280,7 @@ def test_a_dialect(write_photographs, make, data_dir, name):
     found = builder.info.metadata["understood"]
     assert (found["box format"], found["box units"]) == understood
     assert found["box frame"] == "upright"
-    examples = examples_of(builder)
+    examples = walk.examples_of(builder)
     assert len(examples) == 8
     for example in examples.values():
         boxes = found_boxes(builder, example)
@@ -316,7 +306,7 @@ def test_lists_in_cells(write_photographs, make, data_dir, tmp_path, table_forma
         frame.to_parquet(path)
     config = make([], HEADER)
     config.label_csv = str(path)
-    examples = examples_of(walk.built(config, data_dir))
+    examples = walk.examples_of(walk.built(config, data_dir))
     assert examples["8.png"]["objects"]["bbox"].shape == (0, 4)
     assert examples["7.png"]["objects"]["bbox"].shape == (2, 4)
 
@@ -509,7 +499,7 @@ def test_a_bad_box(
     rows.append(("3.png", *[""] * (len(header) - 1)))
     config = make(rows, header, on_error="skip", max_rejected=1, **fields)
     builder = walk.built(config, data_dir)
-    assert examples_of(builder).keys() == {"3.png"}
+    assert walk.examples_of(builder).keys() == {"3.png"}
     assert rejected_rows(builder) == {
         2: {
             "key": "1.png",
@@ -526,7 +516,7 @@ def test_bad_boxes_are_left_out_and_listed(write_photographs, make, data_dir):
         BAD, BAD_HEADER, group_column="group", on_error="skip", max_rejected=1
     )
     builder = walk.built(config, data_dir)
-    examples = examples_of(builder)
+    examples = walk.examples_of(builder)
     assert {
         name: len(example["objects"]["label"]) for name, example in examples.items()
     } == {"1.png": 1, "2.png": 2, "6.png": 0, "7.png": 1}
@@ -584,7 +574,7 @@ def test_each_row_of_an_image_that_is_left_out_is_listed(
     ):
         walk.built(config, data_dir)
     builder = walk.built(make(UNUSABLE, header, max_rejected=0.7, **fields), data_dir)
-    assert examples_of(builder).keys() == {"1.png", "4.png"}
+    assert walk.examples_of(builder).keys() == {"1.png", "4.png"}
     found = rejected_rows(builder)
     assert {at: (row["key"], row["label"]) for at, row in found.items()} == {
         3: ("2.png", "red"),
@@ -622,7 +612,7 @@ def test_rare_classes_of_boxes(write_photographs, make, data_dir):
     ]
     config = make(rows, HEADER, min_class_size=2, rare_classes="drop")
     builder = walk.built(config, data_dir)
-    assert examples_of(builder).keys() == {"1.png", "3.png"}
+    assert walk.examples_of(builder).keys() == {"1.png", "3.png"}
     assert builder.info.features["objects"].feature["label"].names == ["red"]
     labels = {at: row["label"] for at, row in rejected_rows(builder).items()}
     assert labels == {3: "blue", 4: "red"}
@@ -792,7 +782,7 @@ def test_images_without_objects_alone(write_photographs, make, data_dir):
     config = make([("1.png", *[""] * 5), ("2.png", *[""] * 5)], HEADER, classes=["red"])
     builder = walk.built(config, data_dir)
     assert "box format" not in builder.info.metadata["understood"]
-    examples = examples_of(builder)
+    examples = walk.examples_of(builder)
     assert [one["objects"]["label"].shape for one in examples.values()] == [(0,)] * 2
     assert builder.info.metadata["box_counts"] == {"train": {"red": 0}}
 
@@ -833,7 +823,7 @@ def test_classes_of_boxes(write_photographs, make, data_dir):
         walk.built(config, data_dir)
     config = make(rows, HEADER, classes=["red", "green"], on_error="skip")
     config.max_rejected = 0.5
-    (example,) = examples_of(walk.built(config, data_dir)).values()
+    (example,) = walk.examples_of(walk.built(config, data_dir)).values()
     assert example["objects"]["label"].tolist() == [0]
 
 
@@ -883,7 +873,7 @@ def test_what_is_said_of_boxes(write_photographs, make, data_dir):
         for row in map(json.loads, lines.split("\n")[:-1])
     }
     assert len(rows) == 8
-    examples = examples_of(builder)
+    examples = walk.examples_of(builder)
     names = builder.info.features["objects"].feature["label"].names
     for key, objects in rows.items():
         found = examples[key]["objects"]

@@ -100,16 +100,6 @@ def rows_of(folder):
         return list(csv.reader(file))[1:]
 
 
-def examples_of(builder):
-    """Returns all examples, by file name, as TFDS alone loads them."""
-    prepared = tfds.builder_from_directory(builder.data_path)
-    return {
-        example["image/filename"].decode(): example
-        for split in prepared.as_dataset().values()
-        for example in tfds.as_numpy(split)
-    }
-
-
 def notes_of(builder):
     """Returns the notes of a build."""
     return builder.info.metadata["notes"]
@@ -135,7 +125,7 @@ def test_pairs_load_without_the_plugin(pairs, data_dir):
     )
     here = {
         f"{name} {one['right'].shape} {one['right'].dtype}"
-        for name, one in examples_of(builder).items()
+        for name, one in walk.examples_of(builder).items()
     }
     assert {line.rpartition(" ")[0] for line in done.stdout.splitlines()} == here
     assert len(here) == PAIRS
@@ -164,8 +154,8 @@ def test_they_are_stored_as_the_own_images_are(pairs, data_dir, fields):
             "image_columns": None,
         }
     )
-    expected = examples_of(walk.built(alone, data_dir / "alone"))
-    found = examples_of(builder)
+    expected = walk.examples_of(walk.built(alone, data_dir / "alone"))
+    found = walk.examples_of(builder)
     features = builder.info.features
     assert features["right"].shape == features["image"].shape
     assert features["right"].dtype == features["image"].dtype
@@ -220,7 +210,7 @@ def test_records_that_the_plan_has_sized(pairs, data_dir):
 
 def test_names_are_found_as_the_own_ones_are(own, write_csv, data_dir):
     """With a suffix, loosely, and of templates."""
-    expected = examples_of(walk.built(config_of(own), data_dir))
+    expected = walk.examples_of(walk.built(config_of(own), data_dir))
     rows = [
         (f"{at:02}", f"{PAIRS - at:02}", ("cat", "dog")[at % 2]) for at in range(PAIRS)
     ]
@@ -237,13 +227,13 @@ def test_names_are_found_as_the_own_ones_are(own, write_csv, data_dir):
         if at:
             write_csv(own / "labels.csv", suffixed, header=("a", "b", "label"))
         builder = walk.built(config_of(own, **fields), data_dir / str(at))
-        found = examples_of(builder)
+        found = walk.examples_of(builder)
         assert found.keys() == expected.keys()
         for name, example in found.items():
             np.testing.assert_array_equal(example["right"], expected[name]["right"])
     assert [note.partition(" file names")[0] for note in notes_of(builder)] == [
         "24 of 24",
-        "'b': 24 of 24",
+        "in 'b', 24 of 24",
     ]
 
 
@@ -258,7 +248,7 @@ def test_frames_that_are_both(tmp_path, write, data_dir):
         resize=[3, 3],
     )
     builder = walk.built(config, data_dir)
-    found = examples_of(builder)
+    found = walk.examples_of(builder)
     for name, after, _ in rows[:-1]:
         np.testing.assert_array_equal(found[name]["next"], found[after]["image"])
     sources = (builder.data_path / "sources.json").read_text()
@@ -269,7 +259,7 @@ def test_frames_that_are_both(tmp_path, write, data_dir):
 
 def test_tables_by_split(own, write_csv, data_dir):
     """Each names its images; folders by split go before both names."""
-    expected = examples_of(walk.built(config_of(own), data_dir))
+    expected = walk.examples_of(walk.built(config_of(own), data_dir))
     rows = rows_of(own)
     tables = {"train": rows[:16], "test": rows[16:]}
     for name, some in tables.items():
@@ -278,7 +268,7 @@ def test_tables_by_split(own, write_csv, data_dir):
     config = config_of(own)
     config.label_csv = {name: str(own / f"{name}.csv") for name in tables}
     config.image_dir = {name: str(own / "by_split" / name) for name in tables}
-    found = examples_of(walk.built(config, data_dir / "two"))
+    found = walk.examples_of(walk.built(config, data_dir / "two"))
     for name, example in found.items():
         want = expected[name.partition("/")[2]]["right"]
         np.testing.assert_array_equal(example["right"], want)
@@ -294,7 +284,7 @@ def test_images_with_boxes(tmp_path, write, data_dir):
     ]
     fields = {"label_type": "boxes", "val_size": 0, "test_size": 0}
     config = write(rows, header=header, **fields)
-    found = examples_of(walk.built(config, data_dir))
+    found = walk.examples_of(walk.built(config, data_dir))
     for name, example in found.items():
         right = np.asarray(Image.open(tmp_path / "images" / "r" / name))
         np.testing.assert_array_equal(example["right"], right)
@@ -471,7 +461,7 @@ def test_bad_rows_can_be_left_out(bad, data_dir):
     """They are listed; the rows that are left have both images."""
     bad.on_error, bad.max_rejected = "skip", 0.8
     builder = walk.built(bad, data_dir)
-    assert examples_of(builder).keys() == {"0.png", "8.png"}
+    assert walk.examples_of(builder).keys() == {"0.png", "8.png"}
     with (builder.data_path / "rejected_rows.csv").open() as file:
         rejected = [(row["row"], row["key"]) for row in csv.DictReader(file)]
     names = [*(f"{at}.png" for at in range(1, 7)), "broken.png"]
@@ -508,7 +498,7 @@ def test_bad_rows_can_be_left_out(bad, data_dir):
             {"image_columns": {"right": "{id:3}"}},
             (
                 "image_columns[right] must be a text with names of columns in braces,"
-                " such as '{id}.png', got '{id:3}': a name has ':' or '!' behind it"
+                " such as '{id}.png', got '{id:3}': a name has ':' or '!' after it"
             ),
         ),
     ],

@@ -91,21 +91,11 @@ def write(tmp_path, write_csv):
     return write
 
 
-def examples_of(builder):
-    """Returns all examples, by file name, as TFDS alone loads them."""
-    prepared = tfds.builder_from_directory(builder.data_path)
-    return {
-        example["image/filename"].decode(): example
-        for split in prepared.as_dataset().values()
-        for example in tfds.as_numpy(split)
-    }
-
-
 def masks_of(builder):
     """Returns the values of masks by the number of the image."""
     return {
         int(name.partition(".")[0]): example["segmentation_mask"][..., 0]
-        for name, example in examples_of(builder).items()
+        for name, example in walk.examples_of(builder).items()
     }
 
 
@@ -143,7 +133,7 @@ def test_masks_are_where_the_pixels_are(write, data_dir, upright, fields):
     builder = walk.built(write(upright=upright, **fields), data_dir)
     understood = builder.info.metadata["understood"]
     assert understood["mask frame"] == ("upright" if upright else "file")
-    found = examples_of(builder)
+    found = walk.examples_of(builder)
     assert len(found) == 8
     for number in range(1, 9):
         example = found[f"{number}.jpg"]

@@ -108,6 +108,22 @@ def test_groups_and_digests_may_be_left_out(groups, digests, sizes):
     assert sorted(found.sizes.tolist()) == sizes
 
 
+@given(st.lists(st.tuples(names, names, names), max_size=25))
+def test_digests_of_several_columns(rows):
+    """Rows with an image in common are together, whichever column it is in."""
+    columns = [walk.digests([row[at] for row in rows]) for at in range(3)]
+    found = together.find_units(None, columns, rows=len(rows))
+    sets = [{at} for at in range(len(rows))]
+    for at, row in enumerate(rows):
+        linked = [
+            one
+            for one in sets
+            if at in one or any({*row} & {*rows[other]} - {""} for other in one)
+        ]
+        sets = [one for one in sets if one not in linked] + [set().union(*linked)]
+    assert sets_of(found) == set(map(frozenset, sets))
+
+
 def test_no_rows():
     """They are in no units."""
     found = find([])

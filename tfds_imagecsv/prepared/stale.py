@@ -68,7 +68,7 @@ def digests_of(sources: Mapping[str, Any]) -> dict[str, str]:
     """
     found = {}
     for field, source in sources.items():
-        if not field.startswith("image_dir"):
+        if not field.startswith(("image_dir", "mask_dir")):
             # Each library of remote files has its own errors.
             with contextlib.suppress(Exception):
                 found[field] = (

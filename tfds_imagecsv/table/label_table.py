@@ -237,8 +237,14 @@ def read_labels(
     arrays.free_unused()
     if mask_finder is None:
         return table
+    understood = table.understood
+    if options.mask_column is None:
+        understood = {**understood, "masks": "named as the images are"}
     return dataclasses.replace(
-        table, mask_dir=sources.mask_dir, mask_files=mask_finder.listing
+        table,
+        mask_dir=sources.mask_dir,
+        mask_files=mask_finder.listing,
+        understood=understood,
     )
 
 
