@@ -15,7 +15,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tfds_imagecsv.images import fingerprint
+from tfds_imagecsv.images import brightening, differences, fingerprint
+from tfds_imagecsv.images.differences import Floats
 from tfds_imagecsv.images.fingerprint import SIDE, Fingerprints
 from tfds_imagecsv.images.hash_search import Pairs
 
@@ -42,19 +43,24 @@ _BRIGHT, _WEIGHT_OF_BRIGHT = 247, 0.02
 
 # How a part may be changed: its size in shares of the other picture's, and by how much
 # a side may lean, in shares of its length (about 4.5 degrees).
-_SIZES, _MOST_LEANING = (0.75, 1.05), 0.08
+_SIZES, _MOST_LEANING = (0.82, 1.05), 0.08
 
 # How far one step may go, and by what it may change the contrast.
-_MOST_OF_STEP, _CONTRASTS = 0.06, (0.5, 2.0)
+_MOST_OF_STEP, _CONTRASTS = 0.06, (0.74, 1.35)
 
-# Pictures whose coarse colours are this weak (root mean square) are gray. Others must
-# have alike colours: the least cosine of the angle between them.
-_LEAST_COLOR, _LEAST_COLOR_COSINE = 4, 0.8
+# Pictures whose coarse colours are this weak (root mean square) are gray, or nearly so.
+# Others must have alike colours: the least cosine of the angle between them, before and
+# after the pictures are laid on each other.
+_NO_COLOR, _LEAST_COLOR = 1, 4
+_LEAST_COSINE_BEFORE, _LEAST_COSINE = 0.8, 0.92
+
+# If one has colours, and the other has none, gray must be nearly as bright: by how much
+# contrast and brightness may differ. Else icons that only differ in colour, of which
+# one is gray, would all be copies of it.
+_SAME_CONTRAST, _SAME_BRIGHTNESS = 0.1, 8
 
 # The pixels at an edge that don't count: what is beside a turned picture shines in.
 _EDGE = 1.5 / SIDE
-
-_Floats = npt.NDArray[np.float64]
 
 
 def are_near(fingerprints: Fingerprints, pairs: Pairs) -> npt.NDArray[np.bool_]:
@@ -82,13 +88,16 @@ def _have_alike_colors(
     some: Fingerprints, others: Fingerprints
 ) -> npt.NDArray[np.bool_]:
     """Returns which pictures have colours like others', or are gray, or the others."""
-    one, two = fingerprint.colors(some).astype(float), fingerprint.colors(others)
-    products = (one * two).sum(1)
-    squares = (one * one).sum(1), (two * two.astype(float)).sum(1)
-    least = one.shape[1] * _LEAST_COLOR**2
-    is_gray = (squares[0] < least) | (squares[1] < least)
-    are_alike = products >= _LEAST_COLOR_COSINE * np.sqrt(squares[0] * squares[1])
-    return np.asarray(is_gray | are_alike)
+    one, two = (fingerprint.colors(those).astype(float) for those in (some, others))
+    strengths = _strengths(some), _strengths(others)
+    are_alike = (one * two).mean(1) >= _LEAST_COSINE_BEFORE * np.multiply(*strengths)
+    return np.asarray((np.minimum(*strengths) < _LEAST_COLOR) | are_alike)
+
+
+def _strengths(fingerprints: Fingerprints) -> Floats:
+    """Returns the root mean squares of the coarse colours of pictures."""
+    colors = fingerprint.colors(fingerprints).astype(float)
+    return np.asarray(np.sqrt((colors**2).mean(1)))
 
 
 def _show_the_same(
@@ -97,6 +106,11 @@ def _show_the_same(
     """Returns which pictures show the same as the part of others that fits best."""
     found = np.zeros(len(wholes), bool)
     rows = np.arange(len(wholes))
+    strengths = _strengths(wholes), _strengths(containers)
+    are_faint = np.minimum(*strengths) < _LEAST_COLOR
+    lack_colors = (np.minimum(*strengths) < _NO_COLOR) & (
+        np.maximum(*strengths) >= _LEAST_COLOR
+    )
     fit = best = _Fit.of(wholes, containers, windows)
     correlation = fit.correlations()
     for steps, least in (
@@ -111,15 +125,24 @@ def _show_the_same(
             best = fit._replace(part=part)
             correlation = np.maximum(correlation, new)
         is_good = correlation >= least
+        if steps == _EARLY_STEPS:
+            likely = rows[is_good & ~lack_colors[rows]]
+            found[likely] = brightening.are_brightened(
+                wholes[likely], containers[likely]
+            )
+            is_good &= ~found[rows]
         rows, correlation = rows[is_good], correlation[is_good]
         fit, best = fit.taken(is_good), best.taken(is_good)
         if not len(rows):
             return found
-    found[rows] = best.worst_differences() <= _MOST_DIFFERENT
+    some, others = wholes[rows], containers[rows]
+    is_kept = best.worst_differences() <= _MOST_DIFFERENT
+    is_kept &= are_faint[rows] | best.have_alike_colors(some, others)
+    found[rows] = is_kept & (best.are_as_bright() | ~lack_colors[rows])
     return found
 
 
-def _places() -> tuple[_Floats, _Floats]:
+def _places() -> tuple[Floats, Floats]:
     """Returns how far pixels are below and right of the middle, in sides."""
     middle = (np.arange(SIDE) + 0.5) / SIDE - 0.5
     below, right = np.meshgrid(middle, middle, indexing="ij")
@@ -141,10 +164,10 @@ class _Fit(NamedTuple):
         changes down and to the right, and the same from the left.
     """
 
-    picture: _Floats
-    container: _Floats
-    slopes: _Floats
-    part: _Floats
+    picture: Floats
+    container: Floats
+    slopes: Floats
+    part: Floats
 
     @classmethod
     def of(
@@ -157,16 +180,10 @@ class _Fit(NamedTuple):
         size, top, left = np.array(fingerprint.WINDOWS)[windows].T
         none = np.zeros(len(windows))
         part = np.stack([top + size / 2, size, none, left + size / 2, none, size], 1)
-        container = _smoothed(fingerprint.gray(containers))
-        padded = np.pad(container, ((0, 0), (1, 1), (1, 1)), mode="edge")
-        slopes = np.stack(
-            [
-                padded[:, 2:, 1:-1] - padded[:, :-2, 1:-1],
-                padded[:, 1:-1, 2:] - padded[:, 1:-1, :-2],
-            ]
-        )
+        container = differences.smoothed(fingerprint.gray(containers))
+        slopes = differences.slopes(container)
         return cls(
-            _smoothed(fingerprint.gray(wholes)).reshape(-1, SIDE * SIDE),
+            differences.smoothed(fingerprint.gray(wholes)).reshape(-1, SIDE * SIDE),
             container.reshape(-1, SIDE * SIDE),
             (slopes * (SIDE / 2)).reshape(2, -1, SIDE * SIDE),
             part,
@@ -181,7 +198,7 @@ class _Fit(NamedTuple):
             self.part[which],
         )
 
-    def correlations(self) -> _Floats:
+    def correlations(self) -> Floats:
         """Returns how the pictures correlate with the parts, shape [pairs]."""
         seen, is_inside = self._seen()
         seen = seen - _mean(seen, is_inside)
@@ -190,32 +207,58 @@ class _Fit(NamedTuple):
         products = _mean(seen * picture, is_inside)
         return (products / (np.sqrt(squares) + 1e-6))[:, 0]
 
-    def worst_differences(self) -> _Floats:
+    def worst_differences(self) -> Floats:
         """Returns the largest of the blocks' differences, see `_MOST_DIFFERENT`."""
         seen, is_inside = self._seen()
-        padded = np.pad(
-            self.picture.reshape(-1, SIDE, SIDE), ((0, 0), (1, 1), (1, 1)), mode="edge"
-        )
-        down = padded[:, 2:, 1:-1] - padded[:, :-2, 1:-1]
-        right = padded[:, 1:-1, 2:] - padded[:, 1:-1, :-2]
-        steepness = ((down**2 + right**2) / 4).reshape(is_inside.shape)
+        slopes = differences.slopes(self.picture.reshape(-1, SIDE, SIDE))
+        steepness = ((slopes**2).sum(0) / 4).reshape(is_inside.shape)
         differ = _blocks((seen - self.picture) ** 2 * is_inside)
         allowed = _SHIFT**2 * _blocks(steepness * is_inside) + (_NOISE * _BLOCK) ** 2
         return np.asarray((differ / allowed).max(axis=1))
 
-    def _seen(self) -> tuple[_Floats, _Floats]:
-        """Returns the parts, as bright as the pictures, and which pixels these have."""
+    def have_alike_colors(
+        self, wholes: Fingerprints, others: Fingerprints
+    ) -> npt.NDArray[np.bool_]:
+        """Returns which parts have colours like the pictures, see `_LEAST_COSINE`.
+
+        Args:
+          wholes: the fingerprints of the pictures.
+          others: those of the containers.
+        """
         sampler, is_inside = self._sampler()
-        seen = sampler(self.container)
-        weights = self._weights(seen, is_inside)
-        mean = _mean(self.picture, weights)
-        seen = seen - _mean(seen, weights)
-        contrast = _mean(seen * (self.picture - mean), weights) / (
-            _mean(seen * seen, weights) + 1
-        )
+        of_picture = fingerprint.finer_colors(wholes) * is_inside
+        of_part = [sampler(one) * is_inside for one in fingerprint.finer_colors(others)]
+        products = (of_picture * of_part).sum((0, 2))
+        squares = ((of_picture**2).sum((0, 2)), np.square(of_part).sum((0, 2)))
+        return np.asarray(products >= _LEAST_COSINE * np.sqrt(np.multiply(*squares)))
+
+    def are_as_bright(self) -> npt.NDArray[np.bool_]:
+        """Returns whether the parts are as bright as the pictures, without a change."""
+        sampled, is_inside, contrast = self._sampled()
+        seen, _ = self._seen()
+        lighter = _mean(seen - sampled, is_inside)
+        is_same = np.abs(contrast - 1) < _SAME_CONTRAST
+        return np.asarray((is_same & (np.abs(lighter) < _SAME_BRIGHTNESS))[:, 0])
+
+    def _seen(self) -> tuple[Floats, Floats]:
+        """Returns the parts, as bright as the pictures, and which pixels these have."""
+        sampled, is_inside, contrast = self._sampled()
+        weights = self._weights(sampled, is_inside)
+        seen = (sampled - _mean(sampled, weights)) * contrast
         # Cut where brightening cuts a picture.
-        seen = np.minimum(seen * np.clip(contrast, *_CONTRASTS) + mean, 255)
-        return seen, is_inside
+        return np.minimum(seen + _mean(self.picture, weights), 255), is_inside
+
+    def _sampled(self) -> tuple[Floats, Floats, Floats]:
+        """Returns the parts, which pixels they have, and by what contrast they fit."""
+        sampler, is_inside = self._sampler()
+        sampled = sampler(self.container)
+        weights = self._weights(sampled, is_inside)
+        differs = sampled - _mean(sampled, weights)
+        contrast = _mean(
+            differs * (self.picture - _mean(self.picture, weights)), weights
+        )
+        contrast = contrast / (_mean(differs * differs, weights) + 1)
+        return sampled, is_inside, np.clip(contrast, *_CONTRASTS)
 
     def after_step(self) -> _Fit:
         """Returns the fit after a step that makes the difference smaller."""
@@ -240,7 +283,7 @@ class _Fit(NamedTuple):
         part[:, [2, 4]] = np.clip(part[:, [2, 4]], -_MOST_LEANING, _MOST_LEANING)
         return self._replace(part=part)
 
-    def _sampler(self) -> tuple[_Sampler, _Floats]:
+    def _sampler(self) -> tuple[_Sampler, Floats]:
         """Returns what takes parts out of pictures, and which pixels these have."""
         top, down, along, left, across, right = self.part.T[:, :, None]
         from_top = top + down * _BELOW + along * _RIGHT
@@ -249,7 +292,7 @@ class _Fit(NamedTuple):
         is_inside &= np.abs(from_left - 0.5) <= 0.5 - _EDGE
         return _Sampler(from_top, from_left), is_inside.astype(float)
 
-    def _weights(self, seen: _Floats, is_inside: _Floats) -> _Floats:
+    def _weights(self, seen: Floats, is_inside: Floats) -> Floats:
         """Returns how much pixels count for brightness and contrast."""
         is_dark = (seen < _BRIGHT) & (self.picture < _BRIGHT)
         return np.asarray(is_inside * np.where(is_dark, 1, _WEIGHT_OF_BRIGHT))
@@ -264,7 +307,7 @@ class _Sampler:
       from_left: likewise.
     """
 
-    def __init__(self, from_top: _Floats, from_left: _Floats) -> None:
+    def __init__(self, from_top: Floats, from_left: Floats) -> None:
         rows = np.clip(from_top * SIDE - 0.5, 0, SIDE - 1.001)
         columns = np.clip(from_left * SIDE - 0.5, 0, SIDE - 1.001)
         row, column = rows.astype(np.int64), columns.astype(np.int64)
@@ -272,35 +315,23 @@ class _Sampler:
         self._at = pictures + row * SIDE + column
         self._down, self._right = rows - row, columns - column
 
-    def __call__(self, pictures: _Floats) -> _Floats:
+    def __call__(self, pictures: Floats) -> Floats:
         flat = pictures.ravel()
         upper = flat[self._at] * (1 - self._right) + flat[self._at + 1] * self._right
         at = self._at + SIDE
         lower = flat[at] * (1 - self._right) + flat[at + 1] * self._right
-        sampled: _Floats = upper * (1 - self._down) + lower * self._down
+        sampled: Floats = upper * (1 - self._down) + lower * self._down
         return sampled
 
 
-def _mean(values: _Floats, weights: _Floats) -> _Floats:
+def _mean(values: Floats, weights: Floats) -> Floats:
     """Returns the weighted mean of each picture's pixels, shape [pairs, 1]."""
     total = weights.sum(1, keepdims=True) + 1e-6
     return np.asarray((values * weights).sum(1, keepdims=True) / total)
 
 
-def _blocks(values: _Floats) -> _Floats:
+def _blocks(values: Floats) -> Floats:
     """Returns the sums of the pixels of each block, shape [pairs, blocks]."""
     blocks = SIDE // _BLOCK
     by_block = values.reshape(-1, blocks, _BLOCK, blocks, _BLOCK).sum(axis=(2, 4))
     return np.asarray(by_block.reshape(len(values), blocks * blocks))
-
-
-def _smoothed(pixels: npt.NDArray[np.uint8]) -> _Floats:
-    """Returns pictures without their finest details, which resizing changes."""
-    smooth = pixels.astype(float)
-    for axis in (1, 2):
-        width = [(0, 0), (0, 0), (0, 0)]
-        width[axis] = (1, 1)
-        padded = np.moveaxis(np.pad(smooth, width, mode="edge"), axis, 0)
-        sums = padded[:-2] + 2 * padded[1:-1] + padded[2:]
-        smooth = np.ascontiguousarray(np.moveaxis(sums / 4, 0, axis))
-    return smooth

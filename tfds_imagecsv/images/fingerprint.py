@@ -1,6 +1,6 @@
 """What is kept of an image's pixels to find near duplicates: its fingerprint.
 
-A fingerprint is a gray picture of 32 x 32 pixels, and 4 x 4 coarse colours. It has
+A fingerprint is a gray picture of 32 x 32 pixels, and 8 x 8 coarse colours. It has
 hashes of 64 bits: one of the whole picture, and one of each of some windows of it: what
 is left of a picture that somebody crops.
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 #: The pixels of a side of the gray picture, and of the coarse colours.
 SIDE = 32
-COLOR_SIDE = 4
+COLOR_SIDE = 8
 
 _GRAY = SIDE * SIDE
 _COLORS = COLOR_SIDE * COLOR_SIDE
@@ -154,6 +154,20 @@ def colors(fingerprints: Fingerprints) -> npt.NDArray[np.int16]:
       int16, shape [pictures, 2 * COLOR_SIDE**2].
     """
     return fingerprints[:, _GRAY:].astype(np.int16) - 128
+
+
+def finer_colors(fingerprints: Fingerprints) -> npt.NDArray[np.float64]:
+    """Returns the coarse colours of all pixels, interpolated linearly.
+
+    Returns:
+      Cb and Cr, each less 128; shape [2, pictures, SIDE * SIDE].
+    """
+    coarse = colors(fingerprints).astype(np.float64)
+    planes = np.moveaxis(coarse.reshape(-1, 2, COLOR_SIDE, COLOR_SIDE), 1, 0)
+    block = SIDE // COLOR_SIDE
+    places = np.clip((np.arange(SIDE) + 0.5) / block - 0.5, 0, COLOR_SIDE - 1)
+    weights = np.maximum(1 - np.abs(places[:, None] - np.arange(COLOR_SIDE)), 0)
+    return np.asarray((weights @ planes @ weights.T).reshape(2, -1, _GRAY))
 
 
 def hashes(fingerprints: Fingerprints, which: npt.NDArray[np.int64]) -> Hashes:
