@@ -628,7 +628,7 @@ def test_quality_issues_of_images_with_boxes(
     rows += [("dark.png", color, *box) for color, box in BOXES.items()]
     config = make(rows, HEADER, drop_issues=["dark"])
     builder = walk.built(config, data_dir)
-    assert examples_of(builder).keys() == {"1.png"}
+    assert walk.examples_of(builder).keys() == {"1.png"}
     labels = {at: row["label"] for at, row in rejected_rows(builder).items()}
     assert labels == {3: "red", 4: "blue"}
     assert (
