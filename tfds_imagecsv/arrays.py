@@ -113,7 +113,7 @@ def coded(codes: pa.Array | npt.NDArray[Any], names: Any) -> pa.DictionaryArray:
       codes: the position of each row's text, or -1 for none.
       names: the texts.
     """
-    indices = codes if isinstance(codes, pa.Array) else pa.array(codes)
+    indices = codes if isinstance(codes, pa.Array) else as_column(codes)
     return pa.DictionaryArray.from_arrays(indices.cast(pa.int32()), texts(names))
 
 
@@ -129,7 +129,7 @@ def decoded(column: pa.DictionaryArray) -> pa.Array:
 
 def codes_of(column: pa.DictionaryArray) -> Codes:
     """Returns the codes of a column, without a copy."""
-    codes: Codes = column.indices.to_numpy(zero_copy_only=True)
+    codes: Codes = as_numpy(column.indices)
     return codes
 
 
@@ -176,7 +176,7 @@ def mapped(column: pa.DictionaryArray, values: npt.NDArray[Any]) -> npt.NDArray[
 def is_text(column: pa.DictionaryArray, *wanted: str) -> Bits:
     """Returns which rows have one of some texts."""
     is_one = pc.is_in(column.dictionary, value_set=texts(wanted))
-    return mapped(column, is_one.to_numpy(zero_copy_only=False))
+    return mapped(column, as_numpy(is_one))
 
 
 def by_key(keys: pa.Array, rows: pa.RecordBatch, column: str) -> pa.DictionaryArray:
@@ -192,7 +192,7 @@ def by_key(keys: pa.Array, rows: pa.RecordBatch, column: str) -> pa.DictionaryAr
     found = rows[column]
     at = pc.index_in(keys, value_set=rows["key"])
     codes = found.indices.take(at).fill_null(len(found.dictionary))
-    return merged(codes.to_numpy(), [*names_of(found), ""])
+    return merged(as_numpy(codes), [*names_of(found), ""])
 
 
 def is_filled(column: pa.Array) -> Bits:
@@ -288,7 +288,7 @@ def nth_of(column: pa.Array, letter: str, number: int) -> Ints:
 def _places_of(column: pa.Array, letter: str) -> tuple[Ints, Ints]:
     """Returns where a letter is in a column's bytes, and how many each text has."""
     places: Ints = np.flatnonzero(bytes_of(column) == ord(letter))
-    return places, pc.count_substring(column, letter).to_numpy().astype(np.int64)
+    return places, as_numpy(pc.count_substring(column, letter)).astype(np.int64)
 
 
 def _position_in(column: pa.Array, places: Ints, at: Ints, are_there: Bits) -> Ints:
@@ -318,7 +318,7 @@ def sliced(
     bounds[:, 1] = offsets[1:] if stops is None else offsets[:-1] + stops
     buffers = [None, pa.py_buffer(bounds), column.buffers()[2]]
     pieces = pa.Array.from_buffers(TEXT, 2 * len(column) - 1, buffers)
-    return pieces.take(pa.array(np.arange(0, len(pieces), 2)))
+    return pieces.take(as_column(np.arange(0, len(pieces), 2)))
 
 
 def as_bytes(column: pa.Array) -> list[bytes]:
@@ -329,7 +329,7 @@ def as_bytes(column: pa.Array) -> list[bytes]:
 
 def filtered(column: pa.Array, which: Bits) -> pa.Array:
     """Returns some values of a column, without a copy if these are all."""
-    return column if which.all() else column.filter(pa.array(which))
+    return column if which.all() else column.filter(as_column(which))
 
 
 def may_have(column: pa.Array, *parts: str) -> bool:
@@ -359,7 +359,7 @@ def having(column: pa.Array, *parts: str) -> Ints:
         return np.flatnonzero(mapped(column, with_part))
     found = np.zeros(len(column), bool)
     for part in parts:
-        found |= pc.match_substring(column, part).to_numpy(zero_copy_only=False)
+        found |= as_numpy(pc.match_substring(column, part))
     return np.flatnonzero(found)
 
 
@@ -371,7 +371,7 @@ def replaced(column: pa.Array, at: Ints, values: Sequence[str]) -> pa.Array:
     mask[at] = True
     order = np.argsort(at, kind="stable")
     ordered = [values[one] for one in order.tolist()]
-    return pc.replace_with_mask(column, pa.array(mask), texts(ordered))
+    return pc.replace_with_mask(column, as_column(mask), texts(ordered))
 
 
 def stripped(column: pa.Array) -> pa.Array:
@@ -381,7 +381,7 @@ def stripped(column: pa.Array) -> pa.Array:
     # and end with bytes above ASCII.
     odd = (first <= 32) | (first > 127) | (last <= 32) | (last > 127)
     at = np.flatnonzero(odd & (lengths_of(column) > 0))
-    before = column.take(pa.array(at)).to_pylist()
+    before = column.take(as_column(at)).to_pylist()
     after = list(map(str.strip, before))
     return column if before == after else replaced(column, at, after)
 
@@ -393,7 +393,7 @@ def order_of(column: pa.Array) -> Ints | None:
     """
     if len(column) < 2 or not pc.any(pc.greater(column[:-1], column[1:])).as_py():
         return None
-    order: Ints = pc.sort_indices(column).to_numpy().view(np.int64)
+    order: Ints = as_numpy(pc.sort_indices(column)).view(np.int64)
     return order
 
 
@@ -402,7 +402,7 @@ def is_same_as_before(column: pa.Array) -> Bits:
     found = np.zeros(len(column), bool)
     if len(column) > 1:
         same = pc.equal(column[1:], column[:-1])
-        found[1:] = same.to_numpy(zero_copy_only=False)
+        found[1:] = as_numpy(same)
     return found
 
 
@@ -453,7 +453,7 @@ def is_in_sorted(column: pa.Array, others: pa.Array) -> Bits:
             found[at : at + _ROWS] = True
         elif len(near):
             is_in = pc.is_in(block, value_set=near)
-            found[at : at + _ROWS] = is_in.to_numpy(zero_copy_only=False)
+            found[at : at + _ROWS] = as_numpy(is_in)
         start = max(start, stop - 1)
     return found
 
@@ -593,7 +593,7 @@ def with_columns(rows: pa.RecordBatch, columns: dict[str, Any]) -> pa.RecordBatc
     """Returns rows with further columns, or others in the place of those they had."""
     arrays = {name: rows[name] for name in rows.schema.names}
     for name, values in columns.items():
-        arrays[name] = values if isinstance(values, pa.Array) else pa.array(values)
+        arrays[name] = values if isinstance(values, pa.Array) else as_column(values)
     return pa.record_batch(list(arrays.values()), names=list(arrays))
 
 
@@ -618,8 +618,8 @@ def lists(values: Any, counts: Ints) -> pa.Array:
     """
     offsets = np.zeros(len(counts) + 1, np.int32)
     np.cumsum(counts, out=offsets[1:])
-    values = values if isinstance(values, pa.Array) else pa.array(values)
-    return pa.ListArray.from_arrays(pa.array(offsets), values)
+    values = values if isinstance(values, pa.Array) else as_column(values)
+    return pa.ListArray.from_arrays(as_column(offsets), values)
 
 
 def ordered(column: pa.Array, order: pa.Array) -> pa.Array:
@@ -632,5 +632,5 @@ def ordered(column: pa.Array, order: pa.Array) -> pa.Array:
 def taken(rows: pa.RecordBatch, which: npt.NDArray[Any]) -> pa.RecordBatch:
     """Returns some rows, by their positions or by a mask."""
     if which.dtype == bool:
-        return rows if which.all() else rows.filter(pa.array(which))
-    return rows.take(pa.array(which))
+        return rows if which.all() else rows.filter(as_column(which))
+    return rows.take(as_column(which))

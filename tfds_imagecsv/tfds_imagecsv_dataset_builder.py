@@ -419,7 +419,7 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
             split: self._generate_examples(
                 plan,
                 shard_plan.as_examples(
-                    rows.filter(pa.array(arrays.is_text(rows["split"], split)))
+                    rows.filter(arrays.as_column(arrays.is_text(rows["split"], split)))
                 ),
             )
             for split in plan.class_counts

@@ -150,7 +150,7 @@ def with_values(plan: DatasetPlan) -> pa.RecordBatch:
         ids[""] = -1  # TFDS's id for no label
         # Names that no row has any more may be no classes.
         of_names = [ids.get(name, -1) for name in arrays.names_of(rows["label"])]
-        values["label"] = pa.array(
+        values["label"] = arrays.as_column(
             arrays.mapped(rows["label"], np.array(of_names, np.int32))
         )
     elif label_type == "multilabel":
@@ -206,7 +206,7 @@ def _with_objects(plan: DatasetPlan) -> pa.RecordBatch:
 
 def _as_bytes(column: pa.Array) -> pa.Array:
     """Returns floats of 64 bits as bytes."""
-    data = pa.py_buffer(column.to_numpy(zero_copy_only=False).astype("<f8"))
+    data = pa.py_buffer(arrays.as_numpy(column).astype("<f8"))
     return pa.Array.from_buffers(pa.binary(8), len(column), [None, data])
 
 

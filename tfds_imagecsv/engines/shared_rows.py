@@ -123,11 +123,11 @@ class SharedRows:
         return rows if self.prepare is None else self.prepare(rows)
 
     def _in_order(self, start: int, stop: int) -> pa.RecordBatch:
-        import pyarrow as pa
+        from tfds_imagecsv import arrays
 
         if self._order is None:
             return self._rows.slice(start, stop - start)
-        return self._rows.take(pa.array(self._order[start:stop]))
+        return self._rows.take(arrays.as_column(self._order[start:stop]))
 
     def path(self) -> str:
         """Returns the path of the file, which has the rows in order, not prepared."""

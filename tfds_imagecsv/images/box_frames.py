@@ -96,10 +96,11 @@ def framed(config: ImageCsvConfig, table: LabelTable, rows: pa.RecordBatch) -> F
       SourceError: if boxes can be read in several ways that are equally good.
     """
     image_of = np.repeat(np.arange(len(rows)), boxes.counts_of(rows[boxes.CLASSES]))
-    numbers = rows[boxes.NUMBERS].flatten().to_numpy().reshape(-1, 4)
-    orientations = kinds.column(rows, "orientation").to_numpy()
+    numbers = arrays.as_numpy(rows[boxes.NUMBERS].flatten()).reshape(-1, 4)
+    orientations = arrays.as_numpy(kinds.column(rows, "orientation"))
     sizes = np.stack(
-        [kinds.column(rows, name).to_numpy() for name in ("width", "height")], axis=1
+        [arrays.as_numpy(kinds.column(rows, name)) for name in ("width", "height")],
+        axis=1,
     ).astype(np.float64)
     is_swapped = orientations >= _FIRST_SWAPPED
     upright = np.where(is_swapped[:, None], sizes[:, ::-1], sizes)
@@ -164,7 +165,7 @@ def _frame(
     Raises:
       SourceError: if the sizes in the table contradict each other.
     """
-    said = np.stack([rows[name].to_numpy() for name in boxes.SIZE], axis=1)
+    said = np.stack([arrays.as_numpy(rows[name]) for name in boxes.SIZE], axis=1)
     is_said = said[:, 0] >= 0
     are_files = is_said & (said == sizes).all(axis=1)
     are_upright = is_said & (said == upright).all(axis=1)
@@ -354,11 +355,11 @@ def _without(
             continue
         size = 4 if name in (boxes.NUMBERS, COLUMN) else 1
         is_kept = np.repeat(~is_bad, size)
-        kept = column.flatten().filter(pa.array(is_kept))
+        kept = column.flatten().filter(arrays.as_column(is_kept))
         columns[name] = arrays.lists(kept, size * after)
     # The first of the rows that are left, so that no problem is of the image's row.
-    row = rows["row"].to_numpy().copy()
-    numbers = columns[boxes.NUMBERS_OF_ROWS].flatten().to_numpy()
+    row = arrays.as_numpy(rows["row"]).copy()
+    numbers = arrays.as_numpy(columns[boxes.NUMBERS_OF_ROWS].flatten())
     first = np.full(len(rows), np.iinfo(np.int64).max)
     np.minimum.at(first, np.repeat(np.arange(len(rows)), after), numbers)
     row[after > 0] = first[after > 0]

@@ -31,10 +31,10 @@ def identical_images(rows: pa.RecordBatch) -> pa.RecordBatch:
     if len(of_images) > 1:
         rows = arrays.with_columns(rows, {"digest": _of_all(of_images)})
     at, numbers = with_copies(rows["digest"])
-    copies = rows.take(pa.array(at))
+    copies = rows.take(arrays.as_column(at))
     by_digest = numbers[:, 1], numbers[:, 0]
     order = np.lexsort((np.arange(len(at)), *lacks_of(copies), *by_digest))
-    return copies.take(pa.array(order))
+    return copies.take(arrays.as_column(order))
 
 
 def digests_of(rows: pa.RecordBatch) -> list[pa.Array]:
@@ -69,7 +69,7 @@ def shared_images(rows: pa.RecordBatch) -> list[list[str]]:
     pairs = np.unique(np.stack([image.ravel(), copy_of[at % len(rows)]]), axis=1)
     starts = np.flatnonzero(np.diff(pairs[0], prepend=-1))
     sets = [one for one in np.split(pairs[1], starts[1:]) if len(one) > 1]
-    return sorted(rows["key"].take(pa.array(one)).to_pylist() for one in sets)
+    return sorted(rows["key"].take(arrays.as_column(one)).to_pylist() for one in sets)
 
 
 def lacks_of(rows: pa.RecordBatch) -> list[arrays.Bits]:
@@ -100,7 +100,7 @@ def with_copies(
         near = np.minimum(np.searchsorted(again, block), len(again) - 1)
         of_blocks.append(np.flatnonzero(again[near] == block) + start)
     at = np.concatenate(of_blocks)
-    numbers = arrays.digests_of(digests.take(pa.array(at)))
+    numbers = arrays.digests_of(digests.take(arrays.as_column(at)))
     _, which, counts = np.unique(
         numbers, axis=0, return_inverse=True, return_counts=True
     )
@@ -127,7 +127,7 @@ def keys_of_sets(
     ends = np.append(starts[1:], len(copies))
     which = np.arange(len(starts))
     if most is not None:
-        order = arrays.order_of(copies["key"].take(pa.array(starts)))
+        order = arrays.order_of(copies["key"].take(arrays.as_column(starts)))
         which = (which if order is None else order)[:most]
     for at in which.tolist():
         yield copies["key"][starts[at] : ends[at]].to_pylist()

@@ -57,7 +57,7 @@ def with_further(
     found = inspect(
         pa.record_batch(
             {
-                "row": pa.array(np.zeros(len(keys), np.int64)),
+                "row": arrays.as_column(np.zeros(len(keys), np.int64)),
                 "key": keys,
                 "label": arrays.constant("", len(keys)),
             }
@@ -72,8 +72,8 @@ def with_further(
     for name in image_columns.names_of(table.schema.names):
         cells = rows[image_columns.column(name, "key")]
         positions[name] = pc.index_in(cells, value_set=files["key"])
-        is_good &= positions[name].is_valid().to_numpy(zero_copy_only=False)
-    bad = rows.filter(pa.array(~is_good))
+        is_good &= arrays.as_numpy(positions[name].is_valid())
+    bad = rows.filter(arrays.as_column(~is_good))
     rows = arrays.taken(rows, is_good)
     columns = {}
     for name, at in positions.items():
@@ -125,7 +125,7 @@ def _stored(table: pa.RecordBatch) -> list[pa.Array]:
     """Returns where the bytes of images are that are stored."""
     if image_table.CONVERTED[0] in table.schema.names:
         return [table[name] for name in image_table.CONVERTED]
-    zeros = pa.array(np.zeros(len(table), np.int64))
+    zeros = arrays.as_column(np.zeros(len(table), np.int64))
     return [arrays.constant("", len(table)), zeros, table["size"]]
 
 

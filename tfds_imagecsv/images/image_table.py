@@ -106,7 +106,7 @@ def inspect_images(
             progress(chunk.rows)
     is_good = np.ones(len(rows), dtype=bool)
     is_good[list(found.refused)] = False
-    of_refused = rows.filter(pa.array(~is_good))
+    of_refused = rows.filter(arrays.as_column(~is_good))
     refused = [
         (one, *about)
         for one, about in zip(
@@ -143,14 +143,14 @@ def files_of(
     digests = arrays.as_hex(usable["digest"])
     if len(usable) < len(keys):
         is_usable = pc.is_in(keys, value_set=usable["key"])
-        mask = ~is_usable.to_numpy(zero_copy_only=False)
+        mask = ~arrays.as_numpy(is_usable)
         at = pa.array(np.cumsum(~mask) - 1, mask=mask)
-        left = keys.filter(pa.array(mask)).to_pylist()
+        left = keys.filter(arrays.as_column(mask)).to_pylist()
         others = [unusable.get(key, _NO_FILE) for key in left]
 
         def with_others(column: pa.Array, values: list[Any]) -> pa.Array:
             return pc.replace_with_mask(
-                column.take(at), pa.array(mask), pa.array(values, column.type)
+                column.take(at), arrays.as_column(mask), pa.array(values, column.type)
             )
 
         sizes = with_others(sizes, [one.size for one in others])
@@ -274,9 +274,9 @@ class _Collected:
         count = self._images
         columns = {
             "kind": kinds.as_column(list(self._kinds), self._kind_of[:count]),
-            "size": pa.array(self._sizes[:count]),
+            "size": arrays.as_column(self._sizes[:count]),
             "digest": arrays.as_digests(self._digests[:count]),
-            "modified": pa.array(self._modified[:count]),
+            "modified": arrays.as_column(self._modified[:count]),
         }
         if self._converted:
             at = list(self._converted)

@@ -46,7 +46,7 @@ def as_column(
         for at, field in enumerate(_TYPE)
     ]
     of_kinds = pa.StructArray.from_arrays(fields, fields=list(_TYPE))
-    indices = pa.array(np.asarray(codes, np.int32))
+    indices = arrays.as_column(np.asarray(codes, np.int32))
     return pa.DictionaryArray.from_arrays(indices, of_kinds)
 
 
@@ -58,7 +58,7 @@ def joined(columns: Sequence[pa.DictionaryArray]) -> pa.DictionaryArray:
         for one, start in zip(columns, starts, strict=False)
     ]
     return pa.DictionaryArray.from_arrays(
-        pa.array(np.concatenate(codes)),
+        arrays.as_column(np.concatenate(codes)),
         pa.concat_arrays([one.dictionary for one in columns]),
     )
 
@@ -66,7 +66,8 @@ def joined(columns: Sequence[pa.DictionaryArray]) -> pa.DictionaryArray:
 def _as_field(values: Sequence[Any], dtype: pa.DataType) -> pa.Array:
     if dtype == arrays.TEXT:
         return arrays.texts(values)
-    return pa.array(np.array(values, dtype.to_pandas_dtype()))
+    is_bool = dtype == pa.bool_()
+    return arrays.as_column(np.array(values, bool if is_bool else np.int64))
 
 
 def column(rows: pa.RecordBatch, fact: str) -> pa.Array:

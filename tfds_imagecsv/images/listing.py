@@ -28,7 +28,7 @@ def unlisted_images(
       others: further keys.
     """
     is_known = arrays.is_in_sorted(listing.keys, keys)
-    unknown = listing.keys.filter(pa.array(~is_known)).to_pylist()
+    unknown = listing.keys.filter(arrays.as_column(~is_known)).to_pylist()
     # Only unknown keys need a look at their extension.
     left = {*unknown, *listing.odd}.difference(others)
     return tuple(sorted(filter(image_formats.is_image, left)))
@@ -63,8 +63,10 @@ def _other_extensions(rows: pa.RecordBatch) -> int:
         for extension, usual in by_extension.items():
             if usual == image_format and is_other.any():
                 ends = pc.ends_with(rows["key"], pattern=extension)
-                is_other &= ~ends.to_numpy(zero_copy_only=False)
-        for key in rows["key"].take(pa.array(np.flatnonzero(is_other))).to_pylist():
+                is_other &= ~arrays.as_numpy(ends)
+        for key in (
+            rows["key"].take(arrays.as_column(np.flatnonzero(is_other))).to_pylist()
+        ):
             extension = image_formats.extension_of(key)
             found += by_extension.get(extension, image_format) != image_format
     return found

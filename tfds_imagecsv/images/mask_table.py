@@ -137,7 +137,7 @@ def with_masks(
     are_upright = wanted.are_upright
     if are_upright is None:
         are_upright = _frame(items, found.rows)
-    deep = found.rows["is_deep"].to_numpy(zero_copy_only=False)
+    deep = arrays.as_numpy(found.rows["is_deep"])
     dtype = "uint16" if deep.any() else "uint8"
     is_wrong = deep != deep.any()
     if are_upright is False and wanted.are_upright is None:
@@ -155,7 +155,7 @@ def with_masks(
         if name not in ("fits", "is_deep")
     }
     good = arrays.with_columns(arrays.taken(rows, is_good), columns)
-    bad = rows.filter(pa.array(~is_good))
+    bad = rows.filter(arrays.as_column(~is_good))
     refused = [found.refused[at] for at in np.flatnonzero(~is_good).tolist()]
     return WithMasks(
         rows=good,
@@ -169,8 +169,8 @@ def with_masks(
 
 def _is_open(items: pa.RecordBatch, found: pa.RecordBatch) -> arrays.Bits:
     """Returns which masks are of turned images, and fit both frames."""
-    is_turned = kinds.column(items, "orientation").to_numpy() > 1
-    is_open: arrays.Bits = is_turned & (found["fits"].to_numpy() == _FITS_BOTH)
+    is_turned = arrays.as_numpy(kinds.column(items, "orientation")) > 1
+    is_open: arrays.Bits = is_turned & (arrays.as_numpy(found["fits"]) == _FITS_BOTH)
     return is_open
 
 
@@ -180,7 +180,7 @@ def _frame(items: pa.RecordBatch, found: pa.RecordBatch) -> bool | None:
     Raises:
       SourceError: if they tell both, and there are masks that could be in either.
     """
-    fits = found["fits"].to_numpy()
+    fits = arrays.as_numpy(found["fits"])
     of_frames = [np.flatnonzero(fits == one) for one in (_FITS_FILE, _FITS_UPRIGHT)]
     if all(map(len, of_frames)):
         still_open = np.flatnonzero(_is_open(items, found))
@@ -290,7 +290,7 @@ def _as_rows(
         columns["stored_size"] = np.array(sizes, np.int64)
     return pa.record_batch(
         [
-            one if isinstance(one, pa.Array) else pa.array(one)
+            one if isinstance(one, pa.Array) else arrays.as_column(one)
             for one in columns.values()
         ],
         names=list(columns),
@@ -310,7 +310,7 @@ def _replaced(
     """Returns rows with others at some positions."""
     order = np.arange(len(rows))
     order[at] = len(rows) + np.arange(len(at))
-    return _joined([rows, others]).take(pa.array(order))
+    return _joined([rows, others]).take(arrays.as_column(order))
 
 
 def _files(
@@ -330,7 +330,7 @@ def _files(
     keys = keys.unique()
     usable = image_columns.of_image(good, MASK)
     usable = usable.take(pc.sort_indices(usable["key"]))
-    usable = usable.filter(pa.array(~arrays.is_same_as_before(usable["key"])))
+    usable = usable.filter(arrays.as_column(~arrays.is_same_as_before(usable["key"])))
     names = bad[image_columns.column(MASK, "key")].to_pylist()
     unusable = {
         name: one.file
@@ -369,8 +369,8 @@ def counts_of(rows: pa.RecordBatch, names: Sequence[str]) -> dict[str, int]:
       rows: rows with masks.
       names: those of the values, from 0; none if these have no names.
     """
-    values = rows[VALUES].flatten().to_numpy()
-    counts = rows[COUNTS].flatten().to_numpy()
+    values = arrays.as_numpy(rows[VALUES].flatten())
+    counts = arrays.as_numpy(rows[COUNTS].flatten())
     # Floats of 64 bits have all whole numbers of pixels that a disk has.
     pixels = np.bincount(values, counts, minlength=len(names)).astype(np.int64)
     if names:

@@ -43,7 +43,7 @@ def with_sets(rows: pa.RecordBatch) -> pa.RecordBatch:
         return rows
     found = find(fingerprint.of_column(rows[fingerprint.COLUMN]))
     others = [name for name in rows.schema.names if name != fingerprint.COLUMN]
-    return arrays.with_columns(rows.select(others), {COLUMN: pa.array(found)})
+    return arrays.with_columns(rows.select(others), {COLUMN: arrays.as_column(found)})
 
 
 def are_known(rows: pa.RecordBatch) -> bool:
@@ -115,7 +115,7 @@ def sets_of(rows: pa.RecordBatch) -> Sets:
     Args:
       rows: those of an inspection, or some of them, sorted by key.
     """
-    at = rows[COLUMN].to_numpy() if are_known(rows) else np.full(len(rows), -1)
+    at = arrays.as_numpy(rows[COLUMN]) if are_known(rows) else np.full(len(rows), -1)
     rows = arrays.taken(rows, at >= 0)
     names, number = np.unique(at[at >= 0], return_inverse=True)
     _, image = np.unique(arrays.digests_of(rows["digest"]), axis=0, return_inverse=True)
@@ -130,7 +130,7 @@ def sets_of(rows: pa.RecordBatch) -> Sets:
     order = order[is_wanted[number[order]]]
     number = number[order]
     starts = np.flatnonzero(np.append(True, number[1:] != number[:-1])[: len(number)])
-    return Sets(rows.take(pa.array(order)), starts, int(is_conflict.sum()))
+    return Sets(rows.take(arrays.as_column(order)), starts, int(is_conflict.sum()))
 
 
 def _vary(

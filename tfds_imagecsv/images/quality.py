@@ -242,7 +242,7 @@ def is_measured(rows: pa.RecordBatch) -> bool:
 
 def measured(rows: pa.RecordBatch, name: str) -> Parts:
     """Returns one of `MEASURED` of each image, uint16, in `PARTS`."""
-    found: Parts = rows[_PREFIX + name].to_numpy()
+    found: Parts = arrays.as_numpy(rows[_PREFIX + name])
     return found
 
 
@@ -278,7 +278,8 @@ def scores_of_kinds(rows: pa.RecordBatch) -> dict[str, Parts]:
     """
     kinds = rows["kind"].dictionary
     height, width = (
-        kinds.field(side).to_numpy().astype(np.float64) for side in ("height", "width")
+        arrays.as_numpy(kinds.field(side)).astype(np.float64)
+        for side in ("height", "width")
     )
     images = np.bincount(arrays.codes_of(rows["kind"]), minlength=len(kinds))
     values = (

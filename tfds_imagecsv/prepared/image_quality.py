@@ -43,7 +43,7 @@ def write(path: epath.Path, rows: pa.RecordBatch) -> None:
         return
     order = arrays.order_of(rows["key"])
     if order is not None:
-        rows = rows.take(pa.array(order))
+        rows = rows.take(arrays.as_column(order))
     of_kinds = quality.scores_of_kinds(rows)
     sizes, scores = _sizes(rows["kind"].dictionary), _decimals(*of_kinds.values())
     with path.open("wb") as file:

@@ -334,7 +334,7 @@ def _in_one_only(then: pa.RecordBatch, now: pa.RecordBatch) -> tuple[Any, Any]:
     """Returns which rows of each table aren't in the other."""
     if any(arrays.may_have(one, "\0") for one in (*then.columns, *now.columns)):
         # Lines would be ambiguous.
-        return tuple(pa.array(np.ones(len(rows), bool)) for rows in (then, now))
+        return tuple(arrays.as_column(np.ones(len(rows), bool)) for rows in (then, now))
     lines = [arrays.beside(rows.columns, "\0") for rows in (then, now)]
     return tuple(
         pc.invert(pc.is_in(one, value_set=other)) for one, other in (lines, lines[::-1])

@@ -336,8 +336,10 @@ def _of_quality(
     rows, scores = inspection.rows, quality.scores(inspection.rows)
     keys = sorted({key for of_issue in chosen.quality.values() for key in of_issue})
     is_one = pc.is_in(rows["key"], value_set=arrays.texts(keys))
-    at = np.flatnonzero(is_one.to_numpy(zero_copy_only=False))
-    place = dict(zip(rows["key"].take(pa.array(at)).to_pylist(), at, strict=True))
+    at = np.flatnonzero(arrays.as_numpy(is_one))
+    place = dict(
+        zip(rows["key"].take(arrays.as_column(at)).to_pylist(), at, strict=True)
+    )
     for name, of_issue in chosen.quality.items():
         of_all = scores[name] / quality.PARTS
         pictures = tuple(
@@ -649,7 +651,7 @@ def _plots(
     used = np.flatnonzero(images)
     weights = images[used].astype(np.int64)
     heights, widths = (
-        column.dictionary.field(name).to_numpy()[used].astype(np.float64)
+        arrays.as_numpy(column.dictionary.field(name))[used].astype(np.float64)
         for name in ("stored_height", "stored_width")
     )
     if config.label_type == "regression":
@@ -668,7 +670,7 @@ def _plots(
             plots.density(widths, heights, weights, label=words),
         )
         yield _plot_of_ratios(widths / heights, weights)
-    sizes = rows["size"].to_numpy().astype(np.float64)
+    sizes = arrays.as_numpy(rows["size"]).astype(np.float64)
     if np.ptp(sizes):
         words = (
             f"From {_bytes(sizes.min())} to {_bytes(sizes.max())}, half of them at most"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -248,9 +249,10 @@ def _of_problems(inspection: Inspection) -> dict[Kind, tuple[str, ...]]:
         if len(of_kind) < OF_KIND:
             of_kind.append(one)
     # Those of usable images, such as contradictions, have a row only.
-    numbers = [one.row for of_kind in found.values() for one in of_kind]
+    of_kinds = itertools.chain.from_iterable(found.values())
+    numbers = np.array([one.row for one in of_kinds], np.int64)
     rows = inspection.rows
-    named = rows.filter(pc.is_in(rows["row"], value_set=pa.array(numbers, pa.int64())))
+    named = rows.filter(pc.is_in(rows["row"], value_set=arrays.as_column(numbers)))
     key_of = dict(arrays.named(named, ("row", "key")))
     keys = {
         kind: [one.key or key_of.get(one.row, "") for one in of_kind]
@@ -268,5 +270,5 @@ def _by_digest(rows: pa.RecordBatch) -> arrays.Ints:
 
 
 def _keys(rows: pa.RecordBatch, at: arrays.Ints) -> list[str]:
-    keys: list[str] = rows["key"].take(pa.array(at)).to_pylist()
+    keys: list[str] = rows["key"].take(arrays.as_column(at)).to_pylist()
     return keys

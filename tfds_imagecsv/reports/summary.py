@@ -14,6 +14,7 @@ import rich.console
 import rich.markup
 import rich.table
 
+from tfds_imagecsv import arrays
 from tfds_imagecsv.images import kinds, listing, near_duplicates, quality
 from tfds_imagecsv.images.copies import keys_of_sets
 from tfds_imagecsv.images.inspection import Inspection
@@ -417,7 +418,7 @@ def _keys_by_issue(rows: pa.RecordBatch) -> dict[str, tuple[str, ...]] | None:
     for name, has_it in quality.issues(scores).items():
         at = np.flatnonzero(has_it)
         at = at[np.argsort(scores[name][at], kind="stable")]
-        found[name] = tuple(rows["key"].take(pa.array(at)).to_pylist())
+        found[name] = tuple(rows["key"].take(arrays.as_column(at)).to_pylist())
     return found
 
 
@@ -439,7 +440,7 @@ def _range(
     images: Sequence[pa.RecordBatch], of: Callable[[pa.RecordBatch], pa.Array]
 ) -> dict[str, float]:
     """Returns the range of what a function returns of images."""
-    numbers = np.concatenate([of(one).to_numpy() for one in images])
+    numbers = np.concatenate([arrays.as_numpy(of(one)) for one in images])
     if not len(numbers):
         return {}
     return {

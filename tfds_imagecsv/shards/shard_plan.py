@@ -187,7 +187,7 @@ def _hashed_order(split: str, keys: pa.Array, at: arrays.Ints) -> arrays.Ints:
 
 def _salted_digests(split: str, keys: pa.Array, at: arrays.Ints) -> list[bytes]:
     """Returns the digests of the keys at some positions."""
-    some = keys.take(pa.array(at))
+    some = keys.take(arrays.as_column(at))
     if arrays.may_have(some, "\\"):
         some = pc.replace_substring(some, "\\", "/")
     salted = hashlib.md5(split.encode())
@@ -239,7 +239,7 @@ def _record_sizes(rows: pa.RecordBatch) -> arrays.Ints:
 def _stored_sizes(rows: pa.RecordBatch) -> arrays.Ints:
     """Returns the bytes that are stored of images."""
     name = "stored_size" if "stored_size" in rows.schema.names else "size"
-    sizes: arrays.Ints = rows[name].to_numpy()
+    sizes: arrays.Ints = arrays.as_numpy(rows[name])
     return sizes
 
 
@@ -247,13 +247,13 @@ def _lengths_of(column: pa.Array) -> arrays.Ints:
     """Returns the bytes of each text."""
     if column.type == arrays.TEXT:
         return arrays.lengths_of(column)
-    lengths: arrays.Ints = pc.binary_length(column).to_numpy().astype(np.int64)
+    lengths: arrays.Ints = arrays.as_numpy(pc.binary_length(column)).astype(np.int64)
     return lengths
 
 
 def _counts_of(column: pa.Array) -> arrays.Ints:
     """Returns how many values each list has."""
-    counts: arrays.Ints = column.value_lengths().to_numpy().astype(np.int64)
+    counts: arrays.Ints = arrays.as_numpy(column.value_lengths()).astype(np.int64)
     return counts
 
 
@@ -273,7 +273,7 @@ def _value_sizes(column: pa.Array) -> arrays.Ints:
             sizes = records.sums(_value_sizes(column.flatten()), counts)
         return np.where(counts, sizes, -1)
     if pa.types.is_integer(column.type) or pa.types.is_boolean(column.type):
-        numbers = column.cast(pa.int64()).to_numpy(zero_copy_only=False)
+        numbers = arrays.as_numpy(column.cast(pa.int64()))
         return records.varint_sizes(numbers)
     # All others have one size.
     return np.repeat(records.value_sizes(column[:1].to_pylist()), len(column))

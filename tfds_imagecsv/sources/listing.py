@@ -149,7 +149,7 @@ class _Found:
         self._parts = []
         order = arrays.order_of(keys)
         return Listing(
-            keys=keys if order is None else keys.take(pa.array(order)),
+            keys=keys if order is None else keys.take(arrays.as_column(order)),
             odd=tuple(self._odd),
             folders=folders,
             links=links,

@@ -185,7 +185,7 @@ def plan_splits(
 
     counted = ~is_given
     shares = options.shares(int(counted.sum())) if counted.any() else {}
-    of_pinned = arrays.counts_of(fixed.filter(pa.array(is_pinned)))
+    of_pinned = arrays.counts_of(fixed.filter(arrays.as_column(is_pinned)))
     names = sorted({*shares, *of_pinned}, key=_place_on_line)
     classes = _places_in(labels, class_names, np.int32)
     task = _Task(
@@ -392,7 +392,7 @@ class _Task:
         is_tie = arrays.ties_of(both[order])
         if is_tie.any():
             tied = at[order[is_tie]]
-            texts = keys.take(pa.array(tied)).to_pylist()
+            texts = keys.take(arrays.as_column(tied)).to_pylist()
             ranks = np.empty(len(tied), np.int64)
             ranks[sorted(range(len(tied)), key=texts.__getitem__)] = range(len(tied))
             by = np.lexsort((ranks, self._points[tied], self._classes[tied]))
@@ -586,7 +586,7 @@ def _points_of_units(
         of_group = np.zeros(len(groups.dictionary), np.uint64)
         is_used = np.zeros(len(groups.dictionary), bool)
         is_used[arrays.codes_of(groups)[has_group]] = True
-        names = groups.dictionary.filter(pa.array(is_used))
+        names = groups.dictionary.filter(arrays.as_column(is_used))
         of_group[is_used] = _hashes(names, seed, person=b"group")
         points[has_group] = of_group[arrays.codes_of(groups)[has_group]]
     if not has_group.all():

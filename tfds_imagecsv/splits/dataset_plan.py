@@ -92,7 +92,7 @@ class DatasetPlan:
             for split in self.split_sizes
         ]
         first = [at[:max_examples_per_split] for at in of_splits]
-        rows = self.rows.take(pa.array(np.sort(np.concatenate(first))))
+        rows = self.rows.take(arrays.as_column(np.sort(np.concatenate(first))))
         sizes = arrays.counts_of(rows["split"])
         return dataclasses.replace(
             self,
@@ -113,7 +113,7 @@ class DatasetPlan:
 
 
 def _of_split(rows: pa.RecordBatch, split: str) -> pa.RecordBatch:
-    return rows.filter(pa.array(arrays.is_text(rows["split"], split)))
+    return rows.filter(arrays.as_column(arrays.is_text(rows["split"], split)))
 
 
 def _counts_of_classes(

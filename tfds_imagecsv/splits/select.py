@@ -139,7 +139,7 @@ def select_rows(config: ImageCsvConfig, inspection: Inspection) -> Selection:
         rows["group"],
         digests_of(rows),
         rows=len(rows),
-        near=rows[near_duplicates.COLUMN].to_numpy() if is_together else None,
+        near=arrays.as_numpy(rows[near_duplicates.COLUMN]) if is_together else None,
     )
     found += _torn(rows, units, inspection.table.places)
     notes += _about_pinned_rows(rows, inspection)
@@ -204,8 +204,8 @@ def _without_problems(
             )
         elif label and digest in disputed:
             reasons.setdefault(row, f"{Kind.CONFLICT.heading}: {key!r} is {label!r}")
-    is_bad = np.isin(rows["row"].to_numpy(), list(reasons))
-    usable = frozenset(rows["row"].filter(pa.array(is_bad)).to_pylist())
+    is_bad = np.isin(arrays.as_numpy(rows["row"]), list(reasons))
+    usable = frozenset(rows["row"].filter(arrays.as_column(is_bad)).to_pylist())
     others = {one.row: one for one in found if one.row not in usable}
     if config.label_type == "boxes":
         of_images = {
@@ -277,7 +277,7 @@ def _without_issues(
       inspected: all of the input, among which sizes are odd.
       rejected: the rows that are left out; the others are added.
     """
-    scores, numbers = quality.scores(inspected), inspected["row"].to_numpy()
+    scores, numbers = quality.scores(inspected), arrays.as_numpy(inspected["row"])
     found: dict[int, dict[str, float]] = {}
     for name, has_it in quality.issues(scores).items():
         if name in wanted:
@@ -289,7 +289,7 @@ def _without_issues(
         + ", ".join(f"{name} ({score:.4f})" for name, score in of_row.items())
         for row, of_row in found.items()
     }
-    all_rows = rows["row"].to_numpy()
+    all_rows = arrays.as_numpy(rows["row"])
     dropped = all_rows[np.isin(all_rows, list(found))].tolist()
     if not dropped:
         return rows, []
@@ -356,7 +356,7 @@ def _without_classes(
         for name, count in rare.items()
     }
     of_row = label_types.of_classes(config.label_type, rows, rare)
-    numbers = rows["row"].to_numpy()
+    numbers = arrays.as_numpy(rows["row"])
     found = {int(numbers[at]): reasons[name] for at, name in of_row.items()}
     return _without(rows, found, rejected)
 
@@ -371,11 +371,11 @@ def _without(
       reasons: why rows are left out, by their numbers; there may be others.
       rejected: the rows that are left out.
     """
-    is_out = np.isin(rows["row"].to_numpy(), list(reasons))
+    is_out = np.isin(arrays.as_numpy(rows["row"]), list(reasons))
     if not is_out.any():
         return rows
     rejected += _rejected(rows, reasons)
-    return rows.filter(pa.array(~is_out))
+    return rows.filter(arrays.as_column(~is_out))
 
 
 def _rejected(
@@ -387,7 +387,7 @@ def _rejected(
       rows: the rows.
       reasons: why rows are left out, by their numbers; there may be others.
     """
-    out = arrays.taken(rows, np.isin(rows["row"].to_numpy(), list(reasons)))
+    out = arrays.taken(rows, np.isin(arrays.as_numpy(rows["row"]), list(reasons)))
     columns = ["row", "key", "label"]
     if boxes.CLASSES not in rows.schema.names:
         for row, key, label in arrays.named(out, columns):
@@ -415,7 +415,7 @@ def _too_rare(
 ) -> Iterator[Problem]:
     for name, count in rare.items():
         at = list(label_types.of_classes(config.label_type, rows, [name]))
-        row = int(rows["row"].to_numpy()[at].min())
+        row = int(arrays.as_numpy(rows["row"])[at].min())
         yield Problem(Kind.RARE_CLASS, row, f"{name!r} has {count}")
 
 
@@ -439,7 +439,7 @@ def _torn(rows: pa.RecordBatch, units: Units, places: Places) -> Iterator[Proble
     columns = ("row", "key", "given", "pinned")
     for unit, (row, key, by_table, by_pin) in zip(
         units.unit_of[is_torn].tolist(),
-        arrays.named(rows.filter(pa.array(is_torn)), columns),
+        arrays.named(rows.filter(arrays.as_column(is_torn)), columns),
         strict=True,
     ):
         if by_table and by_pin and by_table != by_pin:

@@ -86,7 +86,7 @@ def _quantiles(labels: pa.DictionaryArray, values: pa.DictionaryArray) -> Strata
     if not is_labeled.any():
         return Strata(labels, ())
     lists = values.dictionary
-    of_code = lists.flatten().to_numpy().reshape(len(lists), -1)
+    of_code = arrays.as_numpy(lists.flatten()).reshape(len(lists), -1)
     table = of_code[arrays.codes_of(values)[is_labeled]]
     rows, columns = table.shape
     number = int((rows / _ROWS_PER_QUANTILE) ** (1 / columns) + 1e-9)

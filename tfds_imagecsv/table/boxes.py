@@ -124,7 +124,7 @@ def _sizes(
     problems: _Problems = {}
     for axis, column in enumerate(cells):
         values, wrong = extra_columns.parse(arrays.decoded(column), "float64")
-        numbers = values.to_numpy(zero_copy_only=False)
+        numbers = arrays.as_numpy(values.fill_null(np.nan))
         is_size = np.isfinite(numbers) & (numbers >= 1) & (numbers < 2**31)
         found[is_size, axis] = np.round(numbers[is_size])
         for at in {*wrong, *np.flatnonzero(arrays.is_filled(column) & ~is_size)}:
@@ -235,34 +235,35 @@ def images_of(
       -1 where the table doesn't say).
     """
     good = np.flatnonzero(is_good)
-    by_rank = [_ranks(rows["key"].take(pa.array(good)))]
+    by_rank = [_ranks(rows["key"].take(arrays.as_column(good)))]
     by_rank += list(boxes.numbers[good].T)
     by_rank += [
-        _ranks(one.take(pa.array(good))) for one in (rows["label"], *extra.values())
+        _ranks(one.take(arrays.as_column(good)))
+        for one in (rows["label"], *extra.values())
     ]
     order = good[np.lexsort(by_rank[::-1])]
-    keys = rows["key"].take(pa.array(order))
+    keys = rows["key"].take(arrays.as_column(order))
     starts = np.flatnonzero(~arrays.is_same_as_before(keys))
     is_box = boxes.is_box[order]
     counts = np.add.reduceat(is_box, starts, dtype=np.int64) if len(starts) else starts
     of_boxes = order[is_box]
-    first = pa.array(order[starts])
+    first = arrays.as_column(order[starts])
     numbers = rows["row"][order]
     columns = {
         "row": np.minimum.reduceat(numbers, starts) if len(starts) else starts,
-        "key": keys.take(pa.array(starts)),
+        "key": keys.take(arrays.as_column(starts)),
         "group": rows["group"].take(first),
         "given": rows["given"].take(first),
         **{key: rows[key].take(first) for _, key in _keys_of_images(rows)},
         NUMBERS: arrays.lists(boxes.numbers[of_boxes].ravel(), 4 * counts),
         CLASSES: arrays.lists(
-            arrays.texts(rows["label"]).take(pa.array(of_boxes)), counts
+            arrays.texts(rows["label"]).take(arrays.as_column(of_boxes)), counts
         ),
         NUMBERS_OF_ROWS: arrays.lists(rows["row"][of_boxes], counts),
         WIDTH: boxes.sizes[order[starts], 0],
         HEIGHT: boxes.sizes[order[starts], 1],
         **{
-            name: arrays.lists(values.take(pa.array(of_boxes)), counts)
+            name: arrays.lists(values.take(arrays.as_column(of_boxes)), counts)
             for name, values in extra.items()
         },
     }
@@ -278,7 +279,7 @@ def _keys_of_images(rows: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _ranks(column: pa.Array) -> arrays.Ints:
     """Returns numbers in the order of a column's values."""
-    found: arrays.Ints = pc.rank(_plain(column), tiebreaker="dense").to_numpy()
+    found: arrays.Ints = arrays.as_numpy(pc.rank(_plain(column), tiebreaker="dense"))
     return found
 
 
@@ -289,12 +290,12 @@ def _plain(column: pa.Array) -> pa.Array:
 
 
 def _as_array(values: Any) -> pa.Array:
-    return values if isinstance(values, pa.Array) else pa.array(values)
+    return values if isinstance(values, pa.Array) else arrays.as_column(values)
 
 
 def counts_of(column: pa.Array) -> arrays.Ints:
     """Returns how many values each list has."""
-    found: arrays.Ints = column.value_lengths().to_numpy().astype(np.int64)
+    found: arrays.Ints = arrays.as_numpy(column.value_lengths()).astype(np.int64)
     return found
 
 
@@ -312,16 +313,16 @@ def with_labels(rows: pa.RecordBatch) -> pa.RecordBatch:
 
     def of_images(of_name: Callable[[str], str]) -> pa.Array:
         texts = arrays.texts([of_name(names[at]) for at in order])
-        return arrays.lists(texts.take(pa.array(places)), counts)
+        return arrays.lists(texts.take(arrays.as_column(places)), counts)
 
     in_labels = of_images(label_types.in_label)
     joined = pc.binary_join(in_labels, arrays.texts([NONE])[0]).cast(arrays.TEXT)
     has_none = ~arrays.is_filled(joined)
     is_unlabeled = arrays.is_text(rows["given"], split_names.UNLABELED)
-    joined = pc.if_else(pa.array(has_none & ~is_unlabeled), NONE, joined)
+    joined = pc.if_else(arrays.as_column(has_none & ~is_unlabeled), NONE, joined)
     labels = arrays.encoded(joined.cast(arrays.TEXT))
     _, first = np.unique(arrays.codes_of(labels), return_index=True)
-    values = of_images(str).take(pa.array(first)).cast(pa.list_(pa.string()))
+    values = of_images(str).take(arrays.as_column(first)).cast(pa.list_(pa.string()))
     return arrays.with_columns(
         rows,
         {

@@ -134,7 +134,8 @@ def has_header(
     given.update(_label_fields(options).values())
     if options.filename_template is not None:
         given.update(parse_template(options.filename_template).columns)
-    for one in (*options.image_columns.values(), options.mask_column or ""):
+    of_masks = [options.mask_column] if options.mask_column else []
+    for one in (*options.image_columns.values(), *of_masks):
         given.update(parse_template(one).columns if is_template(one) else (one,))
     if given & set(table.header):
         return True

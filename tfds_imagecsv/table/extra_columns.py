@@ -74,7 +74,7 @@ def parse(cells: pa.Array, dtype: str) -> Parsed:
         from_pandas=False,
     )
     values = of_different.take(different.indices)
-    is_wrong = values.is_null().to_numpy(zero_copy_only=False)
+    is_wrong = arrays.as_numpy(values.is_null())
     return Parsed(values, np.flatnonzero(is_wrong).tolist())
 
 

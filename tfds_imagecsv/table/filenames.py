@@ -28,7 +28,7 @@ def keys_of(names: pa.Array, suffix: str) -> pa.Array:
     if suffix:
         keys = arrays.ended(names, suffix)
     at = _matching(keys, _LONG)
-    paths = keys.take(pa.array(at)).to_pylist()
+    paths = keys.take(arrays.as_column(at)).to_pylist()
     return arrays.replaced(keys, at, [posixpath.normpath(one) for one in paths if one])
 
 
@@ -68,6 +68,6 @@ def _matching(paths: pa.Array, pattern: str) -> arrays.Ints:
     at = np.flatnonzero(odd)
     if not len(at):
         return at
-    matches = pc.match_substring_regex(paths.take(pa.array(at)), pattern)
-    found: arrays.Ints = at[matches.to_numpy(zero_copy_only=False)]
+    matches = pc.match_substring_regex(paths.take(arrays.as_column(at)), pattern)
+    found: arrays.Ints = at[arrays.as_numpy(matches)]
     return found

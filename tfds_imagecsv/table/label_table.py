@@ -569,7 +569,7 @@ def _usable_rows(
     """Returns `LabelTable.rows`: those without problems, sorted by key."""
     of_images = [name for name in rows if name.startswith(image_columns.PREFIX)]
     kept = {name: rows[name] for name in (*_ROWS, *of_images)}
-    kept["row"] = pa.array(rows["row"])
+    kept["row"] = arrays.as_column(rows["row"])
     if targets is not None:
         kept["target"] = targets
     kept |= of_extra
@@ -578,7 +578,7 @@ def _usable_rows(
         order = order[~np.isin(order, list(bad))]
     if order is not None:
         # One column after another, so that the old ones aren't all kept.
-        at = pa.array(order)
+        at = arrays.as_column(order)
         for name in list(kept):
             kept[name] = arrays.ordered(kept[name], at)
     return pa.record_batch(list(kept.values()), names=list(kept))

@@ -187,7 +187,7 @@ def _parse_indicators(
         joined = INDICATOR_DELIMITER.join(map(in_label, found))
         texts.append(joined or INDICATOR_DELIMITER)
         names_of[texts[-1]] = found
-    codes = combinations.indices.to_numpy().copy()
+    codes = arrays.as_numpy(combinations.indices).copy()
     codes[is_blank] = len(texts)
     labels = arrays.merged(codes, [*texts, ""])
     return Parsed(labels, _with_values(labels, names_of, pa.string()), problems)
@@ -274,7 +274,7 @@ def _parse_numbers(
         _, codes = np.unique(codes, return_inverse=True)
         codes = codes * len(cells.dictionary) + arrays.codes_of(cells)
     _, first, codes = np.unique(codes, return_index=True, return_inverse=True)
-    cells_of = [cells.take(pa.array(first)).to_pylist() for cells in columns]
+    cells_of = [cells.take(arrays.as_column(first)).to_pylist() for cells in columns]
     texts = []
     numbers_of: dict[str, tuple[float, ...]] = {}
     for of_row in zip(*cells_of, strict=True):

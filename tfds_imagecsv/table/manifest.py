@@ -52,7 +52,7 @@ def write_manifest(path: epath.Path, rows: pa.RecordBatch) -> None:
     }
     rows = rows.select([*COLUMNS, *further.values()])
     if order is not None:
-        rows = rows.take(pa.array(order))
+        rows = rows.take(arrays.as_column(order))
     columns = {name: rows[name] for name in COLUMNS}
     for name in ("split", "label", "group"):
         # Each different text is quoted once.
@@ -124,7 +124,7 @@ def read_manifest(path: epath.Path) -> pa.RecordBatch:
     if rows is None:
         rows = _read_line_by_line(text, path)
     order = arrays.order_of(rows["key"])
-    return rows if order is None else rows.take(pa.array(order))
+    return rows if order is None else rows.take(arrays.as_column(order))
 
 
 def _read_at_once(content: bytes) -> pa.RecordBatch | None:

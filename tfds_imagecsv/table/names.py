@@ -48,7 +48,7 @@ class Names:
         """The names in the order of their bytes."""
         if self.order is None:
             return self.column
-        return self.column.take(pa.array(self.order))
+        return self.column.take(arrays.as_column(self.order))
 
     @functools.cached_property
     def slashed(self) -> Names:
@@ -117,7 +117,7 @@ class Names:
         are_absolute[arrays.having(self.column, "://")] = True
         if arrays.may_have(self.column, ":/"):
             drives = pc.match_substring_regex(self.column, _DRIVE)
-            are_absolute |= drives.to_numpy(zero_copy_only=False)
+            are_absolute |= arrays.as_numpy(drives)
         return self.only(are_absolute)
 
     @functools.cached_property
@@ -156,7 +156,7 @@ class Names:
 
     def begin_with(self, prefix: str) -> Bits:
         """Returns which names begin with a text."""
-        found: Bits = pc.starts_with(self.column, prefix).to_numpy(zero_copy_only=False)
+        found: Bits = arrays.as_numpy(pc.starts_with(self.column, prefix))
         return found
 
 
@@ -186,7 +186,7 @@ class Index:
             self._names = None
             encoded = names.column.dictionary_encode()
             self._values = encoded.dictionary
-            self._codes = encoded.indices.to_numpy().astype(np.int64)
+            self._codes = arrays.as_numpy(encoded.indices).astype(np.int64)
         self._first = np.empty(len(self._values), np.int64)
         self._first[self._codes[::-1]] = np.arange(count - 1, -1, -1)
         if len(self._values) < count:
@@ -222,16 +222,16 @@ class Index:
             return codes
         if len(names) >= len(self._values) // 8:
             indices = pc.index_in(names.column, value_set=self._values).fill_null(NONE)
-            codes = indices.to_numpy().astype(np.int64)
+            codes = arrays.as_numpy(indices).astype(np.int64)
             return codes
         # A table of few names fits into the cache.
         encoded = names.column.dictionary_encode()
         indices = pc.index_in(self._values, value_set=encoded.dictionary)
-        which: Positions = indices.fill_null(NONE).to_numpy().astype(np.int64)
+        which: Positions = arrays.as_numpy(indices.fill_null(NONE)).astype(np.int64)
         at = np.flatnonzero(which != NONE)
         codes = np.full(len(encoded.dictionary), NONE)
         codes[which[at]] = at
-        of_names: Positions = codes[encoded.indices.to_numpy()]
+        of_names: Positions = codes[arrays.as_numpy(encoded.indices)]
         return of_names
 
     def all_of(self, found: int) -> list[int]:

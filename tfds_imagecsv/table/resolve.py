@@ -146,7 +146,7 @@ class Finder:
         if order is None:
             return arrays.is_in_sorted(keys, files)
         found = np.empty(len(keys), bool)
-        found[order] = arrays.is_in_sorted(keys.take(pa.array(order)), files)
+        found[order] = arrays.is_in_sorted(keys.take(arrays.as_column(order)), files)
         return found
 
     def _resolve_loosely(
@@ -171,7 +171,7 @@ class Finder:
                 some = Names(names)
                 some.changes[self._suffix] = Names(keys)
             else:
-                some = Names(names.take(pa.array(left)))
+                some = Names(names.take(arrays.as_column(left)))
             found = np.full(len(left), NONE)
             for column, index in reading(some):
                 fits = np.where(found == NONE, index.find(column), NONE)
@@ -194,11 +194,11 @@ class Finder:
             at_of = np.where(
                 file_of == NONE, len(files) + np.arange(len(names)), file_of
             )
-            resolved = pa.concat_arrays([files, keys]).take(pa.array(at_of))
+            resolved = pa.concat_arrays([files, keys]).take(arrays.as_column(at_of))
             order = arrays.order_of(resolved)
         else:
             # The files are sorted: numbers tell the order, in less time.
-            resolved = files.take(pa.array(file_of))
+            resolved = files.take(arrays.as_column(file_of))
             order = np.argsort(file_of, kind="stable")
         return Resolved(
             keys=resolved,
@@ -219,7 +219,7 @@ class Finder:
         may_be[arrays.having(keys, "/.")] = True
         for link in self.listing.links:
             starts = pc.starts_with(keys, f"{link}/")
-            may_be |= starts.to_numpy(zero_copy_only=False)
+            may_be |= arrays.as_numpy(starts)
         for at in np.flatnonzero(may_be).tolist():
             key = keys[at : at + 1]
             if not filenames.odd_paths(key):
@@ -290,7 +290,7 @@ class Finder:
         # After the directory's own name, the path is known to be one in it.
         own = f"/{self._endings[0]}" if self._endings else "/"
         at = arrays.having(paths.column, own)
-        ends = paths.column.take(pa.array(at)).to_pylist()
+        ends = paths.column.take(arrays.as_column(at)).to_pylist()
         ends = [one.rpartition(own)[2] for one in ends]
         form = self._keys(Names(arrays.replaced(paths.column, at, ends)))
         if len(at) and not form.depths.isdisjoint(self._files.depths):

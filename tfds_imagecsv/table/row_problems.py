@@ -168,7 +168,7 @@ def _bad_keys(
 
 def _repeated(keys: pa.Array, order: arrays.Ints | None) -> dict[int, int]:
     """Returns the positions of keys that were there before, with the first position."""
-    in_order = keys if order is None else keys.take(pa.array(order))
+    in_order = keys if order is None else keys.take(arrays.as_column(order))
     again = np.flatnonzero(arrays.is_same_as_before(in_order))
     if not len(again):
         return {}
