@@ -32,7 +32,7 @@ DIALECTS = ("pet_boxes", "boxes_in_cells", "fractions", "like_coco")
 def test_a_detector_learns_from_each_table_of_boxes(objects, run_example):
     """The code of the page on boxes; datasets need nothing but TFDS to be read."""
     *_, lines, modules = run_example(
-        f"{SEED}{readme.find_code('to_grid')}",
+        SEED + readme.find_code("to_grid"),
         objects.data_dir,
         f"""
         import sys
@@ -93,7 +93,7 @@ def test_tables_of_one_kind_of_boxes_give_the_same(objects):
 def test_a_model_learns_which_text_belongs_to_an_image(objects, run_example):
     """The code on captions; its loss falls below that of guessing."""
     [*_, losses, words] = run_example(
-        f"{SEED}{readme.find_code('TextVectorization')}",
+        SEED + readme.find_code("TextVectorization"),
         objects.data_dir,
         """
         print(*model.history.history["loss"])
