@@ -1,5 +1,6 @@
 """A dataset can be looked at, as in the README."""
 
+import pytest
 import readme
 import tensorflow_datasets as tfds
 import walk
@@ -96,7 +97,11 @@ def test_boxes(tmp_path, write_png, write_csv, run_example):
     assert lines[18] == "2"
 
 
-def test_several_images_and_masks(tmp_path, write_png, write_csv, run_example):
+@pytest.mark.parametrize(
+    "fields",
+    [{}, {"label_type": "none", "classes": [f"value {at}" for at in range(10)]}],
+)
+def test_several_images_and_masks(tmp_path, write_png, write_csv, run_example, fields):
     """The table has all of them; the grid has the one that is named."""
     rows = []
     for at in range(10):
@@ -121,6 +126,7 @@ def test_several_images_and_masks(tmp_path, write_png, write_csv, run_example):
         mask_column="mask",
         val_size=0,
         test_size=0,
+        **fields,
     )
     walk.built(config, tmp_path / "data")
     lines = run_example(
@@ -140,10 +146,11 @@ def test_several_images_and_masks(tmp_path, write_png, write_csv, run_example):
             print(str(error).partition(". Images")[0])
         """,
     )
-    assert lines[0] == "['image', 'label', 'right', 'segmentation_mask']"
+    labels = [] if fields else ["label"]
+    assert lines[0] == str(["image", *labels, "right", "segmentation_mask"])
     assert lines[1] == "9"
     shapes = [line.partition(") ") for line in lines[2:5]]
-    assert {label for _, _, label in shapes} <= {"cat", "dog"}
+    assert {label for _, _, label in shapes} <= ({""} if fields else {"cat", "dog"})
     assert [shape.count(",") for shape, _, _ in shapes] == [2, 2, 1]
     assert lines[5] == (
         "Multiple image features detected in the dataset. Use `image_key` argument to"

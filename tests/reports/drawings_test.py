@@ -516,9 +516,12 @@ def test_masks_without_classes(masked):
 
 
 def test_many_classes_of_masks(masked):
-    """The first are explained."""
+    """The colours of the first are explained; a hundred are counted."""
     classes = [f"class {at}" for at in range(300)]
     page = walk.report(masked(classes=classes))
     [legend] = re.findall(r'<ul class="legend">.*?</ul>', page, re.DOTALL)
     assert legend.count("<li>") == 23
     assert "276 more" in legend
+    [table] = re.findall(r'aria-label="Pixels of masks.*?</table>', page, re.DOTALL)
+    assert table.count("<tr>") == 1 + 100
+    assert "200 between them aren't shown" in page

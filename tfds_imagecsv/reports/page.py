@@ -548,13 +548,15 @@ def _masks(plan: DatasetPlan | None) -> Classes | None:
     if plan is None or not (totals := _totals_of(plan.mask_counts)):
         return None
     noun = "class" if plan.mask_classes else "value"
-    return _table(noun, totals, plan.mask_counts)
+    return _table(noun, totals, plan.mask_counts, most=_MOST_LINES)
 
 
 def _table(
     noun: str,
     totals: list[tuple[str, int]],
     splits: Mapping[str, Mapping[str, int]],
+    *,
+    most: int = MOST_CLASSES,
 ) -> Classes:
     """Returns a table of counts by split, without a plot.
 
@@ -562,19 +564,20 @@ def _table(
       noun: what is counted.
       totals: the names and their sums, in the order of the rows.
       splits: the counts of each split, by name.
+      most: the most rows, half of them the first, half the last.
     """
     names, others = list(splits), []
     if len(names) > MOST_SPLITS:
         names, others = names[: MOST_SPLITS - 1], names[MOST_SPLITS - 1 :]
-    most = max(1, *(total for _, total in totals), 1)
-    half = MOST_CLASSES // 2
-    visible = totals if len(totals) <= MOST_CLASSES else totals[:half] + totals[-half:]
+    largest = max(1, *(total for _, total in totals), 1)
+    half = most // 2
+    visible = totals if len(totals) <= most else totals[:half] + totals[-half:]
     rows = []
     for name, total in visible:
         counts = [splits[split].get(name, 0) for split in names]
         if others:
             counts.append(sum(splits[split].get(name, 0) for split in others))
-        rows.append(ClassRow(_short(name), tuple(counts), total, total / most))
+        rows.append(ClassRow(_short(name), tuple(counts), total, total / largest))
     columns = [_short(name) for name in names]
     if others:
         columns.append(f"{len(others)} others")
