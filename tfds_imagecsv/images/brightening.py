@@ -23,7 +23,7 @@ _GAINS = (1.05, 1.1, 1.15, 1.2, 1.25, 1.3)
 _LEAST_GAIN = 0.08
 
 # The largest difference of a detail, see `differences.worst_details`.
-_MOST_DIFFERENT = 5
+_MOST_DIFFERENT = 4
 
 # Colours from here on are cut, as far as the coarse colours tell.
 _CUT = 250

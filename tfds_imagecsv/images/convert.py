@@ -163,6 +163,16 @@ def add_small(
       options: what becomes of transparency and orientation.
     """
     longer = max(facts.height, facts.width)
+    if (
+        longer <= small_pictures.SIDE
+        and picture.mode == facts.mode
+        and picture.mode in ("L", "RGB")
+        and not facts.has_alpha
+        and facts.orientation == 1
+    ):
+        # Nothing would change it, and datasets of thumbnails have millions.
+        pictures.add(picture, picture, longer)
+        return
     factor = small_pictures.factor_for(*picture.size)
     if facts.format == "JPEG" and max(picture.size) == longer and factor > 1:
         picture = picture.reduce(factor)
@@ -171,11 +181,11 @@ def add_small(
     if is_keyed or picture.mode not in _WITH_MEANS:
         picture = _without_alpha(picture, facts, options)
     picture = small_pictures.reduced(picture)
-    pictures.images.append(
-        _oriented(_without_alpha(picture, facts, options), facts, options)
+    pictures.add(
+        _oriented(_without_alpha(picture, facts, options), facts, options),
+        _without_alpha(sample, facts, options),
+        longer,
     )
-    pictures.samples.append(_without_alpha(sample, facts, options))
-    pictures.sides.append(longer)
 
 
 def _without_alpha(picture: Any, facts: Facts, options: ImageOptions) -> Any:

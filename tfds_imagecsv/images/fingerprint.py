@@ -19,12 +19,14 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 from PIL import Image
+
+from tfds_imagecsv.images import small_pictures
 
 if TYPE_CHECKING:
     from tfds_imagecsv.images.small_pictures import SmallPictures
@@ -108,31 +110,25 @@ def measure(pictures: SmallPictures) -> Mapping[str, Fingerprints]:
 
     Pictures that are hardly more than a line get the fingerprint of an empty one.
     """
+    if not len(pictures):
+        return {COLUMN: np.empty((0, SIZE), np.uint8)}
     small = [
         one.resize((SIDE, SIDE), Image.Resampling.BILINEAR) for one in pictures.images
     ]
-    planes = b"".join([_in_color(one).tobytes() for one in small])
-    shape = len(small), SIDE, SIDE, 3
-    luma, *others = np.moveaxis(np.frombuffer(planes, np.uint8).reshape(shape), 3, 0)
-    block = SIDE // COLOR_SIDE
-    means = [
-        one.reshape(-1, COLOR_SIDE, block, COLOR_SIDE, block).mean((2, 4)).round()
-        for one in others
-    ]
-    columns = [
-        one.reshape(len(small), math.prod(one.shape[1:])) for one in (luma, *means)
-    ]
-    found = np.concatenate(columns, axis=1).astype(np.uint8)
+    column = small_pictures.column_of(small).convert("YCbCr")
+    for at, one in enumerate(small):
+        if one.mode == "L":
+            # Its levels as they are: those of RGB may be rounded.
+            column.paste(one, (0, at * SIDE))
+    coarse = column.reduce(SIDE // COLOR_SIDE)
+    luma = small_pictures.pixels_of(column, len(small))[..., 0]
+    colors = np.moveaxis(small_pictures.pixels_of(coarse, len(small))[..., 1:], 3, 1)
+    found = np.concatenate(
+        [luma.reshape(-1, _GRAY), colors.reshape(-1, 2 * _COLORS)], axis=1
+    )
     is_plain = [min(one.size) < _LEAST_SIDE for one in pictures.images]
     found[is_plain] = 128
     return {COLUMN: found}
-
-
-def _in_color(picture: Any) -> Any:
-    """Returns a picture of luma and colours; a gray one has none."""
-    if picture.mode == "L":
-        return Image.merge("YCbCr", [picture, *[Image.new("L", picture.size, 128)] * 2])
-    return picture.convert("YCbCr")
 
 
 def of_column(column: pa.Array) -> Fingerprints:

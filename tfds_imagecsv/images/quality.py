@@ -47,8 +47,8 @@ MEASURED = ("brightness", "dark", "light", "low_information", "blurry")
 #: The issues that images of one kind have alike.
 OF_KINDS = ("grayscale", "odd_aspect_ratio", "odd_size")
 
-# Pictures that are measured at once: few enough for a processor's cache.
-_BLOCK = 16
+# Pixels that are measured at once: few enough for a processor's cache.
+_PIXELS = 16 * SIDE**2
 
 # Pictures of more pixels are large.
 _SAMPLES = (SIDE // 2) ** 2
@@ -86,8 +86,10 @@ def measure(pictures: SmallPictures) -> dict[str, Parts]:
     sides = np.minimum(np.array(pictures.sides, np.int64), SIDE)
     scales = (sides / pictures.sizes.max(axis=1, initial=1)) ** 2
     sizes = small_pictures.sizes_of(pictures.samples)
-    for at in range(0, len(pictures), _BLOCK):
-        block = slice(at, at + _BLOCK)
+    _, height, width, _ = pictures.pixels.shape
+    at_once = _PIXELS // max(height * width, 1)
+    for at in range(0, len(pictures), at_once):
+        block = slice(at, at + at_once)
         found["blurry"][block] = _sharpness(
             pictures.gray[block], pictures.sizes[block], scales[block]
         )

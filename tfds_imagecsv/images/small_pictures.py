@@ -65,6 +65,12 @@ class SmallPictures:
     def __len__(self) -> int:
         return len(self.images)
 
+    def add(self, image: Any, sample: Any, side: int) -> None:
+        """Adds an image; the arguments are as in the lists."""
+        self.images.append(image)
+        self.samples.append(sample)
+        self.sides.append(side)
+
     def keep(self, count: int) -> None:
         """Drops all but the first pictures."""
         del self.images[count:], self.samples[count:], self.sides[count:]
@@ -81,26 +87,26 @@ class SmallPictures:
         An array of the shape [pictures, height, width], as high and wide as the largest
         of them, and black beside smaller ones.
         """
-        return _pixels_of(self._column.convert("L"), len(self))
+        return pixels_of(self._column.convert("L"), len(self))
 
     @functools.cached_property
     def pixels(self) -> npt.NDArray[np.uint8]:
         """The same in RGB, shape [pictures, height, width, 3]."""
-        return _pixels_of(self._column, len(self))
+        return pixels_of(self._column, len(self))
 
     @functools.cached_property
     def sampled_pixels(self) -> npt.NDArray[np.uint8]:
         """The pixels of `samples`, likewise."""
         if all(map(operator.is_, self.images, self.samples)):
             return self.pixels
-        return _pixels_of(_column_of(self.samples), len(self))
+        return pixels_of(column_of(self.samples), len(self))
 
     @functools.cached_property
     def _column(self) -> Any:
-        return _column_of(self.images)
+        return column_of(self.images)
 
 
-def _column_of(images: Sequence[Any]) -> Any:
+def column_of(images: Sequence[Any]) -> Any:
     """Returns one image (RGB) with others below each other.
 
     Pixels of one image are had in a tenth of the time of those of a hundred.
@@ -112,12 +118,12 @@ def _column_of(images: Sequence[Any]) -> Any:
     return column
 
 
-def _pixels_of(column: Any, count: int) -> npt.NDArray[np.uint8]:
+def pixels_of(column: Any, count: int) -> npt.NDArray[np.uint8]:
     """Returns the pixels of images that are below each other, given their number."""
     import numpy as np
 
     height = column.height // max(count, 1)
-    bands = (3,) if column.mode == "RGB" else ()
+    bands = () if column.mode == "L" else (3,)
     pixels = np.frombuffer(column.tobytes(), np.uint8)
     return pixels.reshape(count, height, column.width, *bands)
 
