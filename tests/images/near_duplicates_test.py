@@ -116,6 +116,38 @@ def test_icons_with_small_marks_are_not_joined():
     assert sets_of(*icons) == []
 
 
+def flower(colors):
+    """Returns a drawing of light colours on white."""
+    image = Image.new("RGB", (200, 200), "white")
+    draw = ImageDraw.Draw(image)
+    for at, color in enumerate(colors):
+        left, top = 20 + at % 2 * 80, 20 + at // 2 * 80
+        draw.ellipse((left, top, left + 80, top + 80), fill=color)
+    draw.line((20, 190, 180, 170), fill="#207040", width=10)
+    return image
+
+
+def test_finds_a_drawing_whose_light_colours_are_cut():
+    """Brightening leaves red at 255 as it is, and makes dark colours lighter."""
+    drawings = [
+        flower(("#ffe040", "#ff9060", "#a0c0ff", "#f0b0b0")),
+        flower(("#ffd0ff", "#ff4040", "#60ffb0", "#b0b000")),
+        flower(("#40c0ff", "#ffc000", "#ffb0e0", "#c0ff40")),
+    ]
+    brightened = [ImageEnhance.Brightness(one).enhance(1.2) for one in drawings]
+    assert sets_of(*drawings, *brightened) == [[0, 3], [1, 4], [2, 5]]
+
+
+def test_a_gray_icon_does_not_join_those_in_colour():
+    """It is a copy of what it is the gray form of, and of no other."""
+    icons = [
+        icon(lambda draw: draw.ellipse((40, 48, 88, 96), fill="white"), color)
+        for color in ("#e09040", "#4080c0", "#303030")
+    ]
+    assert sets_of(*icons) == []
+    assert sets_of(*icons, icons[0].convert("L")) == [[0, 3]]
+
+
 @pytest.mark.parametrize(
     "images",
     [

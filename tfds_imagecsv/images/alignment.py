@@ -45,8 +45,10 @@ _BRIGHT, _WEIGHT_OF_BRIGHT = 247, 0.02
 # a side may lean, in shares of its length (about 4.5 degrees).
 _SIZES, _MOST_LEANING = (0.82, 1.05), 0.08
 
-# How far one step may go, and by what it may change the contrast.
-_MOST_OF_STEP, _CONTRASTS = 0.06, (0.74, 1.35)
+# How far one step may go, and by what contrast (times) and brightness (levels) may
+# differ: by a little more than a quarter.
+_MOST_OF_STEP = 0.06
+_CONTRASTS, _MOST_LIGHTER = (0.74, 1.35), 60
 
 # Pictures whose coarse colours are this weak (root mean square) are gray, or nearly so.
 # Others must have alike colours: the least cosine of the angle between them, before and
@@ -244,9 +246,13 @@ class _Fit(NamedTuple):
         """Returns the parts, as bright as the pictures, and which pixels these have."""
         sampled, is_inside, contrast = self._sampled()
         weights = self._weights(sampled, is_inside)
-        seen = (sampled - _mean(sampled, weights)) * contrast
+        mean = _mean(sampled, weights)
+        lighter = np.clip(
+            _mean(self.picture, weights) - mean, -_MOST_LIGHTER, _MOST_LIGHTER
+        )
         # Cut where brightening cuts a picture.
-        return np.minimum(seen + _mean(self.picture, weights), 255), is_inside
+        seen = np.minimum((sampled - mean) * contrast + mean + lighter, 255)
+        return seen, is_inside
 
     def _sampled(self) -> tuple[Floats, Floats, Floats]:
         """Returns the parts, which pixels they have, and by what contrast they fit."""
