@@ -162,3 +162,16 @@ def examples_of(builder):
         for split in prepared.as_dataset().values()
         for example in tfds.as_numpy(split)
     }
+
+
+def files_of_build(config, data_dir, **download_config):
+    """Builds a dataset; returns its files but those with the times of images."""
+    builder = tfds_imagecsv.ImageCsv(config=config, data_dir=data_dir)
+    builder.download_and_prepare(
+        download_config=tfds.download.DownloadConfig(**download_config)
+    )
+    return {
+        path.name: path.read_bytes()
+        for path in builder.data_path.iterdir()
+        if path.name not in ("sources.json", "report.html")
+    }

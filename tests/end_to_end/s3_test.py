@@ -19,6 +19,7 @@ import tensorflow_datasets as tfds
 from apache_beam.options.pipeline_options import PipelineOptions
 from archives import files_below, pack
 from etils import epath
+from PIL import Image
 
 import tfds_imagecsv
 from tfds_imagecsv import cli, exceptions
@@ -142,6 +143,33 @@ def test_with_more_workers_and_conversions(
     )
     assert build(builder, num_shards=4) == expected
     assert list(temporary.glob("tfds_imagecsv*")) == []
+
+
+@pytest.mark.parametrize("beam", [False, True])
+def test_further_images_and_masks(
+    make_dataset, make_remote, make_builder, put, tmp_path, beam
+):
+    """They are read from S3 as the images are, and stored with them."""
+    further = {"image_columns": {"again": "{filename}"}, "resize": (8, 9)}
+    local = make_dataset(**further, mask_dir=tmp_path / "masks")
+    (tmp_path / "masks").mkdir()
+    for at in range(20):
+        mask = Image.new("I;16" if at == 7 else "L", (5, 4), at)
+        mask.save(tmp_path / "masks" / f"{at:02}.png")
+    put("masks")
+    builder = make_builder(local)
+    expected = build(builder)
+    example = next(iter(tfds.as_numpy(builder.as_dataset(split="train"))))
+    at = int(example["image/filename"][:2])
+    assert (example["segmentation_mask"] == at).all()
+    assert (example["again"] == example["image"]).all()
+    remote = make_remote(**further, mask_dir="s3://bucket/in/masks")
+    builder = make_builder(remote, data_dir="s3://bucket/data")
+    kwargs = {}
+    if beam:
+        options = PipelineOptions(["--direct_running_mode=in_memory"])
+        kwargs = {"beam_runner": "DirectRunner", "beam_options": options}
+    assert build(builder, **kwargs) == expected
 
 
 def test_with_beam(make_dataset, make_remote, make_builder, bucket):

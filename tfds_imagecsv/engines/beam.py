@@ -101,6 +101,8 @@ class BeamEngine:
           WorkerError: if a result is missing.
         """
         meanwhile()
+        if not items:
+            return  # buckets have no empty folders, which would be removed below
         folder = self._folder / f"{self._maps}"
         self._maps += 1
         folder.mkdir(parents=True)
