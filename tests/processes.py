@@ -2,14 +2,14 @@
 
 import atexit
 import functools
-import json
 import os
 import pathlib
+import shlex
 import subprocess
 import sys
 import tempfile
 
-SCRIPT = pathlib.Path(__file__).parent / "scripts" / "with_tensorflow.py"
+SCRIPTS = pathlib.Path(__file__).parent / "scripts"
 
 # Where the commands of this environment are, such as `tfds`.
 COMMANDS = pathlib.Path(sys.executable).parent
@@ -24,20 +24,15 @@ def run(program, *args, cwd, env):
       cwd: the folder that it runs in.
       env: the environment, as a mapping of texts.
     """
-    argv = list(map(str, [program, *args]))
-    with tempfile.TemporaryDirectory() as folder:
-        outputs = [pathlib.Path(folder) / name for name in ("stdout", "stderr")]
-        job = {
-            "argv": argv,
-            "cwd": os.fspath(cwd),
-            "env": dict(env),
-            "outputs": list(map(str, outputs)),
-        }
-        server = _server()
-        print(json.dumps(job), file=server.stdin, flush=True)
-        code = int(server.stdout.readline())
-        texts = [path.read_text() for path in outputs]
-    return subprocess.CompletedProcess(argv, code, *texts)
+    return subprocess.run(
+        [*_command(program), *map(str, args)],
+        cwd=cwd,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
 
 
 def run_code(code, *args, cwd, env):
@@ -49,9 +44,35 @@ def run_code(code, *args, cwd, env):
 
 
 @functools.cache
-def _server():
+def path():
+    """Returns a `PATH` for shells, whose `tfds` finds TensorFlow imported."""
+    folder = _folder() / "bin"
+    folder.mkdir()
+    tfds = folder / "tfds"
+    tfds.write_text(f'#!/bin/sh\nexec {shlex.join(_command(COMMANDS / "tfds"))} "$@"\n')
+    tfds.chmod(0o755)
+    return os.pathsep.join(map(str, (folder, COMMANDS, os.environ["PATH"])))
+
+
+def _command(program):
+    """Returns the arguments of a process that runs a program."""
+    client = SCRIPTS / "run_with_tensorflow.py"
+    return list(map(str, (sys.executable, "-IS", client, _socket(), program)))
+
+
+@functools.cache
+def _folder():
+    folder = tempfile.TemporaryDirectory()
+    atexit.register(folder.cleanup)
+    return pathlib.Path(folder.name)
+
+
+@functools.cache
+def _socket():
+    """Returns the socket of a process that has imported TensorFlow, or is about to."""
+    socket = _folder() / "socket"
     server = subprocess.Popen(
-        [sys.executable, SCRIPT],
+        [sys.executable, SCRIPTS / "with_tensorflow.py", socket],
         # TensorFlow imports Matplotlib, which is to open no windows.
         env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "MPLBACKEND": "agg"},
         stdin=subprocess.PIPE,
@@ -60,4 +81,5 @@ def _server():
         text=True,
     )
     atexit.register(server.communicate)
-    return server
+    assert server.stdout.readline() == "ready\n"
+    return socket

@@ -31,7 +31,7 @@ def test_a_program_is_run_as_python_runs_it(tmp_path):
     """But for the import, it sees what a new process does, and ends as one."""
     program = tmp_path / "program.py"
     program.write_text(PROGRAM)
-    env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+    env = {"HOME": str(tmp_path), "LC_ALL": "C.UTF-8"}
     done = processes.run(program, "a", "b c", cwd=tmp_path, env=env)
     found, end = done.stdout.splitlines()
     assert json.loads(found) == {

@@ -49,7 +49,7 @@ def run_in(home, block, folder):
     env = os.environ | {
         "HOME": str(home),
         "MPLBACKEND": "agg",  # no windows
-        "PATH": f"{processes.COMMANDS}:{os.environ['PATH']}",
+        "PATH": processes.path(),
     }
     if block.language == "python":
         done = processes.run(script, cwd=REPOSITORY, env=env)

@@ -17,7 +17,7 @@ def test_digits(tmp_path: pathlib.Path) -> None:
         check=True,
         stdout=subprocess.PIPE,
         text=True,
-        env=os.environ | {"PATH": f"{processes.COMMANDS}:{os.environ['PATH']}"},
+        env=os.environ | {"PATH": processes.path()},
     )
 
     name, accuracy = run.stdout.splitlines()[-1].split(": ")

@@ -688,7 +688,7 @@ def env_of(**env):
     env = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **env}
     path = [str(env.pop("path", "")), os.environ.get("PYTHONPATH", "")]
     env["PYTHONPATH"] = os.pathsep.join(filter(None, path))
-    env["PATH"] = f"{processes.COMMANDS}{os.pathsep}{env['PATH']}"
+    env["PATH"] = processes.path()
     return {name: str(value) for name, value in env.items()}
 
 

@@ -216,14 +216,13 @@ def test_the_commands_of_the_page(make_dataset, put, make_builder, bucket, tmp_p
     text = (readme.DOCS / "tables.md").read_text()
     section = text.partition("## In S3")[2].partition("\n## ")[0]
     command, code = re.findall(r"^```\n(.*?)^```", section, re.M | re.S)
-    command = command.replace("tfds build", "$TFDS build")
-    tools = {"TFDS": os.fspath(pathlib.Path(sys.executable).with_name("tfds"))}
-    done = run("bash", "-ec", command, cwd=tmp_path, env=tools)
+    path = {"PATH": processes.path()}
+    done = run("bash", "-ec", command, cwd=tmp_path, env=path)
     assert done.returncode == 0, done.stderr
     assert digests("s3://bucket/tfds/image_csv/pets/1.0.0") == expected
 
     home = {"HOME": os.fspath(tmp_path / "home")}
-    done = run(sys.executable, "-c", code, cwd=tmp_path, env=home)
+    done = processes.run_code(code, cwd=tmp_path, env=os.environ | home)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "16\n"
     copied = tmp_path / "home" / "tensorflow_datasets" / "image_csv" / "pets" / "1.0.0"
@@ -276,7 +275,7 @@ def test_tensorflow_has_no_file_system_for_it(make_remote, make_builder):
     with pytest.raises(tf.errors.UnimplementedError):
         list(builder.as_dataset(split="test"))
     code = 'from etils import epath; epath.Path("s3://bucket").exists()'
-    done = run(sys.executable, "-c", code, cwd=".", env={})
+    done = processes.run_code(code, cwd=".", env=os.environ)
     assert "File system scheme 's3' not implemented" in done.stderr
 
 

@@ -3,33 +3,49 @@
 The import takes four seconds of a core, and most commands of TFDS begin with it. A
 program imports all else itself.
 
-Each line of the standard input is a program as JSON: its `argv`, `cwd` and `env`, and
-the files for its `outputs`. When it has ended, a line with its exit code is printed.
+The argument is the path of its socket; this process ends when its standard input does.
+`run_with_tensorflow.py` sends a program: its `argv`, `cwd` and `env` as JSON, and its
+three standard files. It gets the exit code when the program has ended.
 """
 
+import contextlib
 import json
 import os
 import runpy
+import select
+import socket
 import sys
 
-import tensorflow  # noqa: F401 - imported here, so that each fork has it
+# The most bytes of a program's arguments and environment.
+MOST = 1 << 20
 
 
-def next_job():
+def next_job(listener):
     """Returns the next program in a fork, or None in this process at the end."""
-    for line in sys.stdin:
-        process = os.fork()
-        if not process:
-            return json.loads(line)
-        _, status = os.waitpid(process, 0)
-        print(os.waitstatus_to_exitcode(status), flush=True)
-    return None
+    while True:
+        ready, _, _ = select.select([listener, sys.stdin], [], [])
+        if sys.stdin in ready:
+            return None
+        connection, _ = listener.accept()
+        if not os.fork():
+            message, files, _, _ = socket.recv_fds(connection, MOST, 3)
+            process = os.fork()
+            if not process:
+                listener.close()
+                connection.close()
+                return {**json.loads(message), "files": files}
+            _, status = os.waitpid(process, 0)
+            connection.send(str(os.waitstatus_to_exitcode(status)).encode())
+            os._exit(0)
+        connection.close()
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
 
 
-def prepare(argv, cwd, env, outputs):
+def prepare(argv, cwd, env, files):
     """Makes this process what it would be if it had been started for a program."""
-    for number, path in enumerate((os.devnull, *outputs)):
-        file = os.open(path, os.O_RDWR | os.O_CREAT)
+    for number, file in enumerate(files):
         os.dup2(file, number)
         os.close(file)
     sys.stdin = open(0, closefd=False)  # noqa: SIM115 - this process' own
@@ -41,8 +57,17 @@ def prepare(argv, cwd, env, outputs):
     sys.argv = argv
 
 
-job = next_job()
-if job is not None:
-    prepare(**job)
-    # Python ends this process as usual: by the hook for errors, and functions at exit.
-    runpy.run_path(sys.argv[0], run_name="__main__")
+if __name__ == "__main__":
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+        listener.bind(sys.argv[1])
+        listener.listen()
+        print("ready", flush=True)
+
+        import tensorflow  # noqa: F401 - imported here, so that each fork has it
+
+        job = next_job(listener)
+    if job is not None:
+        prepare(**job)
+        # Python ends this process as usual: by the hook for errors, and functions at
+        # exit.
+        runpy.run_path(sys.argv[0], run_name="__main__")
