@@ -3,6 +3,7 @@
 import re
 
 import readme
+import samples
 from PIL import Image
 
 # Blocks that say which file they are.
@@ -16,13 +17,17 @@ FILES = [
 
 
 def make_home(home):
-    """Makes the images of pets, their CSV, and a model repository."""
+    """Makes images, their tables, and a model repository."""
     _write_pets(home / "pets", 60)
     _write_other_layouts(home / "pets")
     for path, content in FILES:
         file = home / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(content)
+    _write_street(home / "street")
+    _write_stereo(home / "stereo")
+    cells = [f"{at:03}.png" for at in range(1, 31)]
+    samples.write_masked(home / "cells", zip(cells, cells, strict=True))
     package = home / "my_repo" / "my_model"
     (package / "__init__.py").touch()
     (package / "pets" / "README.md").write_text("Cats, dogs and rabbits.\n")
@@ -62,3 +67,29 @@ def _write_pets(directory, count):
     (directory / "labels.csv").write_text("\n".join(rows))
     (directory / "boxes.csv").write_text("\n".join(boxes))
     (directory / "captions.csv").write_text("\n".join(captions))
+
+
+def _write_street(directory):
+    """Writes images and masks; their table begins with the rows of the page."""
+    table = directory / "masks.csv"
+    rows = _add_rows(table, [f"{at:03}.jpg,{at:03}_mask.png" for at in range(3, 31)])
+    samples.write_masked(directory, rows)
+
+
+def _write_stereo(directory):
+    """Writes pairs of images; their table begins with the rows of the page."""
+    table = directory / "labels.csv"
+    names = [(f"{at:03}.png", ("far", "near")[at % 2]) for at in range(3, 31)]
+    rows = _add_rows(table, [f"left/{name},right/{name},{to}" for name, to in names])
+    for at, row in enumerate(rows):
+        for is_right, name in enumerate(row[:2]):
+            file = directory / "images" / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (40, 30), (8 * at, 200 * is_right, 90)).save(file)
+
+
+def _add_rows(table, lines):
+    """Adds lines to a CSV with a header, and returns all of its rows."""
+    with table.open("a") as file:
+        file.writelines(f"{line}\n" for line in lines)
+    return [line.split(",") for line in table.read_text().splitlines()[1:]]

@@ -24,9 +24,19 @@ RUN_ELSEWHERE = {
     "end_to_end/digits_test.py": ["tfds_imagecsv.examples.digits"],
     "reading/class_weights_test.py": ["class_weight = "],
     "reading/jax_test.py": ["import jax", "MOST = 8"],
-    "reading/keras_test.py": ["validation_data=", "to_grid", "TextVectorization"],
+    "reading/keras_test.py": [
+        "validation_data=",
+        "to_grid",
+        "TextVectorization",
+        "UpSampling2D",
+    ],
     "reading/notebook_test.py": ["tfds.as_dataframe("],
-    "reading/torch_test.py": ["persistent_workers", "class Detector", "class Pairs"],
+    "reading/torch_test.py": [
+        "persistent_workers",
+        "class Detector",
+        "class Pairs",
+        "class Segmenter",
+    ],
 }
 
 # A page whose blocks `end_to_end/registration_test.py` runs.
@@ -101,7 +111,10 @@ def test_the_readme_builds_the_dataset_of_the_pages():
     "page", [page for page, blocks in BLOCKS.items() if blocks and page != REPOSITORIES]
 )
 def test_the_commands_and_the_code_run(page, home, run):
-    """In the order of the page; those that install are run by CI."""
+    """In the order of the page; those that install are run by CI.
+
+    A list in a comment behind `print` is what it prints.
+    """
     if page == "README.md":
         shutil.rmtree(home / "tensorflow_datasets")
     for block in BLOCKS[page]:
@@ -109,7 +122,9 @@ def test_the_commands_and_the_code_run(page, home, run):
             words in block.code for every in RUN_ELSEWHERE.values() for words in every
         )
         if not is_left_out and not block.code.startswith("pip install"):
-            run(block)
+            printed = run(block).splitlines()
+            shown = re.findall(r"^print\(.*\)  # (\[.*)$", block.code, re.M)
+            assert set(shown) <= set(printed)
 
 
 def test_the_output_of_check_is_true(run):
@@ -126,6 +141,18 @@ def test_the_output_of_check_is_true(run):
     # The second and the third line say where the files are.
     outcome, _, _, *others = lines(printed)
     assert [outcome, *others] == lines(shown)
+
+
+def test_what_check_says_of_masks_is_true(run):
+    """The page has the line that the command above it prints, whatever its width."""
+    text = (readme.DOCS / "masks.md").read_text()
+    command, shown = re.search(
+        r"^```sh\n(tfds-imagecsv check [^`]*)^```\n```text\n(.*?)^```",
+        text,
+        re.M | re.S,
+    ).groups()
+    printed = run(readme.Block("sh", command))
+    assert " ".join(shown.split()) in " ".join(printed.split())
 
 
 def test_the_readme_is_short_and_leads_to_all_pages():

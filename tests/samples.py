@@ -47,3 +47,32 @@ def exif(orientation):
     tags = Image.Exif()
     tags[0x0112] = orientation
     return tags
+
+
+def write_masked(directory, names):
+    """Writes images of disks with rings around them, and their masks.
+
+    A mask has 0 around a ring, 1 in it and 2 in its disk. Images are wider than high,
+    and differ in their sizes; EXIF turns the first, whose mask is upright.
+
+    Args:
+      directory: gets the folders `images` and `masks`.
+      names: for each image its file name and that of its mask.
+    """
+    images, masks = directory / "images", directory / "masks"
+    for folder in (images, masks):
+        folder.mkdir(parents=True)
+    colors = np.array([(20, 50, 30), (200, 90, 120), (90, 40, 200)])
+    rng = np.random.default_rng(0)
+    for at, (image_name, mask_name) in enumerate(names):
+        rows, columns = np.indices((30 + at % 7, 40 + at % 9))
+        far = np.hypot(rows - rng.integers(10, 20), columns - rng.integers(10, 30))
+        radius = rng.integers(8, 14)
+        values = (far < radius).astype(np.uint8) + (far < radius / 2)
+        pixels = colors[values] + rng.integers(0, 40, (*values.shape, 3))
+        image = Image.fromarray(pixels.astype(np.uint8))
+        if at == 0:
+            image.transpose(TO_FILE[6]).save(images / image_name, exif=exif(6))
+        else:
+            image.save(images / image_name)
+        Image.fromarray(values).save(masks / mask_name)

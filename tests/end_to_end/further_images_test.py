@@ -352,21 +352,6 @@ def test_shared_images_are_said(write, data_dir):
     ]
 
 
-def test_an_image_that_all_rows_have(write, data_dir):
-    """The note stays short; there are no rows for a second split."""
-    rows = [(f"{at:02}.png", "r.png", "cat") for at in range(20)]
-    builder = walk.built(write(rows, val_size=0, test_size=0), data_dir)
-    shown = " ~ ".join(f"{at:02}.png" for at in range(10))
-    assert notes_of(builder) == [
-        (
-            "20 rows have an image that another row has, too, of 1 image; they stay"
-            f" together: {shown} ~ 10 more"
-        )
-    ]
-    with pytest.raises(tfds_imagecsv.SplitError, match="test would be empty"):
-        walk.built(write(rows, val_size=0), data_dir / "two")
-
-
 def test_copies_are_rows_with_the_same_images(tmp_path, write, write_png, data_dir):
     """One image in common neither contradicts labels nor makes a duplicate."""
     rows = [

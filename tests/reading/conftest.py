@@ -11,6 +11,7 @@ import textwrap
 import numpy as np
 import processes
 import pytest
+import samples
 import tensorflow_datasets as tfds
 from PIL import Image
 from sklearn import datasets
@@ -209,6 +210,42 @@ def objects(tmp_path_factory):
         dict(tables["pet_captions"][1:]),
         root / "data",
     )
+
+
+@pytest.fixture(scope="session")
+def masked(tmp_path_factory):
+    """Returns a data directory with datasets of masks with three classes.
+
+    These are `image_csv/street`, of a table, and `image_csv/cells`, of a directory of
+    images and one of masks, as TFRecords; and `image_csv/cells_arrays` as ArrayRecords.
+    """
+    root = tmp_path_factory.mktemp("masked")
+    names = {
+        "street": [(f"{at:02}.png", f"{at:02}_mask.png") for at in range(40)],
+        "cells": [(f"{at:02}.png", f"{at:02}.png") for at in range(40)],
+    }
+    for name, rows in names.items():
+        samples.write_masked(root / name, rows)
+    with (root / "masks.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("file", "mask_file"), *names["street"]])
+    table = {"label_csv": root / "masks.csv", "mask_column": "mask_file"}
+    for name, fields in {"street": table, "cells": {}, "cells_arrays": {}}.items():
+        folder = root / name.removesuffix("_arrays")
+        config = tfds_imagecsv.ImageCsvConfig(
+            name=name,
+            image_dir=folder / "images",
+            mask_dir=folder / "masks",
+            label_type="none",
+            classes=["background", "cell", "nucleus"],
+            near_duplicates="off",  # they are all alike
+            report=False,
+            **fields,
+        )
+        file_format = "array_record" if name.endswith("arrays") else "tfrecord"
+        tfds_imagecsv.ImageCsv(
+            config=config, data_dir=root / "data", file_format=file_format
+        ).download_and_prepare()
+    return root / "data"
 
 
 @pytest.fixture

@@ -106,3 +106,41 @@ def test_a_model_learns_which_text_belongs_to_an_image(objects, run_example):
     assert last < 0.8 * np.log(32)
     of_texts = {word for text in objects.captions.values() for word in text.split()}
     assert set(words.split()) == of_texts
+
+
+def test_a_u_net_learns_masks_of_a_table_and_of_a_directory(masked, run_example):
+    """The code of the page on masks; datasets need nothing but TFDS to be read."""
+    *_, of_cells, of_street, modules = run_example(
+        SEED + readme.find_code("UpSampling2D"),
+        masked,
+        """
+        import sys
+
+        code = open(__file__).read().partition("if __name__")[0]
+        code = code.replace("image_csv/cells", "image_csv/street")
+        exec(compile(code, __file__, "exec"), of_street := {})
+        for found in globals(), of_street:
+            seen = {"images": set(), "masks": set(), "values": set()}
+            for images, masks in found["batches"]:
+                seen["images"].add((images.dtype.name, *images.shape[1:]))
+                seen["masks"].add((masks.dtype.name, *masks.shape[1:]))
+                seen["values"].update(masks.numpy().ravel().tolist())
+            history = found["model"].history.history
+            name = found["info"].full_name
+            print((name, seen, history["loss"], history["overlap"]))
+        print([name for name in sys.modules if name.startswith("tfds_imagecsv")])
+        """,
+        epochs=("epochs=2", "epochs=10"),
+        with_tensorflow=True,
+    )
+    assert modules == "[]"
+    for name, line in {"cells": of_cells, "street": of_street}.items():
+        full_name, seen, losses, overlaps = ast.literal_eval(line)
+        assert full_name == f"image_csv/{name}/1.0.0"
+        assert seen == {
+            "images": {("float32", 32, 32, 3)},
+            "masks": {("uint8", 32, 32, 1)},
+            "values": {0, 1, 2},
+        }
+        assert losses[-1] < 0.3 * losses[0]
+        assert overlaps[0] < 0.5 < 0.7 < overlaps[-1]

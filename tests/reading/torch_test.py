@@ -152,3 +152,34 @@ def test_a_model_learns_which_text_belongs_to_an_image(objects, run_example):
     found = ast.literal_eval(facts)
     assert found
     assert found == {name: objects.captions[name] for name in found}
+
+
+def test_a_u_net_learns_masks_as_torchvision_takes_them(masked, run_example):
+    """The page's code: masks are those of the records, and its loss falls."""
+    *losses, facts = run_example(
+        readme.find_code("class Segmenter"),
+        masked,
+        """
+        import sys
+
+        import numpy as np
+
+        for example in source:
+            images, masks = to_batch([example])
+            assert (images.shape, images.dtype) == ((1, 3, 32, 32), torch.float32)
+            assert (masks.shape, masks.dtype) == ((1, 32, 32), torch.int64)
+            assert 0 <= images.min() and images.max() <= 1
+            # Nearest to centers, as the builder and TensorFlow resize masks.
+            whole = example["segmentation_mask"][..., 0]
+            rows, columns = (
+                ((np.arange(32) + 0.5) * side / 32).astype(int) for side in whole.shape
+            )
+            assert (masks[0].numpy() == whole[rows][:, columns]).all()
+        print((len(source), "tensorflow" in sys.modules))
+        """,
+        epochs=("range(2)", "range(8)"),
+    )
+    losses = [float(loss.rpartition(" ")[2]) for loss in losses]
+    assert len(losses) == 8
+    assert losses[-1] < 0.5 * losses[0]
+    assert ast.literal_eval(facts) == (32, False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -51,31 +50,14 @@ def _of_all(of_images: Sequence[pa.Array]) -> pa.Array:
     return arrays.as_digests(np.frombuffer(b"".join(found), np.uint8).reshape(-1, 16))
 
 
-class Shared(NamedTuple):
-    """The images that several rows have in common, in any of their columns.
+def shared_images(rows: pa.RecordBatch) -> list[list[str]]:
+    """Returns the keys of rows that have an image in common, sorted, for each image.
 
-    Attributes:
-      rows: how many rows have such an image. Rows that are copies of each other count
-        once.
-      images: how many such images there are.
-      first: the keys of the rows of the first images, and how many more rows have each.
-    """
-
-    rows: int
-    images: int
-    first: Sequence[tuple[Sequence[str], int]]
-
-
-def shared_images(rows: pa.RecordBatch, most: int) -> Shared:
-    """Returns the images that several rows have in common.
-
-    Args:
-      rows: sorted by key.
-      most: how many images are named, and how many rows of each.
+    It may be another column's. Rows that are copies of each other aren't counted again.
     """
     of_images = digests_of(rows)
     if len(of_images) == 1 or not len(rows):
-        return Shared(0, 0, ())
+        return []
     at, numbers = with_copies(pa.concat_arrays(of_images))
     copy_of = np.arange(len(rows))
     copies_at, of_copies = with_copies(_of_all(of_images))
@@ -83,29 +65,11 @@ def shared_images(rows: pa.RecordBatch, most: int) -> Shared:
         of_copies, axis=0, return_index=True, return_inverse=True
     )
     copy_of[copies_at] = copies_at[first][which.ravel()]
-    _, image_of = np.unique(numbers, axis=0, return_inverse=True)
-    pairs = np.unique(image_of.ravel() * len(rows) + copy_of[at % len(rows)])
-    images, row_of = np.divmod(pairs, len(rows))
-    _, starts, counts = np.unique(images, return_index=True, return_counts=True)
-    starts, counts = starts[counts > 1], counts[counts > 1]
-    order = np.argsort(row_of[starts], kind="stable")[:most]
-    named = [
-        (
-            rows["key"].take(
-                arrays.as_column(row_of[start : start + min(count, most)])
-            ),
-            max(0, count - most),
-        )
-        for start, count in zip(
-            starts[order].tolist(), counts[order].tolist(), strict=True
-        )
-    ]
-    is_shared = np.isin(images, images[starts])
-    return Shared(
-        rows=len(np.unique(row_of[is_shared])),
-        images=len(starts),
-        first=[(keys.to_pylist(), more) for keys, more in named],
-    )
+    _, image = np.unique(numbers, axis=0, return_inverse=True)
+    pairs = np.unique(np.stack([image.ravel(), copy_of[at % len(rows)]]), axis=1)
+    starts = np.flatnonzero(np.diff(pairs[0], prepend=-1))
+    sets = [one for one in np.split(pairs[1], starts[1:]) if len(one) > 1]
+    return sorted(rows["key"].take(arrays.as_column(one)).to_pylist() for one in sets)
 
 
 def lacks_of(rows: pa.RecordBatch) -> list[arrays.Bits]:

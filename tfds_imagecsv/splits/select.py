@@ -16,7 +16,6 @@ from tfds_imagecsv import arrays, exceptions, problems
 from tfds_imagecsv.config import ImageCsvConfig, exact_fraction
 from tfds_imagecsv.images import near_duplicates, quality
 from tfds_imagecsv.images.copies import (
-    Shared,
     digests_of,
     first_of_sets,
     identical_images,
@@ -119,7 +118,7 @@ def select_rows(config: ImageCsvConfig, inspection: Inspection) -> Selection:
         found += _duplicates(copies, inspection.table.places)
     elif config.duplicates == "drop":
         rows = _without_copies(rows, copies, inspection.table.places, rejected)
-    notes += about_shared_images(shared_images(rows, MAX_NAMED))
+    notes += about_shared_images(shared_images(rows))
     near = near_duplicates.sets_of(rows)
     notes += about_near_duplicates(near, config.near_duplicates)
     if config.near_duplicates == "drop":
@@ -503,17 +502,15 @@ def about_copies(copies: pa.RecordBatch, policy: str = "together") -> Iterator[s
         )
 
 
-def about_shared_images(shared: Shared) -> Iterator[str]:
+def about_shared_images(sets: Sequence[Sequence[str]]) -> Iterator[str]:
     """Yields a note on rows that have an image in common, if there are any."""
-    if shared.images:
-        sets = (
-            " ~ ".join([*keys, *([f"{more:,} more"] if more else [])])
-            for keys, more in shared.first
-        )
-        of_images = _counted(shared.images, "image", "images")
+    if sets:
+        rows = len(set(itertools.chain.from_iterable(sets)))
+        shown = named_first(map(" ~ ".join, sets[:MAX_NAMED]), len(sets))
+        of_rows = _counted(len(sets), "image", "images")
         yield (
-            f"{shared.rows:,} rows have an image that another row has, too, of"
-            f" {of_images}; they stay together: {named_first(sets, shared.images)}"
+            f"{rows:,} rows have an image that another row has, too, of {of_rows}; they"
+            f" stay together: {shown}"
         )
 
 
