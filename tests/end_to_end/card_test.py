@@ -386,8 +386,9 @@ def test_a_directory_as_the_name(make_dataset, make_builder, run, data_dir):
 
 
 @pytest.mark.parametrize("name", ["", "image_csv/", "a b/c", "../x", "image_csv/p:x"])
-def test_names_of_no_dataset(run, data_dir, name):
+def test_names_of_no_dataset(run, data_dir, tmp_path, monkeypatch, name):
     """TFDS's own words about names aren't for users."""
+    monkeypatch.chdir(tmp_path)  # where `../x` is no directory
     code, output, errors = run(name, f"--data_dir={data_dir}")
     assert (code, output) == (1, "")
     assert errors.startswith(f"Error: There is no prepared dataset {name} in ")
