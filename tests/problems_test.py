@@ -71,7 +71,7 @@ Image whose pixels can't be read as colours (1):
   -> Convert the image to a PNG of 8 or 16 bits a channel."""
 
 ONE_OF_EACH = """\
-37 problems in l.csv with the images in i:
+38 problems in l.csv with the images in i:
 
 Wrong number of cells (1):
   row 2: x
@@ -176,6 +176,10 @@ Image of another shape than image_shape (1):
 Size in the table that isn't the image's (1):
   row 2: x
   -> Correct it: boxes that were drawn on another size don't fit.
+
+Mask not found (1):
+  row 2: x
+  -> Check mask_dir and mask_column, or remove the rows.
 
 Mask whose values aren't certain (1):
   row 2: x

@@ -127,6 +127,10 @@ class Kind(enum.Enum):
         "Size in the table that isn't the image's",
         "Correct it: boxes that were drawn on another size don't fit.",
     )
+    NO_MASK = (
+        "Mask not found",
+        "Check mask_dir and mask_column, or remove the rows.",
+    )
     MASK_FORMAT = (
         "Mask whose values aren't certain",
         "Save it as a PNG of one channel of 8 or 16 bits, or set mask_colors.",

@@ -352,14 +352,13 @@ def _problems(
     for one, (row, key, label, group, given, mask) in zip(
         refused, arrays.named(bad, about), strict=True
     ):
-        detail = f"{named_in}, {mask!r}{one.detail}"
-        if one.kind is Kind.MISSING:
+        kind, detail = one.kind, f"{named_in}, {mask!r}{one.detail}"
+        if kind is Kind.MISSING:
+            kind = Kind.NO_MASK
             missing += 1
             close = closest(mask) if missing <= _MOST_CLOSEST else None
             detail += f"; the closest is {close!r}" if close else ""
-        yield Problem(
-            one.kind, row, detail, key=key, label=label, group=group, given=given
-        )
+        yield Problem(kind, row, detail, key=key, label=label, group=group, given=given)
 
 
 def counts_of(rows: pa.RecordBatch, names: Sequence[str]) -> dict[str, int]:
