@@ -126,6 +126,8 @@ def test_a_u_net_learns_masks_of_a_table_and_of_a_directory(masked, run_example)
                 seen["masks"].add((masks.dtype.name, *masks.shape[1:]))
                 seen["values"].update(masks.numpy().ravel().tolist())
             history = found["model"].history.history
+            predicted = found["model"].predict(images, verbose=0).argmax(-1)
+            seen["right"] = float((predicted == masks.numpy()[..., 0]).mean())
             name = found["info"].full_name
             print((name, seen, history["loss"], history["overlap"]))
         print([name for name in sys.modules if name.startswith("tfds_imagecsv")])
@@ -137,6 +139,7 @@ def test_a_u_net_learns_masks_of_a_table_and_of_a_directory(masked, run_example)
     for name, line in {"cells": of_cells, "street": of_street}.items():
         full_name, seen, losses, overlaps = ast.literal_eval(line)
         assert full_name == f"image_csv/{name}/1.0.0"
+        assert seen.pop("right") > 0.9
         assert seen == {
             "images": {("float32", 32, 32, 3)},
             "masks": {("uint8", 32, 32, 1)},
