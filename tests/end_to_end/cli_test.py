@@ -441,6 +441,7 @@ def test_build(make_dataset, run, tmp_path):
     code, output, _ = run("build", *args, "--num_shards=2", "--test_size=0")
     assert code == 0
     assert output.endswith(
+        "Read as delimiter: ',', file names: 'filename', labels: 'label'\n"
         "Built in data/image_csv/pets/1.0.0:\n"
         "  train: 18 examples, 2 shards\n"
         "  validation: 2 examples, 2 shards\n"

@@ -385,6 +385,7 @@ Classes   train   validation   test   total
 cat           8            1      1      10
 dog           8            1      1      10
 
+Read as delimiter: ',', file names: 'filename', labels: 'label'
 Built in {path}:
   train: 16 examples, 1 shards
   validation: 2 examples, 1 shards

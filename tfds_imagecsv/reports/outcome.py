@@ -19,7 +19,7 @@ _MAX_CLASSES = 40
 
 
 def outcome_of(builder: tfds.core.DatasetBuilder) -> str:
-    """Returns classes by split, where the dataset is, and the line that loads it.
+    """Returns classes by split, what was understood, and how to load the dataset.
 
     Args:
       builder: the dataset's, which is built.
@@ -29,6 +29,8 @@ def outcome_of(builder: tfds.core.DatasetBuilder) -> str:
     counts = info.metadata.get("class_counts") or {}
     if info.metadata.get("label_type") in options.WITH_CLASSES and counts:
         lines = [_classes(counts), ""]
+    if understood := info.metadata.get("understood"):
+        lines.append(tables.read_as(understood))
     lines.append(f"Built in {path}:")
     for name, split in info.splits.items():
         size, shards = split.num_examples, split.num_shards

@@ -18,7 +18,7 @@ from tfds_imagecsv import arrays
 from tfds_imagecsv.images import kinds, listing, near_duplicates, quality
 from tfds_imagecsv.images.copies import keys_of_sets
 from tfds_imagecsv.images.inspection import Inspection
-from tfds_imagecsv.problems import Kind, Places, Problem, escaped, shown
+from tfds_imagecsv.problems import Kind, Places, Problem, escaped
 from tfds_imagecsv.reports import tables
 from tfds_imagecsv.splits.dataset_plan import DatasetPlan
 from tfds_imagecsv.splits.select import (
@@ -171,10 +171,7 @@ class Summary:
                 f"\n{self.usable_images:,} of them can be used"
             )
         if self.understood:
-            read_as = ", ".join(
-                f"{what}: {shown(value)}" for what, value in self.understood.items()
-            )
-            say(f"Read as {read_as}")
+            say(tables.read_as(self.understood))
         if self.extra_columns:
             say(f"Extra columns: {extra_columns.shown(self.extra_columns)}")
         for note in self.notes:

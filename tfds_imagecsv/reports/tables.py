@@ -1,15 +1,15 @@
-"""Tables of numbers, as the commands print them."""
+"""Tables of numbers, and what was understood, as the commands print them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import rich.box
 import rich.markup
 import rich.table
 
-from tfds_imagecsv.problems import escaped
+from tfds_imagecsv.problems import escaped, shown
 
 
 def of_numbers(title: str, *numbers: str, **style: Any) -> rich.table.Table:
@@ -29,3 +29,13 @@ def of_numbers(title: str, *numbers: str, **style: Any) -> rich.table.Table:
 def add_counts(table: rich.table.Table, name: str, counts: Sequence[int]) -> None:
     """Adds a row of whole numbers; its name may be any text."""
     table.add_row(rich.markup.escape(escaped(name)), *(f"{one:,}" for one in counts))
+
+
+def read_as(understood: Mapping[str, str]) -> str:
+    """Returns what was concluded about a table, in a line.
+
+    Args:
+      understood: the conclusions, by what they are about.
+    """
+    conclusions = (f"{what}: {shown(value)}" for what, value in understood.items())
+    return f"Read as {', '.join(conclusions)}"
