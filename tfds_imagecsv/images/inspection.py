@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 from etils import epath
@@ -127,7 +127,6 @@ def inspect(
       SourceError: if the directory or the earlier manifest can't be used.
       WorkerError: if a process that inspected images died.
     """
-    image_dir = table.image_dir
     earlier = manifest.no_rows()
     if sources.pinned_splits is not None:
         earlier = manifest.read_manifest(sources.pinned_splits)
@@ -139,12 +138,77 @@ def inspect(
         keys = further_images.all_keys(table.rows, _mask_keys(table))
         unlisted = listing.unlisted_images(table.files, keys, of_problems)
 
+    found = _read_images(config, table, engine, converted_dir, list_directory)
+    table = _with_frame(table, found.masks_are_upright)
+    rows, of_images = near_duplicates.with_sets(found.rows), found.problems
+    pinned = arrays.by_key(rows["key"], earlier, "split")
+    rows = arrays.with_columns(rows, {"pinned": pinned})
+    if config.label_type == "boxes":
+        of_boxes = box_frames.framed(config, table, rows)
+        rows, of_images = of_boxes.rows, (*of_images, *of_boxes.problems)
+        table = box_frames.with_understood(table, of_boxes)
+    if len(rows) >= _MOST_IN_MEMORY and converted_dir is not None:
+        table, rows = _on_disk(table, rows, converted_dir)
+    found = found._replace(rows=rows)  # those that were inspected are needed no more
+    arrays.free_unused()
+    identical = copies.identical_images(rows)
+    conflicts = copies.conflicting_labels(identical, table.places)
+    fields = found._asdict()
+    fields["problems"] = (*table.problems, *of_images, *conflicts)
+    return Inspection(
+        sources=sources,
+        table=table,
+        copies=identical,
+        unlisted=unlisted,
+        earlier=earlier,
+        **fields,
+    )
+
+
+class _Found(NamedTuple):
+    """What the images of rows are: their own, further ones, and masks.
+
+    Attributes:
+      rows: the rows whose images can all be used.
+      problems: those of the other rows' images.
+      unusable: see `Inspection`, as the others.
+    """
+
+    rows: pa.RecordBatch
+    problems: tuple[Problem, ...]
+    unusable: Mapping[str, files.File]
+    further: pa.RecordBatch
+    masks: pa.RecordBatch
+    mask_dtype: str = ""
+    masks_are_upright: bool | None = None
+
+    def without(
+        self, step: further_images.WithFurther | mask_table.WithMasks, **fields: Any
+    ) -> _Found:
+        """Returns what is left by a step that has looked at further images of rows."""
+        return self._replace(
+            rows=step.rows,
+            problems=(*self.problems, *step.problems),
+            unusable={**self.unusable, **step.unusable},
+            **fields,
+        )
+
+
+def _read_images(
+    config: ImageCsvConfig,
+    table: LabelTable,
+    engine: Engine,
+    converted_dir: epath.Path | None,
+    meanwhile: Callable[[], object],
+) -> _Found:
+    """Inspects the images of all columns; the arguments are as for `inspect`."""
+
     def inspect_images(
         rows: pa.RecordBatch, folder: str = "", **kwargs: Any
     ) -> image_table.ImageTable:
         with tfds_private.progress_bar(len(rows), "Inspecting images") as bar:
             return image_table.inspect_images(
-                image_dir,
+                table.image_dir,
                 rows,
                 config.image_options,
                 engine=engine,
@@ -156,57 +220,34 @@ def inspect(
     inspected = inspect_images(
         table.rows,
         measures=[quality.measure, *_measures(config, len(table.rows))],
-        meanwhile=list_directory,
+        meanwhile=meanwhile,
     )
-    rows, unusable = inspected.rows, inspected.unusable
-    of_images = tuple(_with_closest(inspected.problems, table))
-    further = no_files = image_table.files_of(arrays.texts([]), rows[:0], {})
+    no_files = image_table.files_of(arrays.texts([]), inspected.rows[:0], {})
+    found = _Found(
+        rows=inspected.rows,
+        problems=tuple(_with_closest(inspected.problems, table)),
+        unusable=inspected.unusable,
+        further=no_files,
+        masks=no_files,
+    )
     if config.image_columns:
-        found = further_images.with_further(
+        further = further_images.with_further(
             table.rows,
             inspected,
             table.named_in,
             lambda files: inspect_images(files, "further"),
             lambda problems: _with_closest(problems, table),
         )
-        rows, further = found.rows, found.files
-        of_images += found.problems
-        unusable = {**unusable, **found.unusable}
-    of_masks, mask_dtype, masks_are_upright = no_files, "", None
+        found = found.without(further, further=further.files)
     if config.has_masks:
-        masked = _with_masks(config, table, rows, engine, converted_dir)
-        rows, of_masks, mask_dtype = masked.rows, masked.files, masked.dtype
-        of_images += masked.problems
-        unusable = {**unusable, **masked.unusable}
-        masks_are_upright = masked.are_upright
-        table = _with_frame(table, masks_are_upright)
-    rows = near_duplicates.with_sets(rows)
-    pinned = arrays.by_key(rows["key"], earlier, "split")
-    rows = arrays.with_columns(rows, {"pinned": pinned})
-    if config.label_type == "boxes":
-        of_boxes = box_frames.framed(config, table, rows)
-        rows, of_images = of_boxes.rows, (*of_images, *of_boxes.problems)
-        table = box_frames.with_understood(table, of_boxes)
-    if len(rows) >= _MOST_IN_MEMORY and converted_dir is not None:
-        table, rows = _on_disk(table, rows, converted_dir)
-    del inspected
-    arrays.free_unused()
-    identical = copies.identical_images(rows)
-    conflicts = copies.conflicting_labels(identical, table.places)
-    return Inspection(
-        sources=sources,
-        table=table,
-        rows=rows,
-        copies=identical,
-        problems=(*table.problems, *of_images, *conflicts),
-        unlisted=unlisted,
-        earlier=earlier,
-        unusable=unusable,
-        further=further,
-        masks=of_masks,
-        mask_dtype=mask_dtype,
-        masks_are_upright=masks_are_upright,
-    )
+        masked = _with_masks(config, table, found.rows, engine, converted_dir)
+        found = found.without(
+            masked,
+            masks=masked.files,
+            mask_dtype=masked.dtype,
+            masks_are_upright=masked.are_upright,
+        )
+    return found
 
 
 def _with_masks(

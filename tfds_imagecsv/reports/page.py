@@ -154,37 +154,12 @@ def make_page(
         classes=_classes(summary, plan, config.label_type),
         masks=_masks(plan),
         guarantees=tuple(_guarantees(summary, plan, sets, near)),
-        copies=tuple(
-            CopySet(
-                picture=picture(keys[0], ""),
-                names=tuple(
-                    (_short(key), split)
-                    for key, split in list(zip(keys, of, strict=True))[: samples.OF_SET]
-                ),
-                more=max(0, len(keys) - samples.OF_SET),
-                is_spread=is_spread,
-            )
-            for keys, of, is_spread in sets[: samples.SETS]
-        ),
+        copies=tuple(_copies(sets, picture)),
         more_copies=max(0, len(sets) - samples.SETS),
         plots=tuple(_plots(config, inspection, plan)),
         formats=_counts(summary.formats),
         modes=_counts(summary.modes),
-        conversions=tuple(
-            Conversion(
-                reason,
-                count,
-                tuple(
-                    (
-                        Picture(_short(key), "before", thumbnails.before[key]),
-                        Picture(_short(key), "after", thumbnails.after[key]),
-                    )
-                    for key in chosen.conversions.get(reason, ())
-                    if key in thumbnails.before
-                ),
-            )
-            for reason, count in summary.conversions.items()
-        ),
+        conversions=tuple(_conversions(summary, chosen, thumbnails)),
         byte_for_byte=summary.byte_for_byte,
         examples=tuple(
             _examples(
@@ -210,21 +185,52 @@ def make_page(
         quality=tuple(_of_quality(summary, inspection, chosen, picture)),
         dropped_issues=tuple(one.replace("_", " ") for one in config.drop_issues),
         changes=_changes(compared) if compared else None,
-        rejected=tuple(
-            (
-                summary.places.of(one["row"]),
-                _short(str(one["key"])),
-                _short(str(one["label"])),
-                _short(str(one["reason"]), _LONG),
-            )
-            for one in summary.rejected_rows[:_MOST_LINES]
-        ),
+        rejected=tuple(_rejected(summary)),
         more_rejected=max(0, len(summary.rejected_rows) - _MOST_LINES),
         load=tuple(_load(config, dataset)),
         changed_fields=tuple(config_lines.changed_fields(told)),
         toml=tuple(config_lines.toml(told)),
         versions=_versions(),
     )
+
+
+def _copies(sets: Sequence[leaks.Copies], picture: Any) -> Iterator[CopySet]:
+    """Yields the first sets of identical images."""
+    for keys, splits, is_spread in sets[: samples.SETS]:
+        first = zip(keys[: samples.OF_SET], splits[: samples.OF_SET], strict=True)
+        yield CopySet(
+            picture=picture(keys[0], ""),
+            names=tuple((_short(key), split) for key, split in first),
+            more=max(0, len(keys) - samples.OF_SET),
+            is_spread=is_spread,
+        )
+
+
+def _conversions(
+    summary: Summary, chosen: Samples, thumbnails: Thumbnails
+) -> Iterator[Conversion]:
+    """Yields why images are converted, with some before and after."""
+    for reason, count in summary.conversions.items():
+        pairs = [
+            (
+                Picture(_short(key), "before", thumbnails.before[key]),
+                Picture(_short(key), "after", thumbnails.after[key]),
+            )
+            for key in chosen.conversions.get(reason, ())
+            if key in thumbnails.before
+        ]
+        yield Conversion(reason, count, tuple(pairs))
+
+
+def _rejected(summary: Summary) -> Iterator[tuple[str, str, str, str]]:
+    """Yields the first rows that are left out."""
+    for one in summary.rejected_rows[:_MOST_LINES]:
+        yield (
+            summary.places.of(one["row"]),
+            _short(str(one["key"])),
+            _short(str(one["label"])),
+            _short(str(one["reason"]), _LONG),
+        )
 
 
 def _examples(

@@ -237,26 +237,28 @@ def _check_rejected(
     """Raises an `InvalidRowsError` if too many rows have to be left out."""
     if rejected > exact_fraction(config.max_rejected) * inspection.table.total_rows:
         report = problems.report(inspection.problems, **inspection.about)
-        about = (
-            _about_other_boxes
-            if config.label_type == "boxes"
-            else _about_contradictions
-        )
         with_problem = len({one.row for one in inspection.problems})
         raise exceptions.InvalidRowsError(
             f"{rejected:,} of {inspection.table.total_rows:,} rows would have to be"
             f" left out, which is more than max_rejected={config.max_rejected}."
-            f"{about(rejected, with_problem)} Correct them, or raise"
-            f" max_rejected.\n\n{report}"
+            f"{_about_others(rejected, with_problem, config.label_type)} Correct them,"
+            f" or raise max_rejected.\n\n{report}"
         )
 
 
-def _about_contradictions(rejected: int, with_problem: int) -> str:
+def _about_others(rejected: int, with_problem: int, label_type: str) -> str:
     """Returns why more rows are rejected than have a problem; empty if they aren't."""
-    if rejected == with_problem:
+    others = rejected - with_problem
+    if not others:
         return ""
     have = _counted(with_problem, "has", "have")
-    contradict = _counted(rejected - with_problem, "contradicts", "contradict")
+    if label_type == "boxes":
+        are = _counted(others, "is", "are")
+        return (
+            f" Of these, {have} a problem below, and {are} of images that can't be"
+            " used: these have one problem each, or contradict an identical image."
+        )
+    contradict = _counted(others, "contradicts", "contradict")
     return (
         f" Of these, {have} a problem below, and {contradict} such a row: of rows or"
         " identical images that contradict each other, none is kept."
@@ -299,18 +301,6 @@ def _without_issues(
     return _without(rows, reasons, rejected), [
         f"{are} left out for quality issues, see {REJECTED_ROWS_FILENAME}: {shown}"
     ]
-
-
-def _about_other_boxes(rejected: int, with_problem: int) -> str:
-    """Returns the same of rows that are boxes."""
-    if rejected == with_problem:
-        return ""
-    have = _counted(with_problem, "has", "have")
-    are = _counted(rejected - with_problem, "is", "are")
-    return (
-        f" Of these, {have} a problem below, and {are} of images that can't be used:"
-        " these have one problem each, or contradict an identical image."
-    )
 
 
 def _duplicates(copies: pa.RecordBatch, places: Places) -> Iterator[Problem]:
