@@ -65,6 +65,17 @@ def pytest_collection_modifyitems(items):
     )
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Lets an idle core take tests that another one has still to run.
+
+    Else one core has the first quarter of them from the beginning: the slow ones.
+    """
+    import xdist.scheduler
+
+    return xdist.scheduler.WorkStealingScheduling(config, log)
+
+
 @pytest.fixture(autouse=True, scope="session")
 def refuse_network():
     """Makes each attempt to reach another machine fail; servers of tests are here."""
