@@ -64,7 +64,7 @@ def read(path: str, image_dir: str) -> None:
     with garbage_collection.paused():  # as `read_labels` does
         finder = resolve.Finder(directory, listing.list_files(directory))
         rows = table_rows.read_rows(
-            source, TableOptions(), finder, is_among_several=False
+            source, TableOptions(), finder, finder, is_among_several=False
         )
     resolved = time.perf_counter() - start
     assert {*rows.keys.to_pylist()} <= {*finder.listing.keys.to_pylist()}
