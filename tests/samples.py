@@ -1,6 +1,8 @@
 """Image files that several tests make."""
 
 import io
+import struct
+import zlib
 
 import numpy as np
 from PIL import Image
@@ -76,3 +78,15 @@ def write_masked(directory, names):
         else:
             image.save(images / image_name)
         Image.fromarray(values).save(masks / mask_name)
+
+
+def png_of(header, rows):
+    """Returns a PNG that Pillow can't write, given its header and its rows."""
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data))
+        + name
+        + data
+        + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in chunks
+    )

@@ -10,7 +10,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from samples import TURNS, encoded, exif, noise
+from samples import TURNS, encoded, exif, noise, png_of
 
 from tfds_imagecsv.images import facts, masks, stored_form
 from tfds_imagecsv.options import ImageOptions
@@ -50,14 +50,7 @@ def gray(pixels, depth):
         bits += "0" * (-len(bits) % 8)
         rows += b"\0" + int(bits, 2).to_bytes(len(bits) // 8, "big")
     header = struct.pack(">IIBBBBB", *pixels.shape[::-1], depth, 0, 0, 0, 0)
-    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(data))
-        + name
-        + data
-        + struct.pack(">I", zlib.crc32(name + data))
-        for name, data in chunks
-    )
+    return png_of(header, rows)
 
 
 def with_transparency(content, level):

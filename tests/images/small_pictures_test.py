@@ -2,14 +2,13 @@
 
 import io
 import struct
-import zlib
 
 import numpy as np
 import pytest
 import walk
 from etils import epath
 from PIL import Image
-from samples import encoded, exif
+from samples import encoded, exif, png_of
 from sklearn.datasets import load_sample_images
 
 from tfds_imagecsv.engines import local
@@ -265,14 +264,7 @@ def interlaced(pixels):
     )
     height, width = pixels.shape[:2]
     header = struct.pack(">II5B", width, height, 8, 2, 0, 0, 1)
-    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(data))
-        + name
-        + data
-        + struct.pack(">I", zlib.crc32(name + data))
-        for name, data in chunks
-    )
+    return png_of(header, rows)
 
 
 def test_pictures_of_refused_images_are_dropped():
