@@ -113,8 +113,9 @@ def coded(codes: pa.Array | npt.NDArray[Any], names: Any) -> pa.DictionaryArray:
       codes: the position of each row's text, or -1 for none.
       names: the texts.
     """
-    indices = codes if isinstance(codes, pa.Array) else as_column(codes)
-    return pa.DictionaryArray.from_arrays(indices.cast(pa.int32()), texts(names))
+    return pa.DictionaryArray.from_arrays(
+        as_column(codes).cast(pa.int32()), texts(names)
+    )
 
 
 def constant(text: str, rows: int) -> pa.DictionaryArray:
@@ -506,14 +507,17 @@ def as_digests(digests: npt.NDArray[np.uint8]) -> pa.Array:
     return as_column(digests)
 
 
-def as_column(values: npt.NDArray[Any]) -> pa.Array:
+def as_column(values: npt.NDArray[Any] | pa.Array) -> pa.Array:
     """Returns a column of numbers, of `pa.bool_`, or of `pa.binary` of a fixed size.
 
     `pyarrow.array` imports pandas, in a tenth of a small build's time.
 
     Args:
-      values: numbers or bool, shape [rows], or uint8, shape [rows, bytes].
+      values: numbers or bool, shape [rows], or uint8, shape [rows, bytes]; or a column
+        already, which stays.
     """
+    if isinstance(values, pa.Array):
+        return values
     rows, dtype = len(values), pa.from_numpy_dtype(values.dtype)
     if values.ndim > 1:
         dtype = pa.binary(values.shape[1])
@@ -593,7 +597,7 @@ def with_columns(rows: pa.RecordBatch, columns: dict[str, Any]) -> pa.RecordBatc
     """Returns rows with further columns, or others in the place of those they had."""
     arrays = {name: rows[name] for name in rows.schema.names}
     for name, values in columns.items():
-        arrays[name] = values if isinstance(values, pa.Array) else as_column(values)
+        arrays[name] = as_column(values)
     return pa.record_batch(list(arrays.values()), names=list(arrays))
 
 
@@ -618,8 +622,7 @@ def lists(values: Any, counts: Ints) -> pa.Array:
     """
     offsets = np.zeros(len(counts) + 1, np.int32)
     np.cumsum(counts, out=offsets[1:])
-    values = values if isinstance(values, pa.Array) else as_column(values)
-    return pa.ListArray.from_arrays(as_column(offsets), values)
+    return pa.ListArray.from_arrays(as_column(offsets), as_column(values))
 
 
 def ordered(column: pa.Array, order: pa.Array) -> pa.Array:

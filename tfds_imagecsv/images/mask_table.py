@@ -289,10 +289,7 @@ def _as_rows(
         columns["stored_offset"] = np.array(offsets, np.int64)
         columns["stored_size"] = np.array(sizes, np.int64)
     return pa.record_batch(
-        [
-            one if isinstance(one, pa.Array) else arrays.as_column(one)
-            for one in columns.values()
-        ],
+        [*map(arrays.as_column, columns.values())],
         names=list(columns),
     )
 

@@ -267,7 +267,7 @@ def images_of(
             for name, values in extra.items()
         },
     }
-    found = pa.record_batch([*map(_as_array, columns.values())], list(columns))
+    found = pa.record_batch([*map(arrays.as_column, columns.values())], list(columns))
     return with_labels(found)
 
 
@@ -287,10 +287,6 @@ def _plain(column: pa.Array) -> pa.Array:
     if isinstance(column, pa.DictionaryArray):
         return arrays.decoded(column)
     return column.cast(pa.int8()) if pa.types.is_boolean(column.type) else column
-
-
-def _as_array(values: Any) -> pa.Array:
-    return values if isinstance(values, pa.Array) else arrays.as_column(values)
 
 
 def counts_of(column: pa.Array) -> arrays.Ints:
