@@ -2,6 +2,7 @@
 
 import collections
 import concurrent.futures
+import errno
 import gc
 import os
 import pathlib
@@ -9,6 +10,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 
 import pytest
 
@@ -330,6 +332,28 @@ def test_an_item_that_cannot_be_handed_over(ends, tmp_path):
         # The other process may still hold its end of the first pipe.
         again = ends_of(tmp_path / "again")
         assert len(set(engine.map(meet, again))) == 2
+
+
+class Unwritten:
+    """What would be written to a full disk when it is pickled."""
+
+    def __init__(self):
+        self.is_tried = threading.Event()
+
+    def __reduce__(self):
+        """Fails as the system does."""
+        self.is_tried.set()
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_an_item_that_finds_no_room():
+    """The other process isn't blamed."""
+    item = Unwritten()
+    with (
+        pytest.raises(OSError, match="No space left"),
+        local.LocalEngine(2, patience=0) as engine,
+    ):
+        list(engine.map(id, [item, item], meanwhile=item.is_tried.wait))
 
 
 def test_a_worker_that_is_killed(ends):

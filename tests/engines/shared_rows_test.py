@@ -1,7 +1,9 @@
 """Rows that several processes work on."""
 
+import concurrent.futures
 import pickle
 import sys
+import threading
 
 import numpy as np
 import pyarrow as pa
@@ -62,6 +64,21 @@ def test_a_file_is_written_once_and_removed(tmp_path):
         assert len(list((tmp_path / "work").glob("*/rows.arrow"))) == len(paths) == 1
         assert len(pickle.dumps(rows.slice(0, 2))) < 1000
     assert list((tmp_path / "work").iterdir()) == []
+
+
+def test_a_file_that_many_threads_ask_for(tmp_path):
+    """It is written once."""
+    rows = pa.record_batch({"key": list(map(str, range(100_000)))})
+    together = threading.Barrier(8)
+    with shared_rows.SharedRows(rows, folder=str(tmp_path)) as shared:
+
+        def ask(_):
+            together.wait()
+            return shared.path()
+
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            (path,) = set(pool.map(ask, range(8)))
+        assert [str(file) for file in tmp_path.glob("*/*")] == [path]
 
 
 def test_values_are_not_kept():

@@ -558,6 +558,15 @@ def small_server(small_disk):
     pytest.skip("no file system can be mounted here")
 
 
+@pytest.fixture
+def disk(small_server, small_disk):
+    """The small disk as this process reaches it; a test that fails leaves nothing."""
+    found = small_server.seen(small_disk)
+    yield found
+    shutil.rmtree(found / "data", ignore_errors=True)
+    (found / "ballast").unlink(missing_ok=True)
+
+
 def fill(disk, *, left):
     """Fills a disk up to some bytes; returns the file that does."""
     ballast = disk / "ballast"
@@ -575,13 +584,14 @@ def fill(disk, *, left):
         {"beam_runner": "DirectRunner"},
     ],
 )
-def test_a_full_disk(small_server, small_disk, server, make_job, data_dir, kwargs):
+def test_a_full_disk(
+    small_server, small_disk, disk, server, make_job, data_dir, kwargs
+):
     """A build leaves nothing of the dataset, and says why; with room, it works."""
     (outcome,) = server(make_job(file_format=kwargs.get("file_format", "tfrecord")))
     assert outcome["error"] is None
     right = digests(data_dir)
     job = {**make_job(**kwargs), "data_dir": str(small_disk / "data")}
-    disk = small_server.seen(small_disk)
     message = (
         f"StorageError: data_dir {small_disk}/data: {{}} while the dataset was written."
         " Nothing of it was kept. Make room, or choose another data_dir."
@@ -620,8 +630,6 @@ def test_a_full_disk(small_server, small_disk, server, make_job, data_dir, kwarg
     reasons = ["Not enough disk space", *([full] if "beam_runner" in kwargs else [])]
     assert outcome["error"] in map(message.format, reasons)
     assert digests(disk / "data") == right
-    shutil.rmtree(disk / "data")
-    ballast.unlink()
 
 
 @pytest.mark.parametrize("helpers", [False, True])

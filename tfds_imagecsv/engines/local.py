@@ -19,7 +19,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from tfds_imagecsv import exceptions
 from tfds_imagecsv.engines import engine, shared_rows, worker
@@ -221,8 +221,11 @@ class LocalEngine:
         return self._pool
 
     def _ask(self, function: Callable[[_Item], _Result], item: _Item) -> _Result:
+        # Rows are written to a file when they are pickled: an error there, as that a
+        # disk is full, says nothing of the other process.
+        question = pickle.dumps((function, item), pickle.HIGHEST_PROTOCOL)
         try:
-            answer = self._of_thread.helper.ask(function, item)
+            answer = self._of_thread.helper.ask(question)
         except (EOFError, OSError) as error:
             raise exceptions.WorkerError(
                 "A worker process was killed, most likely because memory ran out. Use"
@@ -274,14 +277,15 @@ class _WorkerProcess:
         """Waits until it has started; raises an `EOFError` if it can't."""
         worker.read_message(self._answers)
 
-    def ask(self, function: Callable[[Any], Any], item: Any) -> worker.Answer:
+    def ask(self, question: bytes) -> worker.Answer:
         """Lets it call a function, and waits for the answer.
+
+        Args:
+          question: the function and its argument, pickled.
 
         Raises:
           EOFError or OSError: if it has died.
-          Exception: if the function or the item can't be pickled.
         """
-        question = pickle.dumps((function, item), pickle.HIGHEST_PROTOCOL)
         worker.write_message(self._questions, question)
         answer: worker.Answer = pickle.loads(worker.read_message(self._answers))
         return answer

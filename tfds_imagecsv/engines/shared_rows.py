@@ -6,6 +6,7 @@ import contextlib
 import functools
 import pathlib
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -100,6 +101,7 @@ class SharedRows:
         self._folder = folder
         self._path = ""
         self._stack = contextlib.ExitStack()
+        self._lock = threading.Lock()
 
     def __len__(self) -> int:
         """Returns the number of rows."""
@@ -131,27 +133,32 @@ class SharedRows:
 
     def path(self) -> str:
         """Returns the path of the file, which has the rows in order, not prepared."""
-        if not self._path:
-            import pyarrow as pa
-
-            if self._folder is not None:
-                pathlib.Path(self._folder).mkdir(parents=True, exist_ok=True)
-            folder = tempfile.TemporaryDirectory(
-                dir=self._folder,
-                prefix="rows.",
-                # Windows keeps a file that another process has mapped.
-                ignore_cleanup_errors=True,
-            )
-            path = pathlib.Path(self._stack.enter_context(folder)) / "rows.arrow"
-            with (
-                pa.OSFile(str(path), "wb") as file,
-                pa.ipc.new_file(file, self._rows.schema) as writer,
-            ):
-                for start in range(0, len(self._rows), _BATCH):
-                    stop = min(start + _BATCH, len(self._rows))
-                    writer.write_batch(self._in_order(start, stop))
-            self._path = str(path)
+        with self._lock:  # threads ask for it at once, one for each other process
+            if not self._path:
+                self._path = self._written()
         return self._path
+
+    def _written(self) -> str:
+        """Writes the file, and returns its path."""
+        import pyarrow as pa
+
+        if self._folder is not None:
+            pathlib.Path(self._folder).mkdir(parents=True, exist_ok=True)
+        folder = tempfile.TemporaryDirectory(
+            dir=self._folder,
+            prefix="rows.",
+            # Windows keeps a file that another process has mapped.
+            ignore_cleanup_errors=True,
+        )
+        path = str(pathlib.Path(self._stack.enter_context(folder)) / "rows.arrow")
+        with (
+            pa.OSFile(path, "wb") as file,
+            pa.ipc.new_file(file, self._rows.schema) as writer,
+        ):
+            for start in range(0, len(self._rows), _BATCH):
+                stop = min(start + _BATCH, len(self._rows))
+                writer.write_batch(self._in_order(start, stop))
+        return path
 
 
 class _MappedRows(SharedRows):
