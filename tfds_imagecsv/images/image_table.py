@@ -333,81 +333,116 @@ class ConvertedFile:
         return self.path, self._end - len(content), len(content)
 
 
+class _Inspector:
+    """Inspects the images of a chunk, one after the other.
+
+    Args:
+      options: what the dataset asks for.
+      measures: as for `inspect_images`.
+      converted_file: takes the converted images; if its path is empty, none is
+        converted.
+    """
+
+    def __init__(
+        self,
+        options: ImageOptions,
+        measures: Sequence[Measure],
+        converted_file: ConvertedFile,
+    ) -> None:
+        self._options = options
+        self._measures = measures
+        self._converted_file = converted_file
+        self._pictures = SmallPictures()
+        self._known: dict[Facts, tuple[int, bool]] = {}
+        self._kinds: list[tuple[Facts, Stored]] = []
+        self._kind_of: list[int] = []
+        self._files: list[files.File] = []
+        self._converted: dict[int, tuple[str, int, int]] = {}
+        self._refused: dict[int, Refused] = {}
+
+    def add(self, content: bytes, file: files.File) -> None:
+        """Inspects the next image, and converts it if it has to be.
+
+        Raises:
+          UnusableImageError: if it is unusable.
+        """
+        options = self._options
+        decode = options.verify == "decode"
+        see = self._add_small if self._measures else None
+        facts = formats.read_facts(
+            content,
+            max_pixels=options.max_pixels,
+            decode=decode,
+            is_decoded_later=lambda facts: self._kind(facts)[1],
+            see=see,
+        )
+        number, is_converted = self._kind(facts)
+        if is_converted:
+            converted = convert.convert(
+                content, facts, options, check_end=decode, see=see
+            )
+            place = self._converted_file.append(converted)
+            self._converted[len(self._files)] = place
+        self._kind_of.append(number)
+        self._files.append(file)
+
+    def refuse(
+        self, at: int, error: UnusableImageError, file: files.File | None
+    ) -> None:
+        """Notes why the next image is unusable.
+
+        Args:
+          at: its position in the chunk.
+          error: the reason.
+          file: its file; None if that couldn't be read.
+        """
+        self._pictures.keep(len(self._files))
+        self._refused[at] = Refused(error.kind, error.detail, file)
+
+    def found(self) -> _Found:
+        """Returns what the images are."""
+        return _Found(
+            kinds=self._kinds,
+            kind_of=np.array(self._kind_of, np.int32),
+            sizes=np.array([one.size for one in self._files], np.int64),
+            digests=b"".join(one.digest for one in self._files),
+            modified=np.array([one.modified for one in self._files], np.int64),
+            converted=self._converted,
+            measured=_measured(self._measures, self._pictures),
+            refused=self._refused,
+        )
+
+    def _kind(self, facts: Facts) -> tuple[int, bool]:
+        """Returns the number of a combination, and whether it is converted here."""
+        kind = self._known.get(facts)
+        if kind is None:
+            stored_form.check(facts, self._options)
+            stored = stored_form.stored_as(facts, self._options)
+            is_converted = bool(self._converted_file.path and stored.conversion)
+            kind = self._known[facts] = len(self._kinds), is_converted
+            self._kinds.append((facts, stored))
+        return kind
+
+    def _add_small(self, picture: Any, facts: Facts) -> None:
+        convert.add_small(self._pictures, picture, facts, self._options)
+
+
 def _inspect_chunk(chunk: Chunk) -> _Found:
     """Inspects the images of a chunk, and converts those that have to be."""
     image_dir, converted_path, options, measures = chunk.about
-    finder = files.FileReader(image_dir)
-    decode = options.verify == "decode"
-    known: dict[Facts, tuple[int, bool]] = {}
-    found: list[tuple[Facts, Stored]] = []
-    kinds_of: list[int] = []
-    sizes: list[int] = []
-    digests: list[bytes] = []
-    modified: list[int] = []
-    places: dict[int, tuple[str, int, int]] = {}
-    refused = {}
-    pictures = SmallPictures()
-
-    def see(picture: Any, facts: Facts) -> None:
-        convert.add_small(pictures, picture, facts, options)
-
-    def kind_of(facts: Facts) -> tuple[int, bool]:
-        """Returns the number of a combination, and whether it is converted here."""
-        kind = known.get(facts)
-        if kind is None:
-            stored_form.check(facts, options)
-            stored = stored_form.stored_as(facts, options)
-            kind = len(known), bool(converted_path and stored.conversion)
-            known[facts] = kind
-            found.append((facts, stored))
-        return kind
-
+    reader = files.FileReader(image_dir)
     with ConvertedFile(converted_path) as converted_file:
-        for at, read in enumerate(finder.readers(chunk.columns["key"])):
-            content = None
+        inspector = _Inspector(options, measures, converted_file)
+        for at, read in enumerate(reader.readers(chunk.columns["key"])):
+            file = None
             try:
                 content = read()
-                facts = formats.read_facts(
-                    content,
-                    max_pixels=options.max_pixels,
-                    decode=decode,
-                    is_decoded_later=lambda facts: kind_of(facts)[1],
-                    see=see if measures else None,
-                )
-                number, is_converted = kind_of(facts)
-                if is_converted:
-                    converted = convert.convert(
-                        content,
-                        facts,
-                        options,
-                        check_end=decode,
-                        see=see if measures else None,
-                    )
-                    place = converted_file.append(converted)
-                    places[len(sizes)] = place
+                digest = files.digest_of(content)
+                file = files.File(len(content), digest, reader.modified)
+                inspector.add(content, file)
             except UnusableImageError as error:
-                file = None
-                if content is not None:
-                    file = files.File(
-                        len(content), files.digest_of(content), finder.modified
-                    )
-                pictures.keep(len(sizes))
-                refused[at] = Refused(error.kind, error.detail, file)
-            else:
-                kinds_of.append(number)
-                sizes.append(len(content))
-                digests.append(files.digest_of(content))
-                modified.append(finder.modified)
-    return _Found(
-        kinds=found,
-        kind_of=np.array(kinds_of, np.int32),
-        sizes=np.array(sizes, np.int64),
-        digests=b"".join(digests),
-        modified=np.array(modified, np.int64),
-        converted=places,
-        measured=_measured(measures, pictures),
-        refused=refused,
-    )
+                inspector.refuse(at, error, file)
+    return inspector.found()
 
 
 def _measured(
