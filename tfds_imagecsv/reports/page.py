@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import functools
 import importlib.metadata
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -127,28 +128,17 @@ def make_page(
     told = config_lines.without_folders(config) if dataset else config
     rows = plan.rows if plan else inspection.rows
     mask_classes = inspection.table.mask_classes
+    of_masks = _of_masks(rows, mask_classes, chosen, thumbnails)
     facts_of = _facts_of(list(chosen.uses), rows)
-
-    def picture(key: str, words: str | None = None) -> Picture:
-        if words is None:
-            is_out = plan and key not in facts_of
-            facts = ("left out",) if is_out else facts_of.get(key, ())
-            words = " · ".join(filter(None, facts))
-        return Picture(_short(key), _short(words), thumbnails.of.get(key))
-
+    picture = functools.partial(_picture, facts_of, thumbnails, is_planned=bool(plan))
     return Page(
         title=_short(dataset or _name_of(summary)),
         sentence=_sentence(config, summary, plan),
         is_built=dataset is not None,
-        error=tuple(
-            _short(line, _LONG) for line in (error or "").splitlines()[:_MOST_LINES]
-        ),
+        error=_lines((error or "").splitlines()),
         numbers=tuple(_numbers(summary, plan)),
-        notes=tuple(_short(one, _LONG) for one in summary.notes[:_MOST_LINES]),
-        understood=tuple(
-            (_short(what), shown(str(value)))
-            for what, value in list(summary.understood.items())[:_MOST_LINES]
-        ),
+        notes=_lines(summary.notes),
+        understood=tuple(_understood(summary)),
         problems=tuple(_problems(summary, chosen, picture)),
         splits=tuple(_splits(summary)),
         classes=_classes(summary, plan, config.label_type),
@@ -161,26 +151,11 @@ def make_page(
         modes=_counts(summary.modes),
         conversions=tuple(_conversions(summary, chosen, thumbnails)),
         byte_for_byte=summary.byte_for_byte,
-        examples=tuple(
-            _examples(
-                summary,
-                rows,
-                chosen,
-                picture,
-                _of_masks(rows, mask_classes, chosen, thumbnails),
-            )
-        ),
+        examples=tuple(_examples(summary, rows, chosen, picture, of_masks)),
         beside=_beside(rows),
-        colors=tuple(
-            (drawings.color_of(value), _short(name))
-            for value, name in enumerate(mask_classes[:_MOST_COLORS])
-            if value
-        ),
+        colors=tuple(_colors(mask_classes)),
         more_colors=max(0, len(mask_classes) - _MOST_COLORS),
-        near_duplicates=tuple(
-            Gallery(_name_of_set(one.keys), _about_set(one), tuple(map(picture, keys)))
-            for one, keys in zip(near.first, chosen.near_duplicates, strict=False)
-        ),
+        near_duplicates=tuple(_near_duplicates(near, chosen, picture)),
         about_near_duplicates=tuple(_about_near(near)),
         quality=tuple(_of_quality(summary, inspection, chosen, picture)),
         dropped_issues=tuple(one.replace("_", " ") for one in config.drop_issues),
@@ -192,6 +167,40 @@ def make_page(
         toml=tuple(config_lines.toml(told)),
         versions=_versions(),
     )
+
+
+def _picture(
+    facts_of: Mapping[str, tuple[str, str]],
+    thumbnails: Thumbnails,
+    key: str,
+    words: str | None = None,
+    *,
+    is_planned: bool,
+) -> Picture:
+    """Returns what the page shows of an image.
+
+    Args:
+      facts_of: label and split of the images that are used, by key.
+      thumbnails: the pictures of all.
+      key: that of the image.
+      words: what stands below it; default: its label and its split.
+      is_planned: whether there is a plan; images without facts then are left out.
+    """
+    if words is None:
+        facts = facts_of.get(key, ("left out",) if is_planned else ())
+        words = " · ".join(filter(None, facts))
+    return Picture(_short(key), _short(words), thumbnails.of.get(key))
+
+
+def _lines(found: Sequence[str]) -> tuple[str, ...]:
+    """Returns the first lines of many, without the middle of long ones."""
+    return tuple(_short(one, _LONG) for one in found[:_MOST_LINES])
+
+
+def _understood(summary: Summary) -> Iterator[tuple[str, str]]:
+    """Yields what was concluded from the table: what about, and what."""
+    for what, value in list(summary.understood.items())[:_MOST_LINES]:
+        yield _short(what), shown(str(value))
 
 
 def _copies(sets: Sequence[leaks.Copies], picture: Any) -> Iterator[CopySet]:
@@ -294,6 +303,22 @@ def _of_masks(
 def _beside(rows: pa.RecordBatch) -> tuple[str, ...]:
     names = image_columns.names_of(rows.schema.names, with_mask=True)
     return ("image", *map(_short, names)) if names else ()
+
+
+def _colors(mask_classes: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yields the colours of the first classes of masks; 0 has none."""
+    for value, name in enumerate(mask_classes[:_MOST_COLORS]):
+        if value:
+            yield drawings.color_of(value), _short(name)
+
+
+def _near_duplicates(
+    near: NearSets, chosen: Samples, picture: Callable[..., Picture]
+) -> Iterator[Gallery]:
+    """Yields the first sets of near duplicates."""
+    for one, keys in zip(near.first, chosen.near_duplicates, strict=False):
+        pictures = tuple(map(picture, keys))
+        yield Gallery(_name_of_set(one.keys), _about_set(one), pictures)
 
 
 def _name_of_set(keys: Sequence[str]) -> str:
