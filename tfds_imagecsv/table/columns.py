@@ -181,43 +181,24 @@ def recognise(
             f"{place}: the file is empty. Its first row must be a header, such"
             " as 'filename,label', and each row below it an image."
         )
-    template = None
-    if options.filename_template is not None:
-        template = parse_template(options.filename_template)
+    given = options.filename_template
+    template = None if given is None else parse_template(given)
     position_of = _named_columns(place, header, options, template)
-    images = {
-        name: _image_column(place, header, f"image_columns[{name}]", text, position_of)
-        for name, text in options.image_columns.items()
-    }
-    mask = None
-    if options.mask_column is not None:
-        text = options.mask_column
-        mask = _image_column(place, header, "mask_column", text, position_of)
-    has_boxes = options.label_type == "boxes"
+    images, mask = _image_columns(place, header, options, position_of)
     boxes = None
-    if has_boxes:
+    if options.label_type == "boxes":
         boxes = _boxes(place, header, options, position_of)
-    found = evidence.Evidence(header, sample, finder, are_repeated=has_boxes)
+    found = evidence.Evidence(header, sample, finder, are_repeated=boxes is not None)
     notes: list[str] = []
     looked_for, was_found = "", False
-    if "filename_column" in position_of:
-        looked_for = found.against(position_of["filename_column"], place)
-    elif template is None:
-        at, looked_for = found.filenames(_taken(position_of), place, notes)
-        position_of["filename_column"] = at
-        was_found = at != 0
-    if has_boxes and options.label_column is None:
-        of_class = box_columns.classes(header, set(position_of.values()))
-        if of_class is not None:
-            position_of["label_column"] = of_class
-    if (
-        options.label_type != "none"
-        and "label_column" not in position_of
-        and (options.label_column is None)
-    ):
-        at = _labels(
-            place, table, sample, position_of, found, notes, was_found=was_found
-        )
+    if template is None:
+        looked_for, was_found = _find_filenames(place, position_of, found, notes)
+    if options.label_type != "none" and options.label_column is None:
+        at = box_columns.classes(header, {*position_of.values()}) if boxes else None
+        if at is None:
+            at = _labels(
+                place, table, sample, position_of, found, notes, was_found=was_found
+            )
         position_of["label_column"] = at
     _check_different(place, header, position_of)
     of_extra = _find_extra_columns(
@@ -286,6 +267,30 @@ def _positions_of(
         return {}
     at = [position(field, place, header, name) for name in template.columns]
     return dict(zip(_fields_of(template), at, strict=True))
+
+
+def _image_columns(
+    place: str,
+    header: Sequence[str],
+    options: TableOptions,
+    position_of: dict[str, int],
+) -> tuple[dict[str, ImageColumn], ImageColumn | None]:
+    """Returns what names further images, and masks; adds their columns.
+
+    Args:
+      place: the table, for messages.
+      header: its header.
+      options: what the user says.
+      position_of: the positions of the columns that are used, by field.
+    """
+    images = {
+        name: _image_column(place, header, f"image_columns[{name}]", text, position_of)
+        for name, text in options.image_columns.items()
+    }
+    text = options.mask_column
+    if text is None:
+        return images, None
+    return images, _image_column(place, header, "mask_column", text, position_of)
 
 
 def _image_column(
@@ -363,6 +368,31 @@ def _boxes(
     for name, at in zip(("width", "height"), sizes, strict=False):
         position_of[f"size[{name}]"] = at
     return boxes
+
+
+def _find_filenames(
+    place: str,
+    position_of: dict[str, int],
+    found: evidence.Evidence,
+    notes: list[str],
+) -> tuple[str, bool]:
+    """Adds the position of the column with the file names, unless it is there.
+
+    Args:
+      place: the table, for messages.
+      position_of: the positions of the columns that are used, by field.
+      found: what the cells show.
+      notes: where to say which was taken, if there were several.
+
+    Returns:
+      If its cells name no files, what they were looked for as; and whether it was found
+      elsewhere than in the first column.
+    """
+    if "filename_column" in position_of:
+        return found.against(position_of["filename_column"], place), False
+    at, looked_for = found.filenames(_taken(position_of), place, notes)
+    position_of["filename_column"] = at
+    return looked_for, at != 0
 
 
 def _labels(
