@@ -138,12 +138,7 @@ def read_rows(
     found = columns.recognise(place, table, sample, options, finder)
     _check_header(place, table, found, finder)
     cells = _read_cells(table, found, finder)
-    if not len(cells.numbers) and not cells.problems:
-        raise exceptions.SourceError(
-            f"{place}: there are no rows below the header"
-            f" {columns.names_of(table.header)}. Give each image a row with its file"
-            " name and its label."
-        )
+    _check_has_rows(place, table, cells)
     if cells.cut:
         notes.append(f"{cells.cut:,} rows end with empty cells that have no header")
     names = _names_of(cells, found)
@@ -154,21 +149,10 @@ def read_rows(
     if source.split:
         given = arrays.constant(split_names.split_name(source.split), len(names))
     elif "split_column" in cells.by_field:
-        (header,) = found.headers_of(["split_column"])
-        values = split_values.parse(
-            cells.by_field["split_column"], header, options.split_names, place=place
-        )
+        values = _given_splits(place, cells, found, options)
         given = values.splits
         notes += values.notes
-    images = {
-        feature: image_files.resolve(one.where, one.names(cells.by_field), finder)
-        for feature, one in found.images.items()
-    }
-    if found.mask is not None:
-        of_masks = found.mask.names(cells.by_field)
-        images[MASK] = image_files.resolve(found.mask.where, of_masks, mask_finder)
-    elif mask_finder is not finder:
-        images[MASK] = image_files.of_own_names(resolved.keys, mask_finder)
+    images = _images_of(cells, found, resolved.keys, finder, mask_finder)
     notes += [note for one in images.values() for note in one.notes]
     keys, name = resolved.keys, source.name
     if finder.inside:
@@ -236,6 +220,55 @@ def _check_header(
             f" is the row of the image {finder.key_if_exact(name)!r}. Add a header, or"
             " set header=False, and call the columns 1, 2, ..."
         )
+
+
+def _check_has_rows(place: str, table: tables.Table, cells: _Cells) -> None:
+    """Raises a `SourceError` if a table has no rows, not even ragged ones."""
+    if not len(cells.numbers) and not cells.problems:
+        raise exceptions.SourceError(
+            f"{place}: there are no rows below the header"
+            f" {columns.names_of(table.header)}. Give each image a row with its file"
+            " name and its label."
+        )
+
+
+def _given_splits(
+    place: str, cells: _Cells, of: columns.Columns, options: TableOptions
+) -> split_values.Splits:
+    """Returns the splits that the cells of a column give."""
+    (header,) = of.headers_of(["split_column"])
+    return split_values.parse(
+        cells.by_field["split_column"], header, options.split_names, place=place
+    )
+
+
+def _images_of(
+    cells: _Cells,
+    of: columns.Columns,
+    keys: pa.Array,
+    finder: resolve.Finder,
+    mask_finder: resolve.Finder,
+) -> dict[str, image_files.Files]:
+    """Returns the further images of rows, and their masks, by feature.
+
+    Args:
+      cells: the cells of the rows.
+      of: which of them name images.
+      keys: the keys of the rows' own images; without a column of masks, a directory
+        has the masks by the same names.
+      finder: finds images.
+      mask_finder: finds masks; the same without a directory of masks.
+    """
+    images = {
+        feature: image_files.resolve(one.where, one.names(cells.by_field), finder)
+        for feature, one in of.images.items()
+    }
+    if of.mask is not None:
+        names = of.mask.names(cells.by_field)
+        images[MASK] = image_files.resolve(of.mask.where, names, mask_finder)
+    elif mask_finder is not finder:
+        images[MASK] = image_files.of_own_names(keys, mask_finder)
+    return images
 
 
 def _has_labels(header: Sequence[str], options: TableOptions) -> bool:
