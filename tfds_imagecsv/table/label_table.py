@@ -6,7 +6,7 @@ Read, recognise, resolve, parse, check: each step takes and gives columns.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -324,52 +324,35 @@ def _joined(
         for name in parts[0].images
     }
     rows = _as_rows(parts, starts, images)
-    labels = _parse_labels(parts, headers, options, classes)
-    rows["label"] = labels.texts
+    parsed = _parse(parts, rows, headers, options, classes, places)
     suggestion = _suggestion(parts, options) or ""
-    of_boxes = _parse_boxes(parts, rows, options, places)
-    of_extra = _parse_extra(
-        _joined_extra(parts),
-        options.extra_columns or {},
-        None if of_boxes is None else of_boxes.is_box,
-    )
     several = len(parts) > 1
     order = arrays.order_of(rows["key"]) if several else parts[0].order
     bad = row_problems.problems_of_rows(
         rows,
         options.label_type,
         _by_position(parts),
-        labels.problems,
-        {} if of_boxes is None else of_boxes.problems,
-        of_extra.problems,
+        *parsed.problems,
         *(one.problems for one in images.values()),
         is_loose=_loose(parts),
         order=order,
         places=places,
     )
-    if of_boxes is None:
-        usable = _usable_rows(rows, order, bad, labels.values, of_extra.columns)
-    else:
-        is_good = np.ones(len(rows["row"]), bool)
-        is_good[list(bad)] = False
-        usable = boxes.images_of(rows, of_boxes, of_extra.columns, is_good)
+    usable = _usable(rows, parsed, order, bad)
     class_columns = tuple(headers) if options.is_indicated else None
     names = classes or label_types.class_names(
         options.label_type, usable, class_columns
     )
-    ragged = [
-        dataclasses.replace(one, row=one.row + start)
-        for start, part in zip(starts, parts, strict=True)
-        for one in part.ragged
-    ]
     return LabelTable(
         rows=usable,
         image_dir=image_dir,
         files=files,
         class_names=tuple(names),
         class_columns=class_columns,
-        extra_columns=of_extra.dtypes,
-        problems=tuple(sorted([*ragged, *bad.values()], key=lambda one: one.row)),
+        extra_columns=parsed.of_extra.dtypes,
+        problems=tuple(
+            sorted([*_ragged(parts, starts), *bad.values()], key=lambda one: one.row)
+        ),
         places=places,
         understood=parts[0].understood,
         notes=(
@@ -400,6 +383,13 @@ def _starts(parts: Sequence[TableRows]) -> list[int]:
         last = part.numbers[-1:].tolist()
         starts.append(starts[-1] + max((*last, *ragged), default=0))
     return starts
+
+
+def _ragged(parts: Sequence[TableRows], starts: Sequence[int]) -> Iterator[Problem]:
+    """Yields the ragged rows of all tables, with their numbers among all."""
+    for start, part in zip(starts, parts, strict=True):
+        for one in part.ragged:
+            yield dataclasses.replace(one, row=one.row + start)
 
 
 def _check_same_columns(
@@ -452,6 +442,48 @@ def _as_rows(
         "given": column(lambda part: part.given),
         **{image_columns.column(name, "key"): one.keys for name, one in images.items()},
     }
+
+
+class _Extra(NamedTuple):
+    """The extra columns: see `LabelTable`; and what is wrong, by position."""
+
+    columns: dict[str, pa.Array]
+    dtypes: dict[str, str]
+    problems: dict[int, tuple[Kind, str]]
+
+
+class _Parsed(NamedTuple):
+    """What the cells of all rows say; without boxes, these are None."""
+
+    of_labels: label_types.Parsed
+    of_boxes: boxes.Parsed | None
+    of_extra: _Extra
+
+    @property
+    def problems(self) -> Sequence[Mapping[int, tuple[Kind, str]]]:
+        """What is wrong with the cells, by position."""
+        of_boxes = {} if self.of_boxes is None else self.of_boxes.problems
+        return self.of_labels.problems, of_boxes, self.of_extra.problems
+
+
+def _parse(
+    parts: Sequence[TableRows],
+    rows: dict[str, Any],
+    headers: Sequence[str],
+    options: TableOptions,
+    classes: Sequence[str] | None,
+    places: Places,
+) -> _Parsed:
+    """Parses the cells of all rows, and adds the labels to the rows."""
+    labels = _parse_labels(parts, headers, options, classes)
+    rows["label"] = labels.texts
+    of_boxes = _parse_boxes(parts, rows, options, places)
+    of_extra = _parse_extra(
+        _joined_extra(parts),
+        options.extra_columns or {},
+        None if of_boxes is None else of_boxes.is_box,
+    )
+    return _Parsed(labels, of_boxes, of_extra)
 
 
 def _parse_labels(
@@ -559,6 +591,22 @@ def _loose(parts: Sequence[TableRows]) -> arrays.Bits:
     return np.concatenate(columns_of_parts)
 
 
+def _usable(
+    rows: Mapping[str, Any],
+    parsed: _Parsed,
+    order: arrays.Ints | None,
+    bad: Mapping[int, Problem],
+) -> pa.RecordBatch:
+    """Returns `LabelTable.rows`: of rows, or of images with boxes."""
+    if parsed.of_boxes is None:
+        return _usable_rows(
+            rows, order, bad, parsed.of_labels.values, parsed.of_extra.columns
+        )
+    is_good = np.ones(len(rows["row"]), bool)
+    is_good[list(bad)] = False
+    return boxes.images_of(rows, parsed.of_boxes, parsed.of_extra.columns, is_good)
+
+
 def _usable_rows(
     rows: Mapping[str, Any],
     order: arrays.Ints | None,
@@ -582,14 +630,6 @@ def _usable_rows(
         for name in list(kept):
             kept[name] = arrays.ordered(kept[name], at)
     return pa.record_batch(list(kept.values()), names=list(kept))
-
-
-class _Extra(NamedTuple):
-    """The extra columns: see `LabelTable`; and what is wrong, by position."""
-
-    columns: dict[str, pa.Array]
-    dtypes: dict[str, str]
-    problems: dict[int, tuple[Kind, str]]
 
 
 def _parse_extra(
