@@ -134,13 +134,7 @@ def select_rows(config: ImageCsvConfig, inspection: Inspection) -> Selection:
         class_names = label_types.class_names(
             config.label_type, rows, inspection.table.class_columns
         )
-    is_together = config.near_duplicates == "together"
-    units = find_units(
-        rows["group"],
-        digests_of(rows),
-        rows=len(rows),
-        near=arrays.as_numpy(rows[near_duplicates.COLUMN]) if is_together else None,
-    )
+    units = _units_of(config, rows)
     found += _torn(rows, units, inspection.table.places)
     notes += _about_pinned_rows(rows, inspection)
     return Selection(
@@ -152,6 +146,14 @@ def select_rows(config: ImageCsvConfig, inspection: Inspection) -> Selection:
         problems=tuple(found),
         notes=tuple(notes),
     )
+
+
+def _units_of(config: ImageCsvConfig, rows: pa.RecordBatch) -> Units:
+    """Returns which rows belong together."""
+    near = None
+    if config.near_duplicates == "together":
+        near = arrays.as_numpy(rows[near_duplicates.COLUMN])
+    return find_units(rows["group"], digests_of(rows), rows=len(rows), near=near)
 
 
 def _without_problems(
@@ -172,26 +174,13 @@ def _without_problems(
     reasons = {
         problem.row: f"{problem.kind.heading}: {problem.detail}" for problem in found
     }
-    columns = ("key", "label", "group", "given")
     of_problems = arrays.texts(sorted({one.key for one in found}))
     with_problem = rows.filter(pc.is_in(rows["key"], value_set=of_problems))
-    said = {key: values for key, *values in arrays.named(with_problem, columns)}
-    contradicted = {
-        problem.key: problem
-        for problem in found
-        # The other boxes of an image stay.
-        if config.label_type != "boxes"
-        and problem.key in said
-        and (
-            problem.kind is not Kind.REPEATED
-            or said[problem.key] != [problem.label, problem.group, problem.given]
-        )
-    }
-    labels_of: dict[bytes, set[str]] = {}
+    contradicted = {}
+    if config.label_type != "boxes":  # where the other boxes of an image stay
+        contradicted = _contradicted(with_problem, found)
     copies = identical_images(rows)
-    for digest, label in arrays.named(copies, ("digest", "label")):
-        labels_of.setdefault(digest, set()).update({label} - {""})
-    disputed = {digest for digest, labels in labels_of.items() if len(labels) > 1}
+    disputed = _disputed(copies)
     columns = ("row", "key", "label", "digest")
     for row, key, label, digest in itertools.chain(
         arrays.named(with_problem, columns), arrays.named(copies, columns)
@@ -204,9 +193,61 @@ def _without_problems(
             )
         elif label and digest in disputed:
             reasons.setdefault(row, f"{Kind.CONFLICT.heading}: {key!r} is {label!r}")
+    rejected += _of_problems(config, rows, inspection, reasons)
+    return _without(rows, reasons, rejected)
+
+
+def _contradicted(
+    with_problem: pa.RecordBatch, found: Sequence[Problem]
+) -> dict[str, Problem]:
+    """Returns what contradicts a row, by the key of its image.
+
+    Args:
+      with_problem: the rows of images that problems are about.
+      found: the problems.
+    """
+    columns = ("key", "label", "group", "given")
+    said = {key: values for key, *values in arrays.named(with_problem, columns)}
+    return {
+        one.key: one
+        for one in found
+        if one.key in said
+        and (
+            one.kind is not Kind.REPEATED
+            or said[one.key] != [one.label, one.group, one.given]
+        )
+    }
+
+
+def _disputed(copies: pa.RecordBatch) -> set[bytes]:
+    """Returns the digests of identical images with different labels."""
+    labels_of: dict[bytes, set[str]] = {}
+    for digest, label in arrays.named(copies, ("digest", "label")):
+        labels_of.setdefault(digest, set()).update({label} - {""})
+    return {digest for digest, labels in labels_of.items() if len(labels) > 1}
+
+
+def _of_problems(
+    config: ImageCsvConfig,
+    rows: pa.RecordBatch,
+    inspection: Inspection,
+    reasons: Mapping[int, str],
+) -> list[RejectedRow]:
+    """Returns the rows with a problem that aren't among the usable ones.
+
+    With boxes, also the other rows of their images, unless the problem is that of one
+    box.
+
+    Args:
+      config: the config, with `label_type`.
+      rows: the usable rows.
+      inspection: the input, with the problems.
+      reasons: why rows are left out, by their numbers.
+    """
     is_bad = np.isin(arrays.as_numpy(rows["row"]), list(reasons))
     usable = frozenset(rows["row"].filter(arrays.as_column(is_bad)).to_pylist())
-    others = {one.row: one for one in found if one.row not in usable}
+    others = {one.row: one for one in inspection.problems if one.row not in usable}
+    rejected: list[RejectedRow] = []
     if config.label_type == "boxes":
         of_images = {
             row: reasons[row]
@@ -214,14 +255,13 @@ def _without_problems(
             if one.kind not in _OF_ONE_BOX
         }
         rejected += _rejected(inspection.table.rows, of_images)
-        others = {
-            row: others[row] for row in others.keys() - {one.row for one in rejected}
-        }
+        for one in rejected:
+            others.pop(one.row, None)
     rejected += [
         RejectedRow(one.row, one.key, one.label, reasons[one.row])
         for one in others.values()
     ]
-    return _without(rows, reasons, rejected)
+    return rejected
 
 
 def _difference(label: str, other: Problem) -> str:
