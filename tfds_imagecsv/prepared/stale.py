@@ -37,7 +37,7 @@ with epy.lazy_imports():
     from tfds_imagecsv.table import arrow_tables, folders, label_table
 
 if TYPE_CHECKING:
-    from tfds_imagecsv.sources.locate import Sources
+    from tfds_imagecsv.problems import Places
 
 # The fields that only say how the table is read: whether they matter shows in the rows.
 _ABOUT_THE_TABLE = frozenset(
@@ -144,13 +144,7 @@ def _changes(
     if has_table and (
         _of_tables(now) != _of_tables(was)
         or _ABOUT_THE_TABLE & changed.keys()
-        or (
-            config.label_csv is None
-            and _has_other_images(
-                locate_lib.sources_of(config, paths),
-                sources_json.read(sources, sources_json.ALL) or {},
-            )
-        )
+        or (config.label_csv is None and _has_other_images(config, paths, sources))
     ):
         rows = _changed_rows(config, paths, sources)
     for name, values in changed.items():
@@ -166,8 +160,17 @@ def _changes(
         path = paths.get(name, getattr(config, name))
         yield from _changed_file(name, path, was.get(name), now.get(name))
     yield from rows
-    if not any(name.startswith("image_dir") for name in paths):
-        return
+    if any(name.startswith("image_dir") for name in paths):
+        yield from _changed_dirs(config, paths, members, sources)
+
+
+def _changed_dirs(
+    config: ImageCsvConfig,
+    paths: Mapping[str, epath.Path],
+    members: Mapping[str, Any],
+    sources: epath.Path,
+) -> Iterator[str]:
+    """Yields lines about the changes of images and masks, in local directories."""
     of_dirs = locate_lib.sources_of(config, paths)
     image_dir, mask_dir = of_dirs.image_dir, of_dirs.mask_dir
     parts = [_OWN, sources_json.FURTHER]
@@ -211,8 +214,12 @@ def _has_folders(config: ImageCsvConfig, paths: Mapping[str, epath.Path]) -> boo
     )
 
 
-def _has_other_images(found: Sources, members: Mapping[str, Any]) -> bool:
+def _has_other_images(
+    config: ImageCsvConfig, paths: Mapping[str, epath.Path], sources: epath.Path
+) -> bool:
     """Returns whether folders have other images than the dataset has rows."""
+    found = locate_lib.sources_of(config, paths)
+    members = sources_json.read(sources, sources_json.ALL) or {}
     there = folders.images_of(listing.list_files(found.image_dir), found.folders)
     of_problems = (row["key"] for row in members["problems"])
     return bool(there.to_pylist() != sorted({*members["key"], *of_problems}))
@@ -292,6 +299,30 @@ def _changed_rows(
     numbers = table.rows["row"].filter(only_now).to_pylist()
     numbers += [one.row for one in table.problems]
     number_of = dict(zip(now, numbers, strict=True))
+    place += ": of the rows"
+    return _about_rows(place, names, then, now, number_of, table.places)
+
+
+def _about_rows(
+    place: str,
+    names: Sequence[str],
+    then: Sequence[tuple[str, ...]],
+    now: Sequence[tuple[str, ...]],
+    number_of: Mapping[tuple[str, ...], int],
+    places: Places,
+) -> list[str]:
+    """Returns lines about rows that have changed, or are new or gone.
+
+    A row that is gone and a new one of the same image are one that has changed.
+
+    Args:
+      place: what has changed, in messages.
+      names: the names of the rows' members; the last member is the problem.
+      then: the rows of the dataset, or those that differ.
+      now: the rows of the table, likewise.
+      number_of: the numbers of these.
+      places: what messages call them.
+    """
     gone = collections.defaultdict(list)
     for row in sorted(
         (collections.Counter(then) - collections.Counter(now)).elements()
@@ -300,7 +331,7 @@ def _changed_rows(
     new = (collections.Counter(now) - collections.Counter(then)).elements()
     changed, added = [], []
     for row in sorted(new, key=number_of.__getitem__):
-        where = table.places.of(number_of[row])
+        where = places.of(number_of[row])
         shown = f"{where}: {row[0]!r}" if where else repr(row[0])
         if gone[row[0]]:
             differences = _differences(names, gone[row[0]].pop(0), row)
@@ -309,7 +340,7 @@ def _changed_rows(
             added.append(f"{shown} ({row[-1] or repr(row[1])}) is new")
     left = [row for key in sorted(gone) for row in gone[key]]
     return _section(
-        f"{place}: of the rows",
+        place,
         ("has changed", "have changed", changed),
         ("is new", "are new", added),
         (
