@@ -131,68 +131,84 @@ def _patterns(keys: pa.ChunkedArray, image_folder: str) -> list[str] | None:
 def _record_sets(
     dataset: PreparedDataset, table: mlc.FileObject, image_folder: str | None
 ) -> list[mlc.RecordSet]:
+    """Returns the records, and the sets of names that they refer to.
+
+    Args:
+      dataset: the dataset.
+      table: its manifest.
+      image_folder: the folder of its images; None to describe none.
+    """
     sets = [_names_of("splits", list(dataset.split_sizes), mlc.DataType.SPLIT)]
-    has_classes = dataset.label_type == "class" and dataset.class_names
-    if has_classes:
+    if _has_classes(dataset):
         names = list(dataset.class_names)
         sets.append(_names_of("classes", names, "https://schema.org/Enumeration"))
-
-    def column(name: str) -> mlc.Source:
-        return mlc.Source(file_object=table.id, extract=mlc.Extract(column=name))
-
-    def field(name: str, description: str, **kwargs: Any) -> mlc.Field:
-        name = f"{RECORDS}/{name}"
-        values = {"data_types": [mlc.DataType.TEXT], **kwargs}
-        return mlc.Field(id=name, name=name, description=description, **values)
-
-    fields = []
+    key = _field("filename", "The image's file name, as in its source.")
+    key.source = _column(table, "key")
+    split = _field("split", "The split of the record.", source=_column(table, "split"))
+    split.references = mlc.Source(field="splits/name")
+    fields = [key, split]
     if image_folder:
         # The first field with references is the one by which mlcroissant joins.
-        path = mlc.Transform(regex=f"(?s)^(?:{image_folder}/[^/]+/)?(.+)$")
-        of_images = {"file_set": "images"}
-        fields = [
-            field(
-                "path",
-                "The image's path below the folder of its split.",
-                source=mlc.Source(
-                    **of_images,
-                    extract=mlc.Extract(file_property=mlc.FileProperty.fullpath),
-                    transforms=[path],
-                ),
-                references=column("key"),
-            ),
-            field(
-                "image",
-                "The image.",
-                data_types=[mlc.DataType.IMAGE_OBJECT],
-                source=mlc.Source(
-                    **of_images,
-                    extract=mlc.Extract(file_property=mlc.FileProperty.content),
-                ),
-            ),
-        ]
-    key = field("filename", "The image's file name, as in its source.")
-    key.source = column("key")
-    split = field("split", "The split of the record.", source=column("split"))
-    split.references = mlc.Source(field="splits/name")
-    fields += [key, split]
+        fields = [*_image_fields(table, image_folder), *fields]
     if dataset.label_type != "none":
-        label = field("label", _about_label(dataset), source=column("label"))
-        if has_classes:
-            label.references = mlc.Source(field="classes/name")
-        elif _is_a_number(dataset):
-            label.data_types = [mlc.DataType.FLOAT]
-        fields.append(label)
+        fields.append(_label_field(dataset, table))
+    records = mlc.RecordSet(
+        id=RECORDS,
+        name=RECORDS,
+        description="A record for each image.",
+        key=f"{RECORDS}/filename",
+        fields=fields,
+    )
+    return [*sets, records]
+
+
+def _image_fields(table: mlc.FileObject, image_folder: str) -> list[mlc.Field]:
+    """Returns the fields of the image: its path, which the manifest has, and itself."""
+    path = mlc.Transform(regex=f"(?s)^(?:{image_folder}/[^/]+/)?(.+)$")
+    of_images = {"file_set": "images"}
     return [
-        *sets,
-        mlc.RecordSet(
-            id=RECORDS,
-            name=RECORDS,
-            description="A record for each image.",
-            key=f"{RECORDS}/filename",
-            fields=fields,
+        _field(
+            "path",
+            "The image's path below the folder of its split.",
+            source=mlc.Source(
+                **of_images,
+                extract=mlc.Extract(file_property=mlc.FileProperty.fullpath),
+                transforms=[path],
+            ),
+            references=_column(table, "key"),
+        ),
+        _field(
+            "image",
+            "The image.",
+            data_types=[mlc.DataType.IMAGE_OBJECT],
+            source=mlc.Source(
+                **of_images,
+                extract=mlc.Extract(file_property=mlc.FileProperty.content),
+            ),
         ),
     ]
+
+
+def _label_field(dataset: PreparedDataset, table: mlc.FileObject) -> mlc.Field:
+    """Returns the field of the label: a class, a number, or a text."""
+    label = _field("label", _about_label(dataset), source=_column(table, "label"))
+    if _has_classes(dataset):
+        label.references = mlc.Source(field="classes/name")
+    elif _is_a_number(dataset):
+        label.data_types = [mlc.DataType.FLOAT]
+    return label
+
+
+def _field(name: str, description: str, **kwargs: Any) -> mlc.Field:
+    """Returns a field of the records; of texts, unless it has other `data_types`."""
+    name = f"{RECORDS}/{name}"
+    values = {"data_types": [mlc.DataType.TEXT], **kwargs}
+    return mlc.Field(id=name, name=name, description=description, **values)
+
+
+def _column(table: mlc.FileObject, name: str) -> mlc.Source:
+    """Returns a column of the manifest, as the source of a field."""
+    return mlc.Source(file_object=table.id, extract=mlc.Extract(column=name))
 
 
 def _names_of(name: str, values: Sequence[str], kind: Any) -> mlc.RecordSet:
@@ -206,6 +222,10 @@ def _names_of(name: str, values: Sequence[str], kind: Any) -> mlc.RecordSet:
         fields=[mlc.Field(id=field, name=field, data_types=[mlc.DataType.TEXT])],
         data=[{field: value} for value in values],
     )
+
+
+def _has_classes(dataset: PreparedDataset) -> bool:
+    return dataset.label_type == "class" and bool(dataset.class_names)
 
 
 def _is_a_number(dataset: PreparedDataset) -> bool:
