@@ -31,6 +31,8 @@ with epy.lazy_imports():
     from tfds_imagecsv.reports import card_files, comparison, outcome
     from tfds_imagecsv.sources import locate as locate_lib
 
+_PROGRAM = "tfds-imagecsv"
+
 # The name of a config that only `check` sees.
 _CHECKED_NAME = "checked"
 
@@ -71,30 +73,30 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="tfds-imagecsv",
+        prog=_PROGRAM,
         description="Images and a CSV of labels, as a TensorFlow Datasets dataset.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-
-    def add(
-        name: str, command: Callable[..., int], words: str, text: str, usage: str
-    ) -> Any:
-        found = commands.add_parser(
-            name,
-            help=words,
-            usage=f"{parser.prog} {name} {usage}",
-            description=text,
-            formatter_class=flags.HelpFormatter,
+    check, build = _add_check(commands), _add_build(commands)
+    _add_card(commands)
+    compare = _add_compare(commands)
+    for command in (check, build):
+        command.add_argument(
+            "images", nargs="?", metavar="IMAGES", help="the same as --image-dir"
         )
-        found.set_defaults(command=command, parser=found)
-        found.add_argument(
-            *flags.spellings("data_dir"),
-            metavar="PATH",
-            help="where TFDS keeps datasets",
+        command.add_argument(
+            "labels", nargs="?", metavar="LABELS", help="the same as --label-csv"
         )
-        return found
+    for command in (check, build, compare):
+        command.epilog = "docs/config.md of tfds_imagecsv says more of each field."
+        # `check` has a flag of its own that is named as this field.
+        flags.add_fields(command, without=("report",) if command is check else ())
+    return parser
 
-    check = add(
+
+def _add_check(commands: Any) -> argparse.ArgumentParser:
+    check = _add_command(
+        commands,
         "check",
         _check,
         "inspect the images and plan the splits, but build nothing",
@@ -110,7 +112,12 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="write a page with plots and pictures, to open in a browser",
     )
-    build = add(
+    return check
+
+
+def _add_build(commands: Any) -> argparse.ArgumentParser:
+    build = _add_command(
+        commands,
         "build",
         _build,
         "build the dataset",
@@ -133,7 +140,12 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="replace an existing dataset; it stays if the build fails",
     )
-    card = add(
+    return build
+
+
+def _add_card(commands: Any) -> argparse.ArgumentParser:
+    card = _add_command(
+        commands,
         "card",
         _card,
         "describe a dataset for dataset hubs",
@@ -151,7 +163,12 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="leave out the images, which take as much room as the records",
     )
-    compare = add(
+    return card
+
+
+def _add_compare(commands: Any) -> argparse.ArgumentParser:
+    compare = _add_command(
+        commands,
         "compare",
         _compare,
         "show what has changed between two versions of a dataset",
@@ -166,18 +183,41 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("old", metavar="OLD", help="the old version")
     compare.add_argument("new", nargs="?", metavar="NEW", help="the new version")
     compare.add_argument("--json", action="store_true", help="print JSON, for programs")
-    for command in (check, build):
-        command.add_argument(
-            "images", nargs="?", metavar="IMAGES", help="the same as --image-dir"
-        )
-        command.add_argument(
-            "labels", nargs="?", metavar="LABELS", help="the same as --label-csv"
-        )
-    for command in (check, build, compare):
-        command.epilog = "docs/config.md of tfds_imagecsv says more of each field."
-        # `check` has a flag of its own that is named as this field.
-        flags.add_fields(command, without=("report",) if command is check else ())
-    return parser
+    return compare
+
+
+def _add_command(
+    commands: Any,
+    name: str,
+    function: Callable[..., int],
+    words: str,
+    text: str,
+    usage: str,
+) -> argparse.ArgumentParser:
+    """Adds a command.
+
+    Args:
+      commands: those of the parser.
+      name: what users type.
+      function: runs it.
+      words: its line in the help of all commands.
+      text: the first lines of its own help.
+      usage: its arguments.
+    """
+    command: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=words,
+        usage=f"{_PROGRAM} {name} {usage}",
+        description=text,
+        formatter_class=flags.HelpFormatter,
+    )
+    command.set_defaults(command=function, parser=command)
+    command.add_argument(
+        *flags.spellings("data_dir"),
+        metavar="PATH",
+        help="where TFDS keeps datasets",
+    )
+    return command
 
 
 def _config(args: dict[str, Any], **defaults: Any) -> ImageCsvConfig:
