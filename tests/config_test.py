@@ -130,7 +130,7 @@ SIZE_RULE = (
 )
 CLASSES_RULE = "classes must be a list of class names in the order of their ids, got "
 CLASS_RULE = (
-    "classes must be strings that neither are empty nor have white space around them,"
+    "classes must be strings that aren't empty and have no white space around them,"
     " got "
 )
 TEXT_RULE = "{} must be a string that isn't empty, got "
@@ -736,8 +736,8 @@ IMAGE_DEFAULTS = {
         (
             {"verify": "header", "drop_issues": ["dark"]},
             (
-                "drop_issues are measured of pixels, which verify='header' doesn't"
-                " decode, got ('dark',)"
+                "drop_issues need pixels, which verify='header' doesn't decode, got"
+                " ('dark',)"
             ),
         ),
         (
@@ -876,7 +876,7 @@ SIDE_RULE = (
     "resize must have no side of more than {} pixels, the most that decoders of {}"
     " read, got {}"
 )
-PIXELS_RULE = "{} must be of 536870911 pixels at most, got {!r}, which is {}"
+PIXELS_RULE = "{} must have at most 536870911 pixels, got {!r}, which is {}"
 ENCODING_RULE = "encoding must be one of None, 'jpeg', 'png', got "
 QUALITY_RULE = "quality must be an int from 1 to 100, got "
 MAX_PIXELS_RULE = "max_pixels must be an int from 1 to 536870911, got "
@@ -1000,7 +1000,7 @@ def test_a_value_that_a_field_of_images_cannot_have(field, value, message):
 
 
 NO_JPEG = (
-    "encoding must be 'png' or none where channels is 4 or dtype is 'uint16', which"
+    "encoding must be 'png' or none if channels is 4 or dtype is 'uint16', which"
     " JPEG can't keep, got 'jpeg'"
 )
 
@@ -1042,7 +1042,7 @@ NO_JPEG = (
         (
             {"icc": "srgb", "dtype": "uint16"},
             (
-                "icc must be 'ignore' where dtype is 'uint16': colours of 16 bits can't"
+                "icc must be 'ignore' if dtype is 'uint16': colours of 16 bits can't"
                 " be converted, got 'srgb'"
             ),
         ),
@@ -1160,7 +1160,7 @@ def test_checksums():
         (
             {"https://example.org/p.zip": "ab" * 32},
             (
-                "must be of URLs that the config has"
+                "must be for URLs of the config"
                 " ('https://example.org/pets.zip'), got 'https://example.org/p.zip'"
             ),
         ),
@@ -1185,7 +1185,7 @@ def test_checksums_that_nothing_could_have(checksums, message):
 def test_checksums_without_a_url():
     """Nothing would be checked."""
     assert error_of(checksums={URL: "ab" * 32}) == (
-        f"checksums must be of URLs that the config has (none), got '{URL}'"
+        f"checksums must be for URLs of the config (none), got '{URL}'"
     )
 
 
@@ -1220,14 +1220,14 @@ def test_texts_that_are_no_size(text):
         ({"skip_lines": -1}, "skip_lines must be an int of 0 or more"),
         ({"sheet": " "}, "sheet must be a string that isn't empty"),
         ({"match": "fuzzy"}, "match must be one of 'loose', 'exact'"),
-        ({"split_names": {}}, "split_names must be names of splits by"),
+        ({"split_names": {}}, "split_names must map the cells of"),
         ({"split_names": {"0": "a b"}}, "split_names must have names of splits"),
         ({"split_names": {"0": 1}}, "split_names must have names of splits"),
         ({"true_values": ["x"]}, "true_values can only be given for columns"),
         ({"false_values": "x"}, "false_values must be a list"),
         (
             {"label_column": ["a", "b"], "true_values": ["x"], "false_values": ["x"]},
-            "true_values and false_values must not have the same",
+            "true_values and false_values must be different",
         ),
         ({"label_level": 1}, "label_level is for folders as labels"),
         ({"label_csv": None, "label_level": -2}, "label_level must be an int of -1"),
@@ -1238,7 +1238,7 @@ def test_texts_that_are_no_size(text):
             "label_type must be 'class' or 'none' without label_csv",
         ),
         ({"label_csv": {}}, "label_csv must be a path, or paths by split"),
-        ({"label_csv": {"all": "a"}}, "label_csv must have paths by the names"),
+        ({"label_csv": {"all": "a"}}, "label_csv must map names of splits to paths"),
         ({"label_csv": {"val": "a", "valid": "b"}}, "label_csv must have one path"),
         ({"label_csv": {"train": 1}}, "label_csv[train] must be a path, got 1"),
         ({"image_dir": {"train": "a"}}, "image_dir and label_csv must have the same"),

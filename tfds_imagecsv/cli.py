@@ -39,8 +39,8 @@ _CHECKED_NAME = "checked"
 # How `check` and `build` are used.
 _OF_SOURCES = "IMAGES [LABELS] [--FLAG VALUE ...]"
 
-# The exit codes of `check` besides 0: a build would fail; it wouldn't, but the report
-# can't be written.
+# The exit codes of `check` besides 0: a build would fail; else, the report can't be
+# written.
 _FAILS = 1
 _NO_REPORT = 2
 
@@ -52,8 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
       argv: its arguments; default: those of this process.
 
     Returns:
-      The exit code: 0 for success, 1 if a build fails or would fail. Arguments that
-      can't be parsed raise `SystemExit` with code 2.
+      The exit code: 0 for success, 1 if a build fails or would fail. Invalid arguments
+      raise `SystemExit` with code 2.
     """
     parser = _parser()
     found, unknown = parser.parse_known_args(argv)
@@ -88,8 +88,8 @@ def _parser() -> argparse.ArgumentParser:
             "labels", nargs="?", metavar="LABELS", help="the same as --label-csv"
         )
     for command in (check, build, compare):
-        command.epilog = "docs/config.md of tfds_imagecsv says more of each field."
-        # `check` has a flag of its own that is named as this field.
+        command.epilog = "docs/config.md of tfds_imagecsv explains each field."
+        # `check` has a flag of its own with this field's name.
         flags.add_fields(command, without=("report",) if command is check else ())
     return parser
 
@@ -175,9 +175,9 @@ def _add_compare(commands: Any) -> argparse.ArgumentParser:
         "Shows which examples are new, gone, in another split or"
         " relabelled, and which classes have drifted. OLD and NEW are prepared"
         " datasets: directories with records, or names such as image_csv/pets or"
-        " image_csv/pets:1.0.0; or datasets that aren't built: FILE.toml"
-        " (FILE.toml:NAME if it has several), or the flags of a config in the place of"
-        " NEW. Those are planned, as check does it.",
+        " image_csv/pets:1.0.0. Or they are unbuilt datasets, planned as by check:"
+        " FILE.toml (FILE.toml:NAME if it has several), or the flags of a config"
+        " instead of NEW.",
         "OLD NEW | OLD --FLAG VALUE [--FLAG VALUE ...]",
     )
     compare.add_argument("old", metavar="OLD", help="the old version")
@@ -287,7 +287,7 @@ def _write_report(
         target = os.fspath(absolute(path))
         with files.new_file(target) as file:
             file.write(found.report(error).encode())
-    # The libraries of remote files have errors of their own.
+    # Libraries of remote files have errors of their own.
     except Exception as reason:
         words = getattr(reason, "strerror", None) or reason
         print(f"Error: report {path}: it can't be written: {words}", file=sys.stderr)
@@ -400,10 +400,9 @@ def _card(args: dict[str, Any]) -> int:
 
 @contextlib.contextmanager
 def _quiet_libraries() -> Iterator[None]:
-    """Leaves out what libraries in C++ print, as TensorFlow does when it starts.
+    """Silences libraries in C++, such as TensorFlow when it starts.
 
-    TensorFlow 2.21 prints it whatever `TF_CPP_MIN_LOG_LEVEL` says. What Python prints
-    is unaffected.
+    TensorFlow 2.21 prints whatever `TF_CPP_MIN_LOG_LEVEL` says. Python still prints.
     """
     python_stderr, there = sys.stderr, os.dup(2)
     nowhere = os.open(os.devnull, os.O_WRONLY)

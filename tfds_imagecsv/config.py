@@ -30,7 +30,7 @@ PATH_FIELDS = (
 )
 _COLUMNS = ("filename_column", "group_column", "split_column")
 
-# What is said about the dataset, and changes none of its records.
+# The texts about the dataset, which change none of its records.
 TEXT_FIELDS = ("description", "homepage", "citation", "license")
 
 # The fields of several tables or folders, by split.
@@ -53,8 +53,8 @@ _MAX_PIXELS = 2**29 - 1
 class ImageCsvConfig(tfds.core.BuilderConfig):
     r"""A dataset made of a directory of images and a CSV of labels.
 
-    All arguments are keywords. Values are checked here, files by the build. Lists and
-    strings, as JSON has them, stand for tuples and paths.
+    All arguments are keywords. The config checks values, the build checks files. Lists
+    and strings, as in JSON, stand for tuples and paths.
 
     Attributes:
       name: The dataset's name: `image_csv/<name>`. Letters, digits, `_`, `-`, `+`
@@ -63,19 +63,19 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
         `.tar.gz`, `.tar.bz2`, `.tar.xz`, `.7z`): an absolute path, a path that begins
         with `~`, a remote path such as `gs://...` or `s3://...`, or a path relative to
         TFDS's manual directory; or the `http(s)://...` URL of an archive. If the
-        directory is missing, an archive of its name beside it takes its place. Or
-        directories by the splits that they are given to.
+        directory is missing, an archive of its name beside it takes its place. Or a
+        directory for each split.
       label_csv: The table with a row for each image: a CSV, or a file whose name ends
         with `.tsv` (tabs), `.jsonl` (JSON Lines), `.parquet`, `.xlsx`, `.xls` or
-        `.ods`, which may be compressed; paths as for `image_dir`, or a URL. Or tables
-        by the splits that their rows are given to; or a DataFrame of pandas or Polars,
-        or a table of PyArrow. Default: no table: the folders' names are the labels, and
-        folders named as splits give these.
+        `.ods`, which may be compressed; paths as for `image_dir`, or a URL. Or a table
+        for each split. Or a DataFrame of pandas or Polars, or a PyArrow table. Default:
+        no table: the folders' names are the labels, and folders named like splits give
+        the splits.
       filename_column: The name of the column with the images' file names, relative
         to `image_dir`. Default: the first column whose cells name files.
       label_column: The name of the column with the labels, or a list of several, each
-        a number with `"regression"`, else a class. Default: the second column, or if
-        that has the file names, the next.
+        a number with `"regression"`, else a class. Default: the second column; if that
+        has the file names, the next one.
       label_type: What a label is: `"class"`, the name of one class; `"multilabel"`,
         those of any number of classes, in a cell between delimiters or in columns of 0
         and 1; `"boxes"`, those of objects, each with a box, in rows of their own;
@@ -86,9 +86,9 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
         cell that is only a delimiter has no class. Default: each column is a class.
       label_level: Without a table, which folder is the label: 1 is the first one below
         `image_dir` or the folder of a split, 2 the one in it, -1 the image's own; 0 is
-        the first of all, even if it is named as a split. Default: 1.
+        the first of all, even if it is named like a split. Default: 1.
       box_columns: The names of the four columns with the numbers of a box, in the order
-        of `box_format`, or of the one whose cells have all four, such as
+        of `box_format`, or of the one with all four in a cell, such as
         `[10, 20, 30, 40]`. Default: columns with usual names, such as `xmin`, `ymin`,
         `xmax` and `ymax`, or `bbox`.
       box_format: What the numbers of a box are: `"xyxy"`, its left, upper, right and
@@ -101,62 +101,61 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
         upright, by its EXIF orientation, as most tools show it; else in that of the
         file. Default: as columns of the table with the images' width and height say,
         else true.
-      true_values: What stands for 1, besides `1`, `1.0` and `true`, in columns of 0 and
-        1. Default: nothing else.
-      false_values: What stands for 0, besides `0`, `0.0` and `false`; `""` is an empty
-        cell. Default: nothing else.
+      true_values: What means 1, besides `1`, `1.0` and `true`, in columns of 0 and 1.
+        Default: nothing else.
+      false_values: What means 0, besides `0`, `0.0` and `false`; `""` is an empty cell.
+        Default: nothing else.
       group_column: The name of the column with the groups. Images of one group (a
         patient, a scene, a video) go to one split; an empty cell means a group of its
         own. Default: no groups.
-      split_column: The name of the column with given splits. `val`, `valid`, `dev`,
-        `training` and `testing` are understood, and yes and no in a column named like
-        `is_valid` or `is_test`; other names stay as they are. Rows with an empty cell
-        are divided by the sizes below. Default: no given splits.
-      split_names: The names of splits by what the column (or a folder's name) says,
+      split_column: The name of the column with given splits. It may say `val`, `valid`,
+        `dev`, `training` and `testing`, or yes and no in a column named like `is_valid`
+        or `is_test`; other names stay as they are. Rows with an empty cell are divided
+        by the sizes below. Default: no given splits.
+      split_names: The splits that the cells of the column (or names of folders) mean,
         such as `{"0": "test"}`; `""` means rows that are divided. Default: as above.
       extra_columns: Further columns that become features, and their types by name:
         `"bool"`, `"int32"`, `"int64"`, `"float32"`, `"float64"` or `"string"`; or
         `"all"` for all that no other field names, with the types that fit. An empty
         cell is NaN among floats, an empty string among strings, and an error elsewhere.
         Default: none.
-      image_columns: Further images of each example: the columns with their file names,
-        or templates as `filename_template` has them, by the names of the features that
-        they become, such as `{"right": "right_file"}`. Files are found, checked and
-        stored as those of `image` are. Default: none.
+      image_columns: Further images of each example: by the name of the feature, the
+        column with the file names, or a template like `filename_template`, such as
+        `{"right": "right_file"}`. Their files are found, checked and stored like those
+        of `image`. Default: none.
       mask_column: The column with the file names of segmentation masks, or a template
-        as `filename_template`. A mask has one channel, whose values are stored as they
-        are, in the feature `segmentation_mask`, where the stored image has the pixels.
+        like `filename_template`. A mask has one channel. Its values are stored as they
+        are, in the feature `segmentation_mask`, pixel by pixel of the stored image.
         Default: no masks; with `mask_dir`, the images' own names.
       mask_dir: The directory of the masks; paths as for `image_dir`. Default:
         `image_dir`.
-      mask_colors: The classes of masks by the colours that stand for them, such as
-        `{"#ff0000": "car"}`; each pixel becomes the id of its class. Default: masks
-        have values.
-      mask_color_csv: A CSV of these instead, with the columns `color`, or `r`, `g` and
-        `b`, and `class`. Paths as for `image_dir`. Default: none.
-      masks_are_upright: Whether masks are in the frame of their images as these are
-        shown upright, by their EXIF orientation; else in that of the files. Default: as
-        their sizes say, else true.
-      filename_suffix: What to append to each file name, such as `".png"` where the
-        CSV has ids. Default: nothing.
-      filename_template: File names made of columns, whose names are in braces, such
+      mask_colors: The classes of masks by their colours, such as `{"#ff0000": "car"}`;
+        each pixel becomes the id of its class. Default: masks have values.
+      mask_color_csv: The same as a CSV, with the columns `color`, or `r`, `g` and `b`,
+        and `class`. Paths as for `image_dir`. Default: none.
+      masks_are_upright: Whether masks are in the frame of their images as shown
+        upright, by their EXIF orientation; else in that of the files. Default: as their
+        sizes say, else true.
+      filename_suffix: What to append to each file name, such as `".png"` if the CSV has
+        ids. Default: nothing.
+      filename_template: How columns make file names, with their names in braces, such
         as `"{folder}/{id}.png"`; `{{` and `}}` stand for braces. It replaces
         `filename_column` and `filename_suffix`. Default: none.
       match: How names are looked up: `"exact"` as they are; `"loose"` also with `\`
         between folders, as absolute paths, with the directory's own name, in another
         letter case, without or with another extension, and without their folder, if
-        just one file fits. Default: `"loose"`.
-      delimiter: What is between the cells of a text; `" "` stands for runs of blanks.
-        Default: comma, semicolon, tab or pipe, whichever fits all rows.
-      text_encoding: The encoding of a text, such as `"cp1252"`. Default: UTF-8, or
+        exactly one file fits. Default: `"loose"`.
+      delimiter: What is between the cells of a text file; `" "` stands for runs of
+        blanks. Default: comma, semicolon, tab or pipe, whichever fits all rows.
+      text_encoding: The encoding of a text file, such as `"cp1252"`. Default: UTF-8, or
         UTF-16 with a byte-order mark.
       header: Whether the first row has the names of the columns; without it, they are
         called `1`, `2`, ... Default: yes, unless one of its cells names an image.
-      skip_lines: How many lines stand above the header. Default: 0.
+      skip_lines: The number of lines above the header. Default: 0.
       sheet: The name of the sheet of a spreadsheet. Default: the first.
-      classes: The class names in the order of their ids; where labels have no classes,
+      classes: The class names in the order of their ids; if labels have no classes,
         those of the masks' values. Default: the names found in the CSV, sorted by code
-        point, or those of the columns of 0 and 1; of masks, none.
+        point, or those of the columns of 0 and 1; for masks, none.
       class_csv: A CSV of the classes instead of `classes`, with the columns `classname`
         and `class_id` (0 to n - 1 in any order); the metadata keep other columns. Paths
         as for `image_dir`. Default: none.
@@ -169,45 +168,43 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
         Default: 0.
       seed: An int from 0 to 2**64 - 1 that chooses among equally good splits.
         Default: 0.
-      duplicates: What to do with images of identical bytes: `"together"` keeps them
+      duplicates: What to do with images with identical bytes: `"together"` keeps them
         in one split, `"drop"` keeps one of each, `"error"` stops. Default:
         `"together"`.
-      near_duplicates: What to do with images that show the same, but aren't of
-        identical bytes: `"report"` names them, `"together"` keeps them in one split,
-        `"drop"` keeps one of each, `"off"` doesn't look for them. Default:
-        `"report"`; `"off"` if `verify` is `"header"`, or there are more than 1,000,000
-        images.
+      near_duplicates: What to do with images that show the same, but have different
+        bytes: `"report"` names them, `"together"` keeps them in one split, `"drop"`
+        keeps one of each, `"off"` doesn't look for them. Default: `"report"`; `"off"`
+        if `verify` is `"header"`, or there are more than 1,000,000 images.
       pinned_splits: The `split_manifest.csv` of an earlier build: its images stay in
         their splits. Paths as for `label_csv`. Default: none.
       min_class_size: A class with fewer images is rare. Default: 1.
       rare_classes: What to do with rare classes: `"keep"`, `"drop"` or `"error"`.
         Default: `"keep"`.
-      channels: What the images are read as: 1 (gray), 3 (RGB) or 4 (RGBA).
-        Default: 3.
-      dtype: What a channel is read as: `"uint8"`, or `"uint16"`, which keeps 16 bits
-        and scales 8 bits up (by 257). Default: `"uint8"`, which keeps the upper 8 of
-        16 bits.
+      channels: The channels of images: 1 (gray), 3 (RGB) or 4 (RGBA). Default: 3.
+      dtype: The type of a channel: `"uint8"`, or `"uint16"`, which keeps 16 bits and
+        scales 8 bits up (by 257). Default: `"uint8"`, which keeps the upper 8 of 16
+        bits.
       background: The colour behind transparent pixels, unless `channels` is 4: a name,
         or a number such as `"#ffffff"`. Default: `"white"`.
       apply_exif: Whether images are turned upright as their EXIF orientation says.
         Default: true.
       resize: The height and width, in pixels, of all images, whatever their
         proportions; at most 2**29 - 1 pixels in all, and 1,000,000 a side (65,500 if
-        `encoding` is `"jpeg"`), which decoders read. Default: as they are.
+        `encoding` is `"jpeg"`), the limits of decoders. Default: as they are.
       max_side: The most pixels of the longer side: larger images are reduced, smaller
         ones aren't enlarged. Default: any.
       image_shape: The declared height, width and channels of all images, at most
         2**29 - 1 pixels; any other shape is an error. Default: the shape that `resize`
         gives, or any.
       encoding: The format of all images: `"jpeg"` or `"png"`. Default: as they are.
-        Of images that must be converted, those that are resized become JPEGs if their
-        format has lost something (JPEG, WebP, AVIF, HEIC, JPEG XL), else PNGs; those
-        that keep their size stay JPEGs from 64 times 64 pixels on, HEIC becomes JPEG,
-        and all others PNG.
-      quality: The quality of JPEGs that are encoded, 1 to 100; JPEGs that are only
-        turned aren't, if their sides are whole blocks. Default: 95; of JPEGs that keep
-        their size, that of the file, and at least 97.
-      icc: What becomes of colours with an embedded profile that isn't sRGB, such as
+        If images must be converted, resized ones become JPEGs if their format is lossy
+        (JPEG, WebP, AVIF, HEIC, JPEG XL), else PNGs. Of those that keep their size,
+        JPEGs from 64 times 64 pixels on stay JPEGs, HEIC becomes JPEG, and all others
+        become PNGs.
+      quality: The quality of encoded JPEGs, 1 to 100. JPEGs that are only turned aren't
+        encoded, if their sides are whole blocks. Default: 95; for JPEGs that keep their
+        size, that of the file, and at least 97.
+      icc: What to do with colours with an embedded profile that isn't sRGB, such as the
         Display P3 of phones: `"ignore"` keeps their numbers, `"srgb"` converts them.
         Default: `"ignore"`.
       max_pixels: The most pixels (height times width) of an image, up to 2**29 - 1,
@@ -216,8 +213,8 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
         them, `"header"` reads their headers only, for images that are known to be good.
         Default: `"decode"`.
       on_error: What to do with unusable rows and images: `"fail"` stops and shows
-        them; `"skip"` goes on without them, and lists them in `rejected_rows.csv`.
-        Default: `"fail"`.
+        them; `"skip"` leaves them out, and lists them in `rejected_rows.csv`. Default:
+        `"fail"`.
       max_rejected: The largest fraction of the rows that `on_error="skip"` may leave
         out. Default: 0.01.
       drop_issues: The quality issues whose images are left out: some of `"dark"`,
@@ -226,13 +223,13 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
       workers: The most processes that inspect images and write shards; the result is
         the same for any number. Default: the number of cores.
       checksums: The SHA-256 of downloads by URL, as 64 hexadecimal digits. Default:
-        none, and nothing is checked.
-      description: What the dataset is, as text or Markdown. Default: how many images of
-        which table are in which split.
+        none; nothing is checked.
+      description: What the dataset is, as text or Markdown. Default: the numbers of
+        images and classes, the table and the splits.
       homepage: The URL of a page about the dataset. Default: none.
-      citation: How to cite the dataset, such as BibTeX. Default: none.
+      citation: How to cite the dataset, such as a BibTeX entry. Default: none.
       license: The licence of the images and labels: a name such as `"CC-BY-4.0"`, or
-        its text. Default: none, which is unknown.
+        its text. Default: none: unknown.
       report: Whether a build writes `report.html` beside the records: a page with
         numbers, plots and examples. Default: true.
 
@@ -331,7 +328,7 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
             default: Any = field.default
             if field.default_factory is not dataclasses.MISSING:
                 default = field.default_factory()
-            # 1 is one image and 1.0 all of them, so texts are compared.
+            # Compares texts, since 1 is one image and 1.0 is all.
             value, usual = (
                 _as_python(one) for one in (getattr(self, field.name), default)
             )
@@ -376,8 +373,8 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
         self.drop_issues = _issues(self.drop_issues)
         if self.verify == "header" and self.drop_issues:
             raise exceptions.ConfigError(
-                "drop_issues are measured of pixels, which verify='header' doesn't"
-                f" decode, got {self.drop_issues!r}"
+                "drop_issues need pixels, which verify='header' doesn't decode,"
+                f" got {self.drop_issues!r}"
             )
         if self.workers is not None:
             self.workers = _int("workers", self.workers, at_least=1)
@@ -391,7 +388,7 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
             )
 
     def _check_filenames(self) -> None:
-        """Checks how the names of files are made of columns."""
+        """Checks how columns make the names of files."""
         _check_text("filename_suffix", self.filename_suffix, empty=True)
         if self.filename_template is not None:
             options.parse_template(self.filename_template)
@@ -403,7 +400,7 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
                 )
 
     def _check_splits(self) -> None:
-        """Checks how rows are divided, and which are left out before."""
+        """Checks how rows are divided, and which are left out first."""
         self.val_size = _size("val_size", self.val_size)
         self.test_size = _size("test_size", self.test_size)
         held_out = [
@@ -434,7 +431,7 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
         _check_choice("rare_classes", self.rare_classes, ("keep", "drop", "error"))
 
     def _check_texts(self) -> None:
-        """Checks what is said about the dataset."""
+        """Checks the texts about the dataset."""
         for field in TEXT_FIELDS:
             value = getattr(self, field)
             _check_text(field, value, optional=True)
@@ -481,7 +478,7 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
         both = set(self.true_values) & set(self.false_values)
         if both:
             raise exceptions.ConfigError(
-                "true_values and false_values must not have the same, got"
+                "true_values and false_values must be different, got"
                 f" {sorted(both)} in both"
             )
         for field, default in (
@@ -490,7 +487,7 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
         ):
             value = getattr(self, field)
             if self.has_masks and field in ("classes", "class_csv"):
-                continue  # of the labels, or else of the masks
+                continue  # they may be those of the masks
             if self.label_type not in options.WITH_CLASSES and value != default:
                 raise exceptions.ConfigError(
                     f"{field} can't be given with {kind}, which has no classes, got"
@@ -571,7 +568,7 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
         _check_choice("boxes_are_upright", self.boxes_are_upright, (None, True, False))
 
     def _check_sources(self) -> None:
-        """Checks where tables and images are, and what says how to read them."""
+        """Checks where tables and images are, and the fields about tables."""
         self.image_dir = _path_or_paths("image_dir", self.image_dir)
         if self.label_csv is not None and not options.is_frame(self.label_csv):
             self.label_csv = _path_or_paths("label_csv", self.label_csv)
@@ -580,8 +577,8 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
             splits = list(of_csv) if isinstance(of_csv, Mapping) else []
             if set(splits) != set(of_dir):
                 raise exceptions.ConfigError(
-                    "image_dir and label_csv must have the same splits where image_dir"
-                    f" has several, got {sorted(of_dir)} and {sorted(splits)}"
+                    "image_dir and label_csv must have the same splits if image_dir has"
+                    f" several, got {sorted(of_dir)} and {sorted(splits)}"
                 )
         if isinstance(of_csv, Mapping) or isinstance(of_dir, Mapping):
             self._refuse(
@@ -613,7 +610,7 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
             )
 
     def _refuse(self, fields: Sequence[str], given: str) -> None:
-        """Refuses fields that another value leaves no use for."""
+        """Refuses fields that another value makes useless."""
         defaults = {one.name: one.default for one in dataclasses.fields(type(self))}
         for field in fields:
             if getattr(self, field) != defaults[field]:
@@ -622,7 +619,7 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
                 )
 
     def _check_text_format(self) -> None:
-        """Checks what is said about a table as a text."""
+        """Checks the fields about text tables."""
         _check_choice("match", self.match, ("loose", "exact"))
         _check_choice("header", self.header, (None, True, False))
         self.skip_lines = _int("skip_lines", self.skip_lines, at_least=0)
@@ -706,7 +703,7 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
         _check_choice("encoding", self.encoding, (None, "jpeg", "png"))
         if self.encoding == "jpeg" and (self.channels == 4 or self.dtype == "uint16"):
             raise exceptions.ConfigError(
-                "encoding must be 'png' or none where channels is 4 or dtype is"
+                "encoding must be 'png' or none if channels is 4 or dtype is"
                 " 'uint16', which JPEG can't keep, got 'jpeg'"
             )
         image_format = "JPEG" if self.encoding == "jpeg" else "PNG"
@@ -721,7 +718,7 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
         _check_choice("icc", self.icc, ("ignore", "srgb"))
         if self.icc == "srgb" and self.dtype == "uint16":
             raise exceptions.ConfigError(
-                "icc must be 'ignore' where dtype is 'uint16': colours of 16 bits can't"
+                "icc must be 'ignore' if dtype is 'uint16': colours of 16 bits can't"
                 f" be converted, got {self.icc!r}"
             )
         self.max_pixels = _int(
@@ -730,8 +727,8 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
         _check_choice("verify", self.verify, ("decode", "header"))
         if self.verify == "header" and self.near_duplicates not in (None, "off"):
             raise exceptions.ConfigError(
-                "near_duplicates are found by pixels, which verify='header' doesn't"
-                f" decode, got {self.near_duplicates!r}"
+                "near_duplicates need pixels, which verify='header' doesn't decode,"
+                f" got {self.near_duplicates!r}"
             )
 
     @property
@@ -747,13 +744,13 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
     @property
     def own_features(self) -> Sequence[str]:
         """The names that no extra column can have."""
-        if self.label_type == "boxes":  # whose extra columns are beside these
+        if self.label_type == "boxes":  # extra columns are features of boxes
             return options.OWN_BOX_FEATURES
         return (*options.OWN_FEATURES, *([options.MASK] if self.has_masks else []))
 
     @property
     def paths(self) -> dict[str, str]:
-        """The paths and URLs, by field; of several, by field and split."""
+        """The paths and URLs, by field; if there are several, by field and split."""
         return {
             place: path
             for field in PATH_FIELDS
@@ -762,7 +759,7 @@ class ImageCsvConfig(tfds.core.BuilderConfig):
 
     @property
     def frames(self) -> dict[str, Any]:
-        """The tables in memory, by field; of several, by field and split."""
+        """The tables in memory, by field; if there are several, by field and split."""
         value = self.label_csv
         values = {"label_csv": value}
         if isinstance(value, Mapping):
@@ -792,7 +789,7 @@ def _restore(cls: type[ImageCsvConfig], values: Mapping[str, Any]) -> ImageCsvCo
 
 
 def _as_python(value: object) -> str:
-    """Returns a field's value as Python; tables in memory as what they are called."""
+    """Returns a field's value as Python; tables in memory by what they are called."""
     if options.is_frame(value):
         return f"<{options.name_of_frame(value)}>"
     if isinstance(value, Mapping):
@@ -804,9 +801,9 @@ def _as_python(value: object) -> str:
 def exact_fraction(size: float) -> fractions.Fraction:
     """Returns the fraction that a float stands for.
 
-    The float nearest to 0.1 is a little more than 0.1, so a tenth of 30 images would
-    be a little more than 3. The simplest fraction within the float's precision is the
-    one that was meant.
+    The float nearest to 0.1 is slightly more than 0.1, so a tenth of 30 images would
+    be slightly more than 3. The user means the simplest fraction within the float's
+    precision.
 
     >>> exact_fraction(1 - 0.7)
     Fraction(3, 10)
@@ -857,8 +854,8 @@ def _sides(field: str, value: Any, names: Sequence[str]) -> tuple[int, ...] | No
     pixels = sides[0] * sides[1]
     if pixels > _MAX_PIXELS:
         raise exceptions.ConfigError(
-            f"{field} must be of {_MAX_PIXELS} pixels at most, got {value!r}, which"
-            f" is {pixels}"
+            f"{field} must have at most {_MAX_PIXELS} pixels, got {value!r}, which is"
+            f" {pixels}"
         )
     return sides
 
@@ -915,7 +912,7 @@ def _named_paths(field: str, value: object) -> dict[str, str]:
 def _path_or_paths(field: str, value: object) -> str | dict[str, Any]:
     """Returns a path as a string, or several by their splits.
 
-    In the place of a path of `label_csv` may be a table in memory.
+    A path of `label_csv` may also be a table in memory.
     """
     if not isinstance(value, Mapping):
         return _path(field, value)
@@ -927,7 +924,7 @@ def _path_or_paths(field: str, value: object) -> str | dict[str, Any]:
     for name, path in value.items():
         if not isinstance(name, str) or not split_names.is_split_name(name):
             raise exceptions.ConfigError(
-                f"{field} must have paths by the names of splits, which are made of"
+                f"{field} must map names of splits to paths. The names are made of"
                 f" letters, digits, '_' and '-', and aren't 'all', got {name!r}"
             )
         split = split_names.split_name(name)
@@ -942,13 +939,13 @@ def _path_or_paths(field: str, value: object) -> str | dict[str, Any]:
 
 
 def _split_names(names: object) -> Mapping[str, str] | None:
-    """Returns the names of splits by what a cell says, as texts."""
+    """Returns the names of splits by cell, as texts."""
     if names is None:
         return None
     if not isinstance(names, Mapping) or not names:
         raise exceptions.ConfigError(
-            "split_names must be names of splits by what the cells of split_column say,"
-            f" such as {{'0': 'test'}}, got {names!r}"
+            "split_names must map the cells of split_column to names of splits, such as"
+            f" {{'0': 'test'}}, got {names!r}"
         )
     found = {}
     for cell, name in names.items():
@@ -962,11 +959,10 @@ def _split_names(names: object) -> Mapping[str, str] | None:
 
 
 def _texts(field: str, values: object) -> tuple[str, ...]:
-    """Returns what cells may have, as texts."""
+    """Returns cell values, as texts."""
     if isinstance(values, str) or not isinstance(values, Sequence):
         raise exceptions.ConfigError(
-            f"{field} must be a list of what cells have, such as ['yes'], got"
-            f" {values!r}"
+            f"{field} must be a list of cell values, such as ['yes'], got {values!r}"
         )
     return tuple(str(value).strip() for value in values)
 
@@ -987,7 +983,7 @@ def _checksums(value: object, urls: Sequence[str]) -> dict[str, str]:
         if url not in urls:
             shown = ", ".join(map(repr, urls)) or "none"
             raise exceptions.ConfigError(
-                f"checksums must be of URLs that the config has ({shown}), got {url!r}"
+                f"checksums must be for URLs of the config ({shown}), got {url!r}"
             )
         if not isinstance(checksum, str) or not _SHA256.fullmatch(checksum.lower()):
             raise exceptions.ConfigError(
@@ -1098,10 +1094,10 @@ def _class_names(classes: object) -> tuple[str, ...]:
             f" {classes!r}"
         )
     for name in classes:
-        # Labels are stripped when they are read, and TFDS stores one name a line.
+        # Reading strips labels, and TFDS stores one name a line.
         if not isinstance(name, str) or not name or name != name.strip():
             raise exceptions.ConfigError(
-                "classes must be strings that neither are empty nor have white space"
+                "classes must be strings that aren't empty and have no white space"
                 f" around them, got {name!r}"
             )
         if "\n" in name or "\r" in name:
@@ -1142,7 +1138,7 @@ def _size(field: str, size: Any) -> float:
     if isinstance(size, str) and (match := _PERCENT.fullmatch(size.strip())):
         size = float(fractions.Fraction(match[1]) / 100)
     valid = _is_real(size)
-    # NaN is outside of any bounds.
+    # NaN is outside any bounds.
     if not valid or not size >= 0 or not (_is_int(size) or size <= 1):
         raise exceptions.ConfigError(
             f"{field} must be a float from 0 to 1 or a text such as '20%' (a fraction),"

@@ -1,6 +1,6 @@
 """The flags of the command: one for each field of the config, by topic.
 
-`docs/config.md` says more of each field than fits on a line.
+`docs/config.md` says more about each field than fits on a line.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from tfds_imagecsv.config import ImageCsvConfig
 
 
 class Flag(NamedTuple):
-    """What the help says of a field.
+    """What the help says about a field.
 
     Attributes:
-      values: what stands after the flag.
-      help: what it does; its default in brackets, if that isn't nothing.
+      values: what follows the flag.
+      help: what it does; its default in brackets, unless that is nothing.
     """
 
     values: str
@@ -35,11 +35,11 @@ TOPICS = {
         "version": Flag("X.Y.Z", "its version [1.0.0]"),
         "description": Flag("TEXT", "what it is [images, classes, splits]"),
         "homepage": Flag("URL", "a page about it"),
-        "citation": Flag("TEXT", "how to cite it, such as BibTeX"),
+        "citation": Flag("TEXT", "how to cite it, such as a BibTeX entry"),
         "license": Flag("TEXT", "its licence: a name or its text"),
         "release_notes": Flag("JSON", "what has changed, by version"),
         "supported_versions": Flag("JSON", "other versions that can be built"),
-        "tags": Flag("JSON", "words that programs may look for"),
+        "tags": Flag("JSON", "words that programs may search for"),
         "image_dir": Flag("PATH", "folder or archive of the images, or its URL"),
         "label_csv": Flag("PATH", "table of the labels [the folders' names]"),
     },
@@ -69,15 +69,15 @@ TOPICS = {
         "boxes_are_upright": Flag(
             "true|false", "as EXIF turns images [found, or true]"
         ),
-        "true_values": Flag("TEXT...", "stand for 1 in columns of 0 and 1"),
-        "false_values": Flag("TEXT...", "stand for 0; '' for empty cells"),
+        "true_values": Flag("TEXT...", "mean 1 in columns of 0 and 1"),
+        "false_values": Flag("TEXT...", "mean 0; '' for empty cells"),
         "classes": Flag("NAME...", "in the order of their ids [sorted]"),
         "class_csv": Flag("PATH", "table with classname and class_id"),
         "min_class_size": Flag("N", "a class with fewer images is rare [1]"),
-        "rare_classes": Flag("keep|drop|error", "what becomes of these [keep]"),
+        "rare_classes": Flag("keep|drop|error", "what to do with these [keep]"),
         "mask_column": Flag("NAME", "file names of segmentation masks"),
         "mask_dir": Flag("PATH", "folder of masks [image_dir]"),
-        "mask_colors": Flag("JSON", 'classes of colours: \'{"#ff0000": "car"}\''),
+        "mask_colors": Flag("JSON", 'classes by colour: \'{"#ff0000": "car"}\''),
         "mask_color_csv": Flag("PATH", "table of these: color, class"),
         "masks_are_upright": Flag(
             "true|false", "as EXIF turns images [found, or true]"
@@ -101,10 +101,10 @@ TOPICS = {
         "background": Flag("COLOUR", "behind transparent pixels [white]"),
         "apply_exif": Flag("true|false", "turn photographs upright [true]"),
         "resize": Flag("N N", "height and width"),
-        "max_side": Flag("N", "reduce the longer side to so many pixels"),
+        "max_side": Flag("N", "reduce the longer side to this many pixels"),
         "image_shape": Flag("N N N", "height, width, channels; others are errors"),
         "encoding": Flag("jpeg|png", "of all images [as they are]"),
-        "quality": Flag("N", "of JPEGs that are encoded, 1 to 100 [95]"),
+        "quality": Flag("N", "of encoded JPEGs, 1 to 100 [95]"),
         "icc": Flag("ignore|srgb", "other colour profiles [ignore]"),
     },
     "Checks": {
@@ -141,7 +141,7 @@ def add_fields(parser: argparse.ArgumentParser, without: Sequence[str] = ()) -> 
 
     Args:
       parser: the parser.
-      without: the fields that get none.
+      without: the fields that get no flag.
     """
     annotations = {
         field.name: str(field.type) for field in dataclasses.fields(ImageCsvConfig)
@@ -172,7 +172,7 @@ def about_unknown(parser: argparse.ArgumentParser, unknown: Sequence[str]) -> st
 
     Args:
       parser: the command's.
-      unknown: the arguments; each flag is followed by the closest one that there is.
+      unknown: the arguments; the message suggests the closest flag to each.
     """
     known = re.findall(r"--[\w-]+", parser.format_help())
     shown = []
@@ -202,7 +202,7 @@ def _how_to_parse(annotation: str) -> dict[str, Any]:
 
 
 class _OneOrMore(argparse.Action):
-    """Takes one text as a string, several as a list."""
+    """Stores one text as a string, several as a list."""
 
     def __call__(
         self,
@@ -216,7 +216,7 @@ class _OneOrMore(argparse.Action):
 
 
 def _path_or_paths(text: str) -> Any:
-    """Returns a path, or paths by split, which are a JSON object."""
+    """Returns a path, or paths by split from a JSON object."""
     return _json(text) if text.lstrip().startswith("{") else text
 
 

@@ -14,7 +14,7 @@ from tfds_imagecsv import exceptions
 #: What a label may be.
 LABEL_TYPES = ("class", "multilabel", "boxes", "regression", "none")
 
-#: What may become of near duplicates.
+#: What to do with near duplicates.
 NEAR_DUPLICATES = ("report", "together", "drop", "off")
 
 #: The quality issues of images; `quality.THRESHOLDS` has their definitions.
@@ -36,7 +36,7 @@ BOX_UNITS = ("pixels", "relative")
 #: The types that an extra column may have.
 COLUMN_DTYPES = ("bool", "int32", "int64", "float32", "float64", "string")
 
-#: The features that each dataset has, so that no extra column can have their names.
+#: The features of each dataset; no extra column can have their names.
 OWN_FEATURES = (
     *("image", "label", "image/filename", "image/format", "image/height"),
     "image/width",
@@ -55,7 +55,7 @@ OWN_BOX_FEATURES = ("bbox", "label")
 ALL_COLUMNS = "all"
 
 # The longest side in pixels that libpng (`PNG_USER_WIDTH_MAX`) and libjpeg
-# (`JPEG_MAX_DIMENSION`) read, with which TensorFlow and OpenCV decode.
+# (`JPEG_MAX_DIMENSION`) read; TensorFlow and OpenCV decode with them.
 MAX_SIDES = {"PNG": 1_000_000, "JPEG": 65_500}
 
 
@@ -73,9 +73,9 @@ class ImageOptions:
       max_side: the most pixels of the longer side, or None.
       image_shape: the height, width and channels of all images, or None.
       encoding: `"jpeg"`, `"png"`, or None for either.
-      quality: of JPEGs that are encoded, 1 to 100; None for 95, and finer where they
-        keep their size.
-      icc: `"ignore"` or `"srgb"`: what becomes of colour profiles.
+      quality: of encoded JPEGs, 1 to 100; None for 95, and finer if they keep their
+        size.
+      icc: `"ignore"` or `"srgb"`: what to do with colour profiles.
       max_pixels: the most pixels of an image.
       verify: `"decode"` or `"header"`.
     """
@@ -95,15 +95,15 @@ class ImageOptions:
 
     @property
     def shape(self) -> tuple[int | None, int | None, int]:
-        """Height, width and channels of all images; None where they may differ."""
+        """Height, width and channels of all images; None if they may differ."""
         height, width = (self.image_shape or self.resize or (None, None))[:2]
         return height, width, self.channels
 
 
 def is_frame(value: object) -> bool:
-    """Returns whether a value is a table: one of pandas, Polars, PyArrow or alike.
+    """Returns whether a value is a table, as of pandas, Polars or PyArrow.
 
-    They have Arrow's PyCapsule interface.
+    These have Arrow's PyCapsule interface.
     """
     return hasattr(value, "__arrow_c_stream__") or (
         type(value).__name__ == "DataFrame" and hasattr(value, "iloc")
@@ -111,7 +111,7 @@ def is_frame(value: object) -> bool:
 
 
 def name_of_frame(value: object) -> str:
-    """Returns what a table in memory is called, such as `a DataFrame of pandas`."""
+    """Returns what to call a table in memory, such as `a DataFrame of pandas`."""
     kind = type(value)
     return f"a {kind.__name__} of {kind.__module__.partition('.')[0]}"
 
@@ -122,7 +122,7 @@ class TableOptions:
 
     Attributes:
       label_column: the name of a column, the names of several, or None.
-      split_names: the names of splits by what the cells say.
+      split_names: the names of splits by cell.
       others: those of the config.
     """
 
@@ -158,7 +158,7 @@ class TableOptions:
 
     @property
     def is_indicated(self) -> bool:
-        """Whether each of the columns with labels is a class, and has 0 and 1."""
+        """Whether each column with labels is a class, and has 0 and 1."""
         if self.label_type == "multilabel":
             return self.label_delimiter is None
         names = self.label_column
@@ -189,7 +189,7 @@ class FilenameTemplate:
 
 
 def is_template(text: str) -> bool:
-    """Returns whether a text names columns in braces, and isn't the name of one."""
+    """Returns whether a text names columns in braces, rather than being a name."""
     return "{" in text
 
 
@@ -197,7 +197,7 @@ def parse_template(text: object, field: str = "filename_template") -> FilenameTe
     """Parses a template such as `"{folder}/{id}.png"`.
 
     Column names are in braces; doubled braces stand for braces. Anything between
-    braces is a name: the rest of Python's format language doesn't apply.
+    braces is a name: nothing else of Python's format language applies.
 
     Args:
       text: the text.

@@ -205,8 +205,7 @@ def test_headers_alone_do_not_tell(config_of):
     with pytest.raises(tfds_imagecsv.ConfigError) as caught:
         config_of(verify="header", near_duplicates="drop")
     assert str(caught.value) == (
-        "near_duplicates are found by pixels, which verify='header' doesn't decode,"
-        " got 'drop'"
+        "near_duplicates need pixels, which verify='header' doesn't decode, got 'drop'"
     )
 
 
