@@ -1,1 +1,1 @@
-"""The dataset that is there."""
+"""The built dataset."""

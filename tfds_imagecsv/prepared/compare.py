@@ -1,7 +1,7 @@
 """What has changed between two versions of a dataset.
 
-A version is a prepared dataset, of which only what lies beside the records is read, or
-the plan of one that isn't built.
+A version is a prepared dataset, of which only the files beside the records are read, or
+the plan of an unbuilt one.
 """
 
 from __future__ import annotations
@@ -23,9 +23,8 @@ from tfds_imagecsv.prepared import image_quality, side_files
 from tfds_imagecsv.splits.dataset_plan import DatasetPlan
 from tfds_imagecsv.table import image_columns, manifest
 
-#: A class drifts if it isn't in both versions, or if, from the old one to the new one,
-#: its number of images in a split changes by more than this share (and by more than one
-#: image), ...
+#: A class has drifted if only one version has it; or if its number of images in a split
+#: has changed by more than this share (and by more than one image), ...
 DRIFT_OF_COUNT = 0.1
 
 #: ... or the median side of its images by more than this share, ...
@@ -34,7 +33,7 @@ DRIFT_OF_SIZE = 0.1
 #: ... or the median of their brightness (0 to 1) by more than this.
 DRIFT_OF_BRIGHTNESS = 0.05
 
-# What is said of rows that only one version has.
+# The columns about rows that only one version has.
 _LISTED = ["key", "split", "label"]
 
 # The name of the one class of datasets without classes.
@@ -73,7 +72,7 @@ class Version:
 class Comparison:
     """What has changed; `tfds-imagecsv compare --json` has the same fields.
 
-    Rows have columns of texts, `arrays.TEXT` or `arrays.CODES`, and are sorted by key.
+    Rows have text columns, `arrays.TEXT` or `arrays.CODES`, and are sorted by key.
 
     Attributes:
       old: the name of the old version, and its number of examples by split.
@@ -87,7 +86,7 @@ class Comparison:
       classes: by name, each class of either version: its number of images by split
         (`count`), the median side of its images (`side`: the root of height times
         width, in pixels) and the median of their brightness (0 to 1), each as `old`
-        and `new`. The last two are None where images weren't measured.
+        and `new`. The last two are None if images weren't measured.
       drifted: the names of the classes that have drifted, sorted.
     """
 
@@ -103,7 +102,7 @@ class Comparison:
     drifted: tuple[str, ...]
 
     def as_json(self) -> dict[str, Any]:
-        """Returns the fields as values of JSON; of replaced files, the keys."""
+        """Returns the fields as values of JSON, with just the keys of replaced files."""
         values = {
             field.name: getattr(self, field.name) for field in dataclasses.fields(self)
         }
@@ -154,11 +153,11 @@ def _of_all(digests: Sequence[pa.Array]) -> pa.Array:
 
 
 def read_earlier(path: epath.Path, *, label_type: str) -> Version | None:
-    """Reads what lies beside an earlier manifest, as far as there is something.
+    """Reads an earlier manifest, and the files beside it if there are any.
 
     Args:
       path: the manifest.
-      label_type: what its labels are, if no metadata beside it say it.
+      label_type: what its labels are, unless metadata beside it say so.
 
     Returns:
       The version; None if the manifest can't be read as a build writes it.
@@ -170,14 +169,14 @@ def read_earlier(path: epath.Path, *, label_type: str) -> Version | None:
 
 
 def read(name: str, folder: epath.Path) -> Version:
-    """Reads what lies beside the records of a prepared dataset.
+    """Reads the files beside the records of a prepared dataset.
 
     Args:
       name: what the user calls it.
       folder: the directory with the records.
 
     Raises:
-      SourceError: if it has no split manifest, or that can't be read.
+      SourceError: if it has no readable split manifest.
     """
     path = folder / manifest.FILENAME
     if not path.exists():
@@ -232,7 +231,7 @@ def _about_labels(
 ) -> tuple[str, Mapping[str, Mapping[str, int]]]:
     """Returns the type of a dataset's labels, and its number of images by class.
 
-    Without metadata, it is the given type, and there are no numbers.
+    Without metadata, returns the given type and no numbers.
     """
     try:
         found = json.loads((folder / "metadata.json").read_text())
@@ -266,7 +265,7 @@ def compare(old: Version, new: Version) -> Comparison:
 
 
 def _changed(old: pa.RecordBatch, new: pa.RecordBatch, column: str) -> pa.RecordBatch:
-    """Returns the key, the old and the new value where rows of the same keys differ."""
+    """Returns key, old and new value of rows that differ; both have the same keys."""
     before, after = (arrays.texts(rows[column]) for rows in (old, new))
     differs = pc.not_equal(before, after)
     columns = {"key": new["key"], "old": before, "new": after}
@@ -274,7 +273,7 @@ def _changed(old: pa.RecordBatch, new: pa.RecordBatch, column: str) -> pa.Record
 
 
 def _classes(old: Version, new: Version) -> dict[str, dict[str, dict[str, Any]]]:
-    """Returns what is known of each class in both versions."""
+    """Returns what is known about each class in both versions."""
     of_versions = [_about_classes(one) for one in (old, new)]
     names = sorted({*of_versions[0], *of_versions[1]})
     return {
@@ -290,7 +289,7 @@ def _classes(old: Version, new: Version) -> dict[str, dict[str, dict[str, Any]]]
 
 
 def _nothing() -> dict[str, Any]:
-    """Returns what is known of a class that a version doesn't have."""
+    """Returns what is known about a class that a version doesn't have."""
     return {"count": {}, "side": None, "brightness": None}
 
 
@@ -314,7 +313,7 @@ def _about_classes(version: Version) -> dict[str, dict[str, Any]]:
     }
     found: dict[str, dict[str, Any]] = {}
     for at, name in enumerate(names):
-        if name:  # not those without a label
+        if name:  # leaves out images without a label
             by_split = dict(zip(split_names, counts[at].tolist(), strict=True))
             found[name] = {
                 **_nothing(),
@@ -330,7 +329,7 @@ def _about_classes(version: Version) -> dict[str, dict[str, Any]]:
 def _medians(
     codes: npt.NDArray[np.int64], values: npt.NDArray[np.float64], count: int
 ) -> list[float | None]:
-    """Returns the median of the values of each code; None where there is none."""
+    """Returns the median of the values of each code; None for a code without any."""
     order = np.lexsort((values, codes))
     ordered = values[order]
     ends = np.searchsorted(codes[order], np.arange(count), side="right")
@@ -364,7 +363,7 @@ def _has_drifted(about: Mapping[str, Mapping[str, Any]]) -> bool:
 
 
 def transitions(changed: pa.RecordBatch) -> dict[tuple[str, str], int]:
-    """Returns how many rows went from which value to which, the most first."""
+    """Returns the number of rows by old and new value, the most frequent first."""
     found = pa.table(changed).group_by(["old", "new"]).aggregate([([], "count_all")])
     counts = {(one["old"], one["new"]): one["count_all"] for one in found.to_pylist()}
     return dict(sorted(counts.items(), key=lambda one: (-one[1], one[0])))

@@ -23,17 +23,17 @@ COLUMNS = ("key", "issues", "height", "width", "brightness", *quality.THRESHOLDS
 # Between the names of issues in a cell.
 _SEPARATOR = "|"
 
-# Rows that are written at once.
+# The rows to write at once.
 _BATCH = 1 << 16
 
 
 def write(path: epath.Path, rows: pa.RecordBatch) -> None:
     """Writes the scores of images, if these were measured.
 
-    It is a CSV in UTF-8 with a header and a row for each example, sorted by key: the
-    same images give the same bytes. `issues` has the names of an image's issues with
-    `|` between them; `height` and `width` are those of the file in pixels; `brightness`
-    and the scores have four decimals.
+    The file is a CSV in UTF-8 with a header and a row for each example, sorted by key:
+    the same images give the same bytes. `issues` has the names of an image's issues
+    with `|` between them; `height` and `width` are those of the file in pixels;
+    `brightness` and the scores have four decimals.
 
     Args:
       path: the file.
@@ -78,7 +78,7 @@ def _issues(rows: pa.RecordBatch, of_kinds: Mapping[str, quality.Parts]) -> pa.A
 
 @functools.cache
 def _names_of_issues() -> list[str]:
-    """Returns the names of each set of issues, by its number in the binary system."""
+    """Returns the names of each set of issues, by its binary number."""
     has_each = itertools.product((False, True), repeat=len(quality.THRESHOLDS))
     names = (itertools.compress(quality.THRESHOLDS, one) for one in has_each)
     return list(map(_SEPARATOR.join, names))

@@ -1,4 +1,4 @@
-"""A prepared dataset, of which nothing is known but what lies beside its records."""
+"""A prepared dataset, known only by its records and the files beside them."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ with epy.lazy_imports():
     from tfds_imagecsv.prepared import side_files
 
 
-# Of the files that TFDS keeps beside the records.
+# The suffixes of the files that TFDS keeps beside the records.
 _METADATA_SUFFIXES = (".json", ".txt")
 
 
 @dataclasses.dataclass(frozen=True)
 class Record:
-    """What a record has.
+    """A record.
 
     Attributes:
       split: the split's name.
       key: the image's file name, relative to the directory of the images.
-      image: the image file's bytes, as they are stored.
+      image: the stored bytes of the image file.
       label: a class id, or -1 for none; a list of class ids; a number, or a list of
         numbers; a dictionary of lists with the `bbox` and the `label` of each box (see
         `tfds.features.BBoxFeature`); None without labels.
@@ -53,7 +53,7 @@ class PreparedDataset:
     """A dataset of this package's builder.
 
     Attributes:
-      builder: TFDS's builder of a dataset that is there; it knows no config.
+      builder: TFDS's builder of the dataset; it knows no config.
     """
 
     builder: tfds.core.DatasetBuilder
@@ -70,7 +70,7 @@ class PreparedDataset:
 
     @functools.cached_property
     def metadata(self) -> Mapping[str, Any]:
-        """What `metadata.metadata_of` has returned to the build."""
+        """What `metadata.metadata_of` returned to the build."""
         return dict(self.info.metadata)
 
     @property
@@ -106,7 +106,7 @@ class PreparedDataset:
         return bytes((self.path / manifest.FILENAME).read_bytes())
 
     def manifest_rows(self) -> pa.Table:
-        """Returns the rows of the split manifest, whose cells are all texts."""
+        """Returns the rows of the split manifest, with all cells as texts."""
         return side_files.read(self.path / manifest.FILENAME, manifest.COLUMNS)
 
     def records(self) -> Iterator[Record]:
@@ -122,10 +122,10 @@ class PreparedDataset:
                     )
 
     def _readable(self, split: str) -> Iterator[tuple[tfds.core.DatasetBuilder, str]]:
-        """Yields builders that can read the records of a split, and what to ask for.
+        """Yields builders that can read the records of a split, and the part to read.
 
-        TensorFlow reads nothing from S3, so each shard is copied to this machine for a
-        while.
+        TensorFlow can't read from S3, so each shard is copied to this machine while it
+        is read.
         """
         if not s3.is_s3(self.path):
             yield self.builder, split
@@ -144,7 +144,7 @@ class PreparedDataset:
 
 
 def _plain(value: Any) -> Any:
-    """Returns an array of NumPy as numbers of Python, also in a dictionary."""
+    """Returns a NumPy array as Python numbers, also in a dictionary."""
     if isinstance(value, dict):
         return {name: _plain(one) for name, one in value.items()}
     return value.tolist() if hasattr(value, "tolist") else value
@@ -158,8 +158,8 @@ def find_folder(
     Args:
       name: its name, such as `image_csv/pets`, with or without a version (`:1.0.0`);
         else a directory: that of its records, or the one above it. Without a version,
-        it is the latest one.
-      data_dir: TFDS's data directory, where names are looked up; default: TFDS's own.
+        it means the latest one.
+      data_dir: the data directory in which to look up names; default: TFDS's own.
 
     Raises:
       SourceError: if there is no such dataset.
@@ -177,7 +177,7 @@ def find_folder(
 def _found(
     name: str, data_dir: epath.Path | None, where: epath.PathLike
 ) -> tuple[epath.Path, tfds.core.DatasetBuilder | None]:
-    """Returns what `find_folder` does, which says what is known of errors."""
+    """Returns what `find_folder` does; that explains errors of buckets."""
     if not s3.is_s3(name) and (
         builder := tfds_private.builder_of_files(name, data_dir)
     ):
@@ -200,7 +200,7 @@ def _found(
 
 
 def _is_dir(path: epath.Path) -> bool:
-    """Returns whether there is a directory; texts may be no path at all."""
+    """Returns whether there is a directory; the text may be no path at all."""
     try:
         return bool(path.is_dir())
     except (OSError, ValueError):
@@ -217,8 +217,8 @@ def open_dataset(name: str, data_dir: epath.PathLike | None = None) -> PreparedD
       data_dir: likewise.
 
     Raises:
-      SourceError: if there is no such dataset, or if it isn't one of this package, or
-        one that was built before there were split manifests.
+      SourceError: if there is no such dataset, if it isn't one of this package, or if
+        a version without split manifests built it.
     """
     folder, builder = find_folder(name, data_dir)
     if builder is None:

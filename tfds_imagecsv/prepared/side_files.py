@@ -24,7 +24,7 @@ def write(
     inspection: Inspection,
     source_digests: Mapping[str, str],
 ) -> None:
-    """Writes them.
+    """Writes the files.
 
     Args:
       data_path: the directory of the dataset.
@@ -46,7 +46,7 @@ def write(
 
 
 def read(path: epath.Path, columns: Sequence[str]) -> pa.Table:
-    """Reads the manifest, or the quality.
+    """Reads the manifest, or the scores of quality.
 
     Args:
       path: the file.
@@ -56,7 +56,7 @@ def read(path: epath.Path, columns: Sequence[str]) -> pa.Table:
       These columns, `arrays.TEXT`.
 
     Raises:
-      SourceError: if it isn't as a build writes it.
+      SourceError: if the file isn't as a build writes it.
     """
     try:
         return pyarrow.csv.read_csv(

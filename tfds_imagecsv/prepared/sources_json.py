@@ -32,7 +32,7 @@ AT_EACH_LOAD = ("digests", "archive", FURTHER, MASKS, *STATUS)
 ALL = (*AT_EACH_LOAD, "digest", "table", "problems")
 _LISTS = (*STATUS, "digest")
 
-# Values that are written at once.
+# The values to write at once.
 _BATCH = 1 << 16
 
 REMEDY = (
@@ -50,11 +50,12 @@ def write_sources(
 
     - `digests`: those of the files that the config names, by field.
     - `archive`: size, digest and time of the archive of the images, or empty.
-    - `further`: lists as the next ones, of the further images that are no row's own.
+    - `further`: lists like the next ones, of further images that are no row's own.
     - `masks`: likewise, of the masks; their keys are relative to their directory.
     - `key`, `size`, `modified`, `digest`: lists over the rows that have no problem of
       their own, sorted by key. `size` is in bytes, -1 if the image can't be read;
-      `modified` in nanoseconds since 1970, -1 if unknown; see also `files.digest_of`.
+      `modified` is in nanoseconds since 1970, -1 if unknown; see also
+      `files.digest_of`.
     - `table`: the columns of the label table that aren't empty.
     - `problems`: the other rows.
 
@@ -88,7 +89,7 @@ def _archive(inspection: Inspection) -> tuple[Any, ...]:
 
 
 def _parts(value: Any) -> Iterator[bytes]:
-    """Yields the JSON of a member, as `json.dumps` writes it: long lists in parts."""
+    """Yields the JSON of a member, as `json.dumps` writes it, long lists in parts."""
     if isinstance(value, pa.Array):
         value = _with_json_of_codes(value)
         yield b"["
@@ -115,7 +116,7 @@ def _with_json_of_codes(column: pa.Array) -> pa.Array:
 
 
 def _items(column: pa.Array) -> pa.Array:
-    """Returns the JSON of each value of a column of texts or of whole numbers."""
+    """Returns the JSON of each value of a column of texts or whole numbers."""
     if pa.types.is_integer(column.type):
         return column.cast(arrays.TEXT)
     if isinstance(column, pa.DictionaryArray):
@@ -139,7 +140,7 @@ def _columns_of(rows: pa.RecordBatch) -> dict[str, pa.Array]:
 def table_columns(rows: pa.RecordBatch) -> dict[str, pa.Array]:
     """Returns the columns of a label table that aren't empty, without the keys.
 
-    What isn't a text is as JSON has it.
+    Values other than texts become JSON.
     """
     columns = {
         name: _as_texts(rows[name])
@@ -208,7 +209,7 @@ def read(path: epath.Path, names: Sequence[str]) -> dict[str, Any] | None:
                 if colon:
                     members[json.loads(name)] = json.loads(value)
                     if json.loads(name) == STATUS[0]:
-                        # Earlier versions wrote none.
+                        # Earlier versions didn't write these.
                         for part in (FURTHER, MASKS):
                             members.setdefault(part, {key: [] for key in _LISTS})
                 if len(members) == len(names):

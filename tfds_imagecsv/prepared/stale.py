@@ -2,7 +2,7 @@
 
 The metadata of a dataset keep the fields of its config; `sources.json` keeps the
 digests of its files, the rows of its table, and the size and time of each image. Each
-load compares them. While sizes and times agree, it imports nothing slow such as pandas.
+load compares them. If sizes and times agree, it imports nothing slow, such as pandas.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ with epy.lazy_imports():
 if TYPE_CHECKING:
     from tfds_imagecsv.problems import Places
 
-# The fields that only say how the table is read: whether they matter shows in the rows.
+# The fields that only say how to read the table: they matter if the rows differ.
 _ABOUT_THE_TABLE = frozenset(
     (
         *("filename_column", "label_column", "group_column", "split_column"),
@@ -53,18 +53,17 @@ _ABOUT_THE_TABLE = frozenset(
 # The rows' own images, as a part of `sources.json`.
 _OWN = ""
 
-# How many changes of each kind are shown: as many as of problems.
+# The most changes of each kind that are shown, as for problems.
 _SHOWN = 10
 
 
 def digests_of(sources: Mapping[str, Any]) -> dict[str, str]:
     """Returns the digests of files, by the field of the config that names them.
 
-    A file that can't be read has none. The images have none here: `sources.json` has
-    one for each.
+    A file that can't be read has none. `sources.json` has the digests of images.
 
     Args:
-      sources: the paths by field, and tables in memory; directories are passed over.
+      sources: the paths by field, and tables in memory; directories are skipped.
     """
     found = {}
     for field, source in sources.items():
@@ -89,9 +88,9 @@ def raise_if_stale(
 ) -> None:
     """Compares a dataset with its config, its table and its images.
 
-    Sources that are gone or can't be read aren't compared; nor are remote images. An
-    image is read if its time has changed and its size hasn't. If its content is the
-    same, its new time is noted, unless the dataset is read-only.
+    Missing or unreadable sources aren't compared; nor are remote images. An image is
+    read if its time has changed, but not its size. If its content is the same, its new
+    time is noted, unless the dataset is read-only.
 
     Args:
       config: what the user asks for.
@@ -99,7 +98,7 @@ def raise_if_stale(
         version of this package, which can't be compared.
       understood: what the build concluded; a field that says the same changes nothing.
       data_path: the directory of the dataset.
-      manual_dir: where relative paths are looked up.
+      manual_dir: the directory of relative paths.
 
     Raises:
       StaleDatasetError: if something has changed.
@@ -148,8 +147,8 @@ def _changes(
     ):
         rows = _changed_rows(config, paths, sources)
     for name, values in changed.items():
-        # Same rows, same dataset; without the table, that can't be told. The order of
-        # columns of 0 and 1 is the order of the classes.
+        # The same rows give the same dataset; without the table, nobody can tell. The
+        # order of columns of 0 and 1 is the order of the classes.
         is_order = name == "label_column" and config.table_options.is_indicated
         if rows or not has_table or is_order or name not in _ABOUT_THE_TABLE:
             yield f"{name}: was {values[0]!r}, is {values[1]!r}"
@@ -191,7 +190,7 @@ def _changed_dirs(
 
 
 def _paths(config: ImageCsvConfig, manual_dir: epath.Path) -> dict[str, epath.Path]:
-    """Returns the paths that a config names, also those of missing files; no URLs."""
+    """Returns the paths in a config, also those of missing files, but no URLs."""
     return {
         name: manual_dir / epath.Path(value).expanduser()
         for name, value in config.paths.items()
@@ -205,7 +204,7 @@ def _of_tables(digests: Mapping[str, str]) -> dict[str, str]:
 
 
 def _has_folders(config: ImageCsvConfig, paths: Mapping[str, epath.Path]) -> bool:
-    """Returns whether local folders take the place of a table, and are there."""
+    """Returns whether existing local folders take the place of a table."""
     dirs = [path for name, path in paths.items() if name.startswith("image_dir")]
     return (
         config.label_csv is None
@@ -276,7 +275,7 @@ def _changed_rows(
     members = sources_json.read(sources, sources_json.ALL)
     assert members is not None
     try:
-        # Images that are gone are no change of the table.
+        # Missing images don't change the table.
         of_further = members[sources_json.FURTHER]["key"]
         table = label_table.read_label_table(
             config,
@@ -364,7 +363,7 @@ def _as_texts(columns: Mapping[str, Any], names: Sequence[str]) -> pa.RecordBatc
 def _in_one_only(then: pa.RecordBatch, now: pa.RecordBatch) -> tuple[Any, Any]:
     """Returns which rows of each table aren't in the other."""
     if any(arrays.may_have(one, "\0") for one in (*then.columns, *now.columns)):
-        # Lines would be ambiguous.
+        # Joined with `\0`, rows would be ambiguous.
         return tuple(arrays.as_column(np.ones(len(rows), bool)) for rows in (then, now))
     lines = [arrays.beside(rows.columns, "\0") for rows in (then, now)]
     return tuple(
@@ -375,10 +374,10 @@ def _in_one_only(then: pa.RecordBatch, now: pa.RecordBatch) -> tuple[Any, Any]:
 def _rows(
     rows: pa.RecordBatch, bad_rows: Sequence[Mapping[str, str]]
 ) -> list[tuple[str, ...]]:
-    """Returns rows as tuples, whose last member is the problem.
+    """Returns rows as tuples, with the problem as the last member.
 
-    A file that is named twice doesn't count as one: which of its rows has the problem
-    depends on the order of the rows, which changes nothing.
+    A file that is named twice doesn't count as a problem: the order of the rows, which
+    changes nothing, decides which of its rows has it.
     """
     names = rows.schema.names
     return [
@@ -415,8 +414,7 @@ def _changed_images(
     Args:
       place: what has changed, in messages.
       folder: the directory that their keys are relative to.
-      parts: the members of `sources.json` whose lists have them; `_OWN` for the rows'
-        own.
+      parts: the members of `sources.json` with lists of them; `_OWN` for the rows' own.
       members: the members of `sources.json`.
       sources: that file.
     """
@@ -441,7 +439,7 @@ def _changed_images(
             elif status.st_mtime_ns != modified:
                 suspected.append(at)
     if len(missing) == len(images) - len(unread):
-        return []  # the directory was emptied or unmounted
+        return []  # the directory is empty or unmounted
     reader = files.FileReader(folder)
     if suspected:
         changed += _changed_content(reader, sources, suspected)
@@ -463,7 +461,7 @@ def _changed_images(
 
 
 def _lists(members: Mapping[str, Any], part: str) -> Any:
-    """Returns the lists about some images, by what they are of."""
+    """Returns the lists about some images, by name."""
     return members if part == _OWN else members[part]
 
 
@@ -488,7 +486,7 @@ def _changed_archive(
 
 @contextlib.contextmanager
 def _stat_in(folder: epath.Path) -> Iterator[Callable[[str], os.stat_result]]:
-    """Yields `os.stat` for names in a folder; the system looks the folder up once."""
+    """Yields `os.stat` for names in a folder; the system looks up the folder once."""
     if os.stat not in os.supports_dir_fd:  # Windows
         yield lambda key: os.stat(f"{folder}/{key}")  # noqa: PTH116 - for speed
         return
@@ -502,9 +500,9 @@ def _stat_in(folder: epath.Path) -> Iterator[Callable[[str], os.stat_result]]:
 def _changed_content(
     reader: files.FileReader, sources: epath.Path, suspected: Sequence[tuple[str, int]]
 ) -> list[str]:
-    """Reads images with a new time, and returns those with a new content.
+    """Reads images with a new time, and returns those with new content.
 
-    It notes the new times of the others, so that the next load doesn't read them.
+    Notes the new times of the others: the next load needn't read them.
     """
     members = sources_json.read(sources, sources_json.ALL)
     assert members is not None
@@ -540,7 +538,7 @@ def _section(place: str, *kinds: tuple[str, str, Sequence[str]]) -> list[str]:
 
     Args:
       place: what has changed.
-      *kinds: the words for one change, those for several, and a line for each change.
+      *kinds: the words for one change, the words for several, and a line for each.
     """
     kinds = tuple(kind for kind in kinds if kind[2])
     if not kinds:

@@ -1,8 +1,8 @@
 """A dataset's card: `README.md` in the form that dataset hubs read.
 
 Its front matter follows the Hugging Face Hub's specification of dataset cards
-(https://github.com/huggingface/hub-docs/blob/main/datasetcard.md); what is under it is
-Markdown. Texts of users are shown as text: no name, label or description is markup.
+(https://github.com/huggingface/hub-docs/blob/main/datasetcard.md); the body is
+Markdown. It shows users' texts as text: no name, label or description is markup.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ with epy.lazy_imports():
 
 FILENAME = "README.md"
 
-# How many classes the table of the card has; the front matter has all.
+# The most classes in the table of the card; the front matter has all.
 _MAX_CLASSES = 100
 
-# The Hub's categories of sizes, and where each ends.
+# The Hub's size categories, and where each ends.
 _SIZES = (
     *(("n<1K", 10**3), ("1K<n<10K", 10**4), ("10K<n<100K", 10**5)),
     *(("100K<n<1M", 10**6), ("1M<n<10M", 10**7), ("10M<n<100M", 10**8)),
@@ -49,10 +49,10 @@ _LICENSES = frozenset(
     )
 )
 
-# The Hub's names where SPDX has others.
+# The Hub's names that differ from SPDX's.
 _OF_SPDX = {"odc-by-1.0": "odc-by", "odbl-1.0": "odbl", "pddl-1.0": "pddl"}
 
-# What Markdown may take for markup within a line, and at its beginning.
+# What Markdown may read as markup within a line, and at its beginning.
 _MARKUP = re.compile(r"([\\`*_\[\]<>&|~$#])")
 _AT_BEGINNING = re.compile(r"^(\d*)([-+=.):])")
 
@@ -110,7 +110,7 @@ def _front_matter(dataset: PreparedDataset, image_folder: str | None) -> dict[st
 
 
 def _license(text: str) -> dict[str, str]:
-    """Returns the Hub's fields about a licence; none if it isn't known."""
+    """Returns the Hub's fields about a licence; none without a licence."""
     if not text:
         return {}
     name = re.sub(r"-(only|or-later)$", "", text.strip().lower())
@@ -151,7 +151,7 @@ def _features(dataset: PreparedDataset) -> list[dict[str, Any]]:
 
 
 def _yaml(values: Mapping[str, Any]) -> str:
-    """Returns YAML in which no character acts on a terminal or turns the writing."""
+    """Returns YAML without characters that control a terminal or reverse writing."""
 
     def dumped(*, allow_unicode: bool) -> str:
         return str(
@@ -235,7 +235,7 @@ def _classes(dataset: PreparedDataset) -> Iterator[str]:
 
 
 def _facts(metadata: Mapping[str, Any]) -> Iterator[str]:
-    """Yields what the metadata say of the build, as Markdown."""
+    """Yields what the metadata say about the build, as Markdown."""
     yield markdown(f"Built by tfds_imagecsv {metadata['tfds_imagecsv_version']}.")
     folds = metadata.get("folds")
     held_out = "" if folds else f"val_size {metadata['val_size']}, "
@@ -263,7 +263,7 @@ def _facts(metadata: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Yields a table whose first column has names, the others numbers."""
+    """Yields a table with names in the first column, and numbers in the others."""
     yield f"| {' | '.join(map(markdown, header))} |"
     yield f"|---|{'---:|' * (len(header) - 1)}"
     for row in rows:
@@ -272,7 +272,7 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str
 
 
 def _fenced(lines: Sequence[str], language: str = "") -> Iterator[str]:
-    """Yields a block of code, which no line of it ends."""
+    """Yields a block of code, which none of its lines can end."""
     shown = [escaped(line.replace("\t", "    ")) for line in lines]
     runs = re.findall(r"`+", "\n".join(shown))
     fence = "`" * max(3, 1 + max(map(len, runs), default=0))
@@ -282,6 +282,6 @@ def _fenced(lines: Sequence[str], language: str = "") -> Iterator[str]:
 
 
 def markdown(text: str) -> str:
-    """Returns a line of Markdown that shows a text, whatever is in it."""
+    """Returns a line of Markdown that shows any text as it is."""
     plain = escaped(text.replace("\t", " ")).strip()
     return _AT_BEGINNING.sub(r"\1\\\2", _MARKUP.sub(r"\\\1", plain))

@@ -19,7 +19,7 @@ from tfds_imagecsv.storage import files, s3, unfinished
 #: The folder beside the records that gets the images.
 IMAGE_FOLDER = "images"
 
-# The names and labels of the images of a split, where the Hub's viewer looks for them.
+# The names and labels of a split's images, where the Hub's viewer looks for them.
 _METADATA_FILENAME = "metadata.jsonl"
 
 _WITH_IMAGES = (
@@ -33,16 +33,16 @@ _WITHOUT_IMAGES = (
 
 
 def write_card(dataset: PreparedDataset, *, with_images: bool) -> list[epath.Path]:
-    """Writes the files of the card beside the records, in the place of older ones.
+    """Writes the files of the card beside the records, and replaces older ones.
 
     All are complete before the first gets its name.
 
     Args:
       dataset: the dataset.
-      with_images: whether the images are written as files, too.
+      with_images: whether to write the images as files, too.
 
     Returns:
-      The paths of what was written.
+      The paths of the files, and of the folder of images.
 
     Raises:
       StorageError: if the directory of the dataset can't be written.
@@ -71,7 +71,7 @@ def write_card(dataset: PreparedDataset, *, with_images: bool) -> list[epath.Pat
 
 
 def _replace(path: epath.Path, old: epath.Path) -> None:
-    """Renames a file, or the folder of images, in the place of an old one."""
+    """Replaces an old file, or the old folder of images, by renaming the new one."""
     if old.name == IMAGE_FOLDER and old.is_dir():
         old.rmtree()
     path.replace(old)
@@ -93,7 +93,7 @@ def _can_be_written(path: epath.Path) -> Iterator[None]:
 
 
 def _write_images(folder: epath.Path, dataset: PreparedDataset) -> None:
-    """Writes the images, and the names and labels of those of each split."""
+    """Writes the images of each split, with their names and labels."""
     total = sum(dataset.split_sizes.values())
     with (
         contextlib.ExitStack() as stack,
@@ -108,7 +108,7 @@ def _write_images(folder: epath.Path, dataset: PreparedDataset) -> None:
 def _writes(
     folder: epath.Path, dataset: PreparedDataset, stack: contextlib.ExitStack
 ) -> Iterator[Callable[[], int]]:
-    """Yields functions that each write an image, and writes the names and labels.
+    """Yields functions that each write an image; itself writes names and labels.
 
     Args:
       folder: where the images go.
@@ -131,7 +131,7 @@ def _writes(
 
 
 def _safe(key: str) -> pathlib.PurePosixPath:
-    """Returns the path of a key, which mustn't leave the folder."""
+    """Returns the path of a key; refuses one that leaves the folder."""
     path = pathlib.PurePosixPath(key)
     if path.is_absolute() or ".." in path.parts or not path.parts or "\0" in key:
         raise exceptions.SourceError(
@@ -141,7 +141,7 @@ def _safe(key: str) -> pathlib.PurePosixPath:
 
 
 def _line(dataset: PreparedDataset, key: str, label: Any) -> str:
-    """Returns the name and the label of an image as JSON; classes by their names."""
+    """Returns the name and the label of an image as JSON, with names of classes."""
     row: dict[str, Any] = {"file_name": key}
     names = dataset.class_names
     if isinstance(label, dict):

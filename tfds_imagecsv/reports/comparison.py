@@ -16,8 +16,7 @@ from tfds_imagecsv.prepared.compare import Comparison, transitions
 from tfds_imagecsv.problems import escaped, named
 from tfds_imagecsv.reports import tables
 
-#: How many drifted classes are shown, and how many names and kinds of changes; JSON has
-#: all of them.
+#: The most drifted classes, names and kinds of changes that are shown; JSON has all.
 MOST_CLASSES = 40
 _MOST_NAMES = 10
 
@@ -27,9 +26,9 @@ class Change:
     """The examples that have changed in one way.
 
     Attributes:
-      title: in which way.
-      count: how many they are.
-      lines: the first of them by name; where it matters, from what to what.
+      title: the way.
+      count: how many there are.
+      lines: the first of them by name; where it matters, with old and new value.
     """
 
     title: str
@@ -38,7 +37,7 @@ class Change:
 
 
 def changes_of(found: Comparison) -> list[Change]:
-    """Returns the ways in which examples have changed, as people read them."""
+    """Returns the ways in which examples have changed, as texts for people."""
     parts = (
         ("New", found.added),
         ("Gone", found.gone),
@@ -86,7 +85,7 @@ def print_comparison(
 
     Args:
       found: what has changed.
-      console: where it is printed; default: standard output.
+      console: where to print; default: standard output.
     """
     console = console or rich.console.Console(highlight=False)
 
@@ -120,7 +119,7 @@ def _splits_table(found: Comparison) -> rich.table.Table:
 
 
 def sizes_of(found: Comparison) -> list[tuple[str, str, str, str]]:
-    """Returns each split, at last `total`: the old size, the new one, the change."""
+    """Returns old size, new size and change of each split, and last of `total`."""
     old, new = found.old["splits"], found.new["splits"]
     return [
         *(
@@ -148,9 +147,9 @@ def _drift_table(found: Comparison) -> rich.table.Table:
 
 
 def drift_of(found: Comparison) -> Iterator[tuple[str, list[tuple[str, str, str]]]]:
-    """Yields the first drifted classes, each with what differs, as texts.
+    """Yields the first drifted classes, each with its differences as texts.
 
-    A difference has what it is, the old value and the new one.
+    A difference says what has changed, the old value and the new one.
     """
     for name in found.drifted[:MOST_CLASSES]:
         yield name, _differences(found.classes[name])
@@ -159,7 +158,7 @@ def drift_of(found: Comparison) -> Iterator[tuple[str, list[tuple[str, str, str]
 def _differences(
     about: Mapping[str, Mapping[str, Any]],
 ) -> list[tuple[str, str, str]]:
-    """Returns what differs of a class: in words, the old and the new number."""
+    """Returns the differences of a class: in words, the old and the new number."""
     counts = about["count"]["old"], about["count"]["new"]
     found = []
     for split in dict.fromkeys([*counts[0], *counts[1]]):

@@ -1,4 +1,4 @@
-"""A config as people read it: what isn't the default, and as TOML."""
+"""A config for people to read: the fields that aren't defaults, and TOML."""
 
 from __future__ import annotations
 
@@ -11,20 +11,19 @@ from typing import Any
 from tfds_imagecsv import options
 from tfds_imagecsv.config import PATH_FIELDS, ImageCsvConfig, is_url, map_paths
 
-# The most values of a field, and the most characters of a line and of all.
+# The most values of a field, and the most characters of a line and of the whole.
 _MOST_VALUES = 200
 _LONG = 600
 _MOST_OF_CONFIG = 50_000
 
-# They change nothing in what is described.
+# Fields that change nothing in a dataset.
 _LEFT_OUT = ("workers", "report")
 
 
 def without_folders(config: ImageCsvConfig) -> ImageCsvConfig:
-    """Returns a config with the names of files and directories, not where they are.
+    """Returns a config with the names of files and directories, without their folders.
 
-    Where the sources are tells of somebody's home, and changes nothing in a dataset.
-    URLs stay.
+    Folders tell of somebody's home, and change nothing in a dataset. URLs stay.
     """
     found = copy.copy(config)
     for field in PATH_FIELDS:
@@ -40,7 +39,7 @@ def _name_of(path: str) -> str:
 
 
 def changed_fields(config: ImageCsvConfig) -> Iterator[tuple[str, str]]:
-    """Yields the fields that aren't the defaults, and their values as JSON."""
+    """Yields the fields that aren't defaults, and their values as JSON."""
     for name, value in _values(config).items():
         if name == "name":
             continue
@@ -49,7 +48,7 @@ def changed_fields(config: ImageCsvConfig) -> Iterator[tuple[str, str]]:
 
 
 def _values(config: ImageCsvConfig) -> dict[str, Any]:
-    """Returns the fields that aren't the defaults, as values of JSON."""
+    """Returns the fields that aren't defaults, as values of JSON."""
     found = {}
     for field in dataclasses.fields(config):
         if field.name in _LEFT_OUT:
@@ -88,7 +87,7 @@ def _as_json(value: Any) -> Any:
 
 
 def toml(config: ImageCsvConfig) -> Iterator[str]:
-    """Yields the config as a table of TOML, as `register_toml` reads it."""
+    """Yields the config as a TOML table that `register_toml` reads."""
     left = _MOST_OF_CONFIG
     values = _values(config)
     yield f"[{_toml_value(values.pop('name', config.name))}]"
@@ -108,7 +107,7 @@ def _toml_value(value: Any) -> str:
         )
         return f"{{{', '.join(pairs)}}}"
     if isinstance(value, str):
-        # TOML has JSON's escapes, and `\U` for what JSON needs two for.
+        # TOML has JSON's escapes, and `\U` where JSON needs two.
         return '"' + "".join(map(_toml_character, value)) + '"'
     if isinstance(value, Sequence):
         return f"[{', '.join(map(_toml_value, value))}]"

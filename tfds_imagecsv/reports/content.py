@@ -1,4 +1,4 @@
-"""What `report.html` says, as values: texts as they are, not yet escaped for HTML."""
+"""What `report.html` says, as values: plain texts, not yet escaped for HTML."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ class Picture:
 
     Attributes:
       name: the image's key, shortened.
-      words: what else is said below it.
+      words: further words below it.
       thumbnail: None if there is none.
-      score: of its quality, in words; empty if that isn't what it is shown for.
-      drawing: what is drawn on it, if anything is.
+      score: of its quality, in words; empty unless it is shown for its quality.
+      drawing: what is drawn on it, if anything.
       beside: the further images of its row, and its mask over it; their words are the
         features' names.
     """
@@ -41,7 +41,7 @@ class Gallery:
       heading: what they are.
       words: more about them.
       pictures: the pictures.
-      color: that of the boxes of the class that they are of, if boxes are drawn.
+      color: that of their class's boxes, if boxes are drawn.
     """
 
     heading: str
@@ -52,10 +52,10 @@ class Gallery:
 
 @dataclasses.dataclass(frozen=True)
 class Number:
-    """A number that the page begins with.
+    """A number at the top of the page.
 
     Attributes:
-      value: as it is written.
+      value: the number as a text.
       words: what it is.
     """
 
@@ -100,11 +100,12 @@ class Classes:
     """The classes.
 
     Attributes:
-      noun: what they are: "class" or "quantile"; of masks, "class" or "value".
-      columns: the names of the splits; of many, the last stands for the others.
+      noun: what they are: "class" or "quantile"; for masks, "class" or "value".
+      columns: the names of the splits; if there are many, the last stands for the
+        others.
       rows: the classes that are shown, the largest first.
-      left_out: how many are between these, in the middle.
-      plot: their sizes, if they are many.
+      left_out: how many are left out in the middle.
+      plot: their sizes, if there are many.
     """
 
     noun: str
@@ -139,7 +140,7 @@ class CopySet:
 
     Attributes:
       picture: the first of them.
-      names: what each is called, with the split that it would have gone to alone.
+      names: the name of each, with the split that it would have gone to alone.
       more: how many more there are.
       is_spread: whether they would have gone to several splits.
     """
@@ -172,7 +173,7 @@ class Plot:
     Attributes:
       heading: what it shows.
       words: its main numbers.
-      svg: the plot; None if words do.
+      svg: the plot; None if words are enough.
     """
 
     heading: str
@@ -202,9 +203,10 @@ class Changes:
     Attributes:
       kept: how many images are in both.
       ways: the ways in which images have changed.
-      sizes: the splits, at last all of them: name, old size, new size, change.
-      drifted: what differs of the drifted classes: class, what, old value, new value.
-      more_drifted: how many drifted classes are not shown.
+      sizes: the splits, and last their total: name, old size, new size, change.
+      drifted: the differences of the drifted classes: class, what, old value, new
+        value.
+      more_drifted: how many drifted classes aren't shown.
     """
 
     kept: int
@@ -216,42 +218,44 @@ class Changes:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Page:
-    """All that a report says; texts as they are, not yet escaped for HTML.
+    """All that a report says; plain texts, not yet escaped for HTML.
 
     Attributes:
-      title: the name of the dataset, or of what was checked.
+      title: the name of the dataset, or of the checked input.
       sentence: what it is.
-      is_built: whether it is of a dataset, else of a check.
+      is_built: whether the page is of a dataset; else of a check.
       error: why a build would fail, line by line; empty if it wouldn't.
-      numbers: the numbers it begins with.
-      notes: what matters beside.
+      numbers: the numbers at the top.
+      notes: what doesn't stop a build, but matters.
+      understood: what was concluded about the table: what about, and what.
       problems: the problems by kind.
       splits: the splits.
       classes: the classes or quantiles; None without.
       masks: the pixels of masks; None without, or if they aren't counted.
-      guarantees: what is guaranteed, and the number that shows it.
+      guarantees: the guarantees, each with the number that shows it.
       copies: sets of identical images.
-      more_copies: how many sets are not shown.
+      more_copies: how many sets aren't shown.
       plots: sizes, proportions and more.
       formats: the images by format.
-      modes: likewise, by Pillow's mode.
+      modes: the images by Pillow's mode.
       conversions: why images are converted.
       byte_for_byte: how many images are stored as they are.
       examples: the examples of each class.
-      beside: the names of the images that they have side by side; none for one.
+      beside: the names of the images that an example shows side by side; none if it
+        shows one.
       colors: those of the classes of masks, and their names; none without.
       more_colors: how many more there are.
       near_duplicates: sets of nearly identical images.
-      about_near_duplicates: how many sets there are, and what is odd about how many.
+      about_near_duplicates: how many sets there are, and how many are odd.
       quality: images with quality issues, the worst first.
       dropped_issues: the names of the issues whose images are left out.
       changes: what has changed since an earlier build; None without one.
       rejected: the rows that are left out: row, image, label, reason.
-      more_rejected: how many of them are not shown.
+      more_rejected: how many of them aren't shown.
       load: the lines that load it.
-      changed_fields: the fields of the config that aren't the defaults, as JSON.
+      changed_fields: the fields of the config that aren't defaults, as JSON.
       toml: the config as TOML, line by line.
-      versions: the versions of what made it.
+      versions: the versions of the packages that made it.
     """
 
     title: str

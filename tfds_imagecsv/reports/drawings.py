@@ -1,4 +1,4 @@
-"""What is drawn on the pictures of a report, by classes: boxes, and masks."""
+"""Boxes and masks, drawn on the pictures of a report in the colours of classes."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from PIL import Image
 from tfds_imagecsv.images import box_frames
 from tfds_imagecsv.table import boxes
 
-# The longer side of a drawing, in its own units. A picture has less pixels on a screen.
+# The longer side of a drawing, in its own units: more than a picture's pixels.
 _SIDE = 1000
 
-# The most boxes that are drawn on a picture: a page has hundreds of pictures.
+# The most boxes drawn on a picture: a page has hundreds of pictures.
 _MOST_BOXES = 50
 
-# A part of the circle of colours. Its multiples stay apart, however many there are.
+# A part of the colour circle. Its multiples stay apart, however many there are.
 _GOLDEN = 0.618034
 _LIGHTNESS = (0.5, 0.38, 0.66)
 
@@ -45,10 +45,10 @@ class Drawing:
     """What is drawn on a picture.
 
     Attributes:
-      words: what it shows, for those who don't see it, such as `2 cat, 1 dog`.
-      height: of the drawing in its own units, whose proportions are the picture's.
+      words: what it shows, for those who can't see it, such as `2 cat, 1 dog`.
+      height: of the drawing in its own units, with the picture's proportions.
       width: likewise.
-      shapes: what is drawn, the later above the earlier.
+      shapes: what is drawn, later ones above earlier ones.
     """
 
     words: str
@@ -76,7 +76,7 @@ def _levels_of(at: int) -> tuple[int, ...]:
 def overlaid(picture: Any, values: npt.NDArray[Any]) -> Any:
     """Returns a picture under the half-transparent colours of its mask.
 
-    The value 0 has no colour: it is mostly what is around the objects.
+    The value 0 has no colour: it is usually the background.
 
     Args:
       picture: an image of Pillow's mode RGB.
@@ -114,7 +114,7 @@ class Boxes:
 
         Args:
           colors: the colour of each class.
-          height: of the image that they are drawn on, in pixels.
+          height: of the image below them, in pixels.
           width: likewise.
           as_shown: returns a text as a page shows it.
         """
@@ -140,7 +140,7 @@ class Boxes:
 
 
 def boxes_of(rows: pa.RecordBatch) -> dict[str, Boxes]:
-    """Returns the boxes of images, by key; none if the images have no boxes at all.
+    """Returns the boxes of images, by key; none for a dataset without boxes.
 
     Args:
       rows: few rows of a dataset.

@@ -1,4 +1,4 @@
-"""Pages as HTML: one file that needs no other, whatever the texts in it are."""
+"""Pages as HTML: one file that needs no other, and shows any text safely."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def _folder() -> str:
 
 
 def _visible(value: Any) -> Any:
-    """Returns a value in which characters that don't print are escaped.
+    """Returns a value with escapes for characters that don't print.
 
-    Those that turn the direction of writing would otherwise reorder the page.
+    Those that reverse the direction of writing would otherwise reorder the page.
     """
     if isinstance(value, str) and not isinstance(value, Markup):
         return escaped(value)
@@ -44,12 +44,12 @@ def _visible(value: Any) -> Any:
 
 
 def _source(name: str) -> Markup:
-    """Returns the content of a file of our own that is put into the page."""
+    """Returns the content of a file of our own, to put into the page."""
     return Markup((epath.Path(_folder()) / name).read_text(encoding="utf-8"))
 
 
 def render(template: str, **values: Any) -> str:
-    """Returns what a template makes of values.
+    """Returns a template filled with values.
 
     Args:
       template: its name.
@@ -59,9 +59,9 @@ def render(template: str, **values: Any) -> str:
 
 
 def render_page(template: str, **values: Any) -> str:
-    """Returns a page, with style and script.
+    """Returns a page with style and script.
 
-    It forbids the browser all other scripts, and all requests.
+    It forbids all other scripts and all requests.
 
     Args:
       template: as for `render`.

@@ -1,4 +1,4 @@
-"""A page within another one, as notebooks show it."""
+"""A page within a notebook."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ class InlinePage:
     """A page that a notebook shows below the cell.
 
     Attributes:
-      path: the file that it is in.
+      path: the page's file.
       html: its content.
-      sources: the sources of what it shows, with their folders, by field of the config.
-      height: pixels that it gets; it scrolls.
+      sources: the dataset's sources, with their folders, by field of the config.
+      height: its height in pixels; it scrolls.
     """
 
     path: str
@@ -29,7 +29,7 @@ class InlinePage:
     def _repr_html_(self) -> str:
         """Returns it in a frame, whose scripts can't reach the notebook.
 
-        Above it are the sources, which the page has without their folders.
+        Above the frame are the sources; the page names them without their folders.
         """
         sources = "<br>".join(
             f"{escape(field)}: <code>{escape(escaped(path))}</code>"

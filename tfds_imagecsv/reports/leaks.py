@@ -1,6 +1,6 @@
 """Leaks: those that a plan prevents, and near duplicates that it leaves in two splits.
 
-What would have leaked is what drawing each image alone would have done.
+An image would have leaked if drawing each image alone had put it into another split.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from tfds_imagecsv.images import copies, near_duplicates
 from tfds_imagecsv.images.inspection import Inspection
 from tfds_imagecsv.splits.dataset_plan import DatasetPlan
 
-# The keys of identical images, the split to which each would have gone alone, and
-# whether these differ.
+# The keys of identical images, the split that each would have gone to alone, and
+# whether these splits differ.
 Copies = tuple[list[str], list[str], bool]
 
 
 def sets_of_copies(inspection: Inspection, plan: DatasetPlan | None) -> list[Copies]:
-    """Returns the sets of identical images, with those first that would leak."""
+    """Returns the sets of identical images; those that would leak come first."""
     is_drawn = plan and not arrays.is_filled(plan.rows["given"]).any()
     sizes = plan.split_sizes if plan and is_drawn else {}
     found = []
@@ -36,8 +36,8 @@ def sets_of_copies(inspection: Inspection, plan: DatasetPlan | None) -> list[Cop
 def _alone(key: str, sizes: Mapping[str, int]) -> str:
     """Returns the split that an image would go to if it were drawn alone.
 
-    It is a draw of the usual kind: by chance, with the probabilities of the splits'
-    sizes. A hash of the key is the chance.
+    The draw is of the usual kind: random, with the splits' sizes as probabilities. A
+    hash of the key takes the place of the random number.
     """
     total = sum(sizes.values())
     if not total:
@@ -52,9 +52,9 @@ def _alone(key: str, sizes: Mapping[str, int]) -> str:
 
 
 def groups_that_leak(plan: DatasetPlan) -> int:
-    """Returns how many groups would be in several splits, were each image drawn alone.
+    """Returns how many groups drawing each image alone would put into several splits.
 
-    The digests of the images are the chance.
+    The digests of the images take the place of random numbers.
     """
     column = plan.rows["group"]
     codes = arrays.codes_of(column)
@@ -90,10 +90,10 @@ class NearSets:
     """The sets of near duplicates of an input.
 
     Attributes:
-      first: some of them: those whose labels differ first, then those that lie in
+      first: some of them: first those with different labels, then those that lie in
         several splits, then the others, each sorted by name.
       count: how many there are.
-      conflicts: how many have labels that differ.
+      conflicts: how many have different labels.
       across: how many lie in several splits.
     """
 
@@ -111,7 +111,7 @@ def near_sets(
     Args:
       inspection: the input.
       plan: the plan of its dataset, if there is one.
-      most: how many sets to return at most.
+      most: the most sets to return.
     """
     near = near_duplicates.sets_of(inspection.rows)
     rows, count = near.rows, len(near.starts)

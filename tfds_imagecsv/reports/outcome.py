@@ -1,4 +1,4 @@
-"""What a command prints of a dataset that it has built."""
+"""What a command prints about a dataset that it has built."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def outcome_of(builder: tfds.core.DatasetBuilder) -> str:
     """Returns classes by split, what was understood, and how to load the dataset.
 
     Args:
-      builder: the dataset's, which is built.
+      builder: that of the built dataset.
     """
     info, path = builder.info, epath.Path(builder.data_path)
     lines = []

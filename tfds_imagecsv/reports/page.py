@@ -1,4 +1,4 @@
-"""What `report.html` says, worked out before it is written as HTML."""
+"""What `report.html` says, worked out before it becomes HTML."""
 
 from __future__ import annotations
 
@@ -55,17 +55,17 @@ from tfds_imagecsv.table import image_columns, label_types
 # The most classes in the table: half of them the largest, half the smallest.
 MOST_CLASSES = 1000
 
-# The most columns of splits; the last one then is all others.
+# The most columns of splits; the last one then stands for all others.
 MOST_SPLITS = 12
 
-# From how many classes on there is a plot of their sizes.
+# More classes than these get a plot of their sizes.
 _CLASSES_TO_PLOT = 12
 
-# The most lines of lists that the page shows; whole ones are in files and in JSON.
+# The most lines of lists on the page; files and JSON have whole lists.
 _MOST_LINES = 100
 _MOST_PER_KIND = 10
 
-# The most classes of masks whose colours are explained, or that are said of a picture.
+# The most classes of masks in the legend, and in the words of a picture.
 _MOST_COLORS = 24
 
 # The most characters of a text, such as the name of an image, and of a note.
@@ -124,7 +124,7 @@ def make_page(
       dataset: the dataset's name, such as `image_csv/pets`; None for a check.
       error: why a build would fail; None if it wouldn't.
     """
-    # A dataset goes to others, who have other folders.
+    # Datasets are passed on to people with other folders.
     told = config_lines.without_folders(config) if dataset else config
     rows = plan.rows if plan else inspection.rows
     mask_classes = inspection.table.mask_classes
@@ -180,11 +180,11 @@ def _picture(
     """Returns what the page shows of an image.
 
     Args:
-      facts_of: label and split of the images that are used, by key.
+      facts_of: label and split of the images in use, by key.
       thumbnails: the pictures of all.
       key: that of the image.
-      words: what stands below it; default: its label and its split.
-      is_planned: whether there is a plan; images without facts then are left out.
+      words: the words below it; default: its label and its split.
+      is_planned: whether there is a plan; it leaves out images without facts.
     """
     if words is None:
         facts = facts_of.get(key, ("left out",) if is_planned else ())
@@ -218,7 +218,7 @@ def _copies(sets: Sequence[leaks.Copies], picture: Any) -> Iterator[CopySet]:
 def _conversions(
     summary: Summary, chosen: Samples, thumbnails: Thumbnails
 ) -> Iterator[Conversion]:
-    """Yields why images are converted, with some before and after."""
+    """Yields why images are converted, with examples before and after."""
     for reason, count in summary.conversions.items():
         pairs = [
             (
@@ -249,7 +249,7 @@ def _examples(
     picture: Callable[..., Picture],
     of_masks: Mapping[str, Picture],
 ) -> Iterator[Gallery]:
-    """Yields the examples of each class: with boxes, further images and masks."""
+    """Yields the examples of each class, with boxes, further images and masks."""
     shown = [key for keys in chosen.labels.values() for key in keys]
     boxes = drawings.boxes_of(_of_keys(rows, shown))
     colors = drawings.colors_of([name for name, _ in _totals(summary)])
@@ -279,7 +279,7 @@ def _of_masks(
 ) -> dict[str, Picture]:
     """Returns the pictures of the masks of examples, by the images' keys.
 
-    Their names say what share of the pixels each class or value has.
+    Their names say which share of the pixels each class or value has.
     """
     if not chosen.masks:
         return {}
@@ -322,7 +322,7 @@ def _near_duplicates(
 
 
 def _name_of_set(keys: Sequence[str]) -> str:
-    """Returns what a set of images is called: its first one, and how many more."""
+    """Returns the name of a set of images: its first one, and how many more."""
     return f"{_short(keys[0])} and {len(keys) - 1:,} more"
 
 
@@ -410,7 +410,7 @@ def _quality(summary: Summary) -> Mapping[str, Sequence[str]]:
 
 
 def _short(text: str, most: int = _MOST_CHARACTERS) -> str:
-    """Returns a text that isn't too long; of a name, begin and end tell more."""
+    """Returns a text that isn't too long; start and end of a name tell most."""
     if len(text) <= most:
         return text
     return f"{text[: most // 2 - 1]}…{text[-(most // 2) :]}"
@@ -557,7 +557,7 @@ def _classes(
     is_number = label_type == "regression"
     splits = summary.splits or {}
     if is_number and plan:
-        # Their order is that of the numbers.
+        # Quantiles are in the order of their numbers.
         order = {name: at for at, name in enumerate(next(iter(splits.values())))}
         totals.sort(key=lambda one: order[one[0]])
     plot = None
@@ -575,7 +575,7 @@ def _classes(
 
 
 def _masks(plan: DatasetPlan | None) -> Classes | None:
-    """Returns how many pixels masks have of each class, or of each value."""
+    """Returns the pixels of masks by class, or by value."""
     if plan is None or not (totals := _totals_of(plan.mask_counts)):
         return None
     noun = "class" if plan.mask_classes else "value"
@@ -732,7 +732,7 @@ def _plot_of_ratios(
         )
     ]
     words = ", ".join(shares)
-    # The middle is square; as far to the left as to the right.
+    # Square images are in the middle, with equal space on both sides.
     far = max(2.0, float(ratios.max()), 1 / float(ratios.min())) * 1.001
     ticks = [
         one

@@ -1,4 +1,4 @@
-"""Plots as inline SVG, whose colours are those of the page."""
+"""Plots as inline SVG, in the colours of the page."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import numpy as np
 import numpy.typing as npt
 from markupsafe import Markup
 
-# Units of the SVG: pixels on a page that is as wide as a phone.
+# Units of the SVG: pixels on a page as wide as a phone.
 _WIDTH = 340
 _HEIGHT = 170
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44, 12, 10, 24
 
 _BARS = 32
 
-# The squares of a plot of two lengths, each way.
+# The squares of a plot of two lengths, in each direction.
 _CELLS = 28
 
 # The space between two texts of an axis, as a share of its length.
@@ -29,9 +29,9 @@ class Axis:
     """The axis of a plot.
 
     Attributes:
-      low: the least value.
-      high: the largest one, which is more.
-      is_log: whether equal steps are equal ratios; then `low` is above 0.
+      low: the smallest value.
+      high: the largest value, above `low`.
+      is_log: whether equal steps are equal ratios; `low` is then above 0.
     """
 
     low: float
@@ -39,7 +39,7 @@ class Axis:
     is_log: bool
 
     def at(self, values: npt.ArrayLike) -> npt.NDArray[np.float64]:
-        """Returns where values are: 0 is the axis's begin, 1 its end."""
+        """Returns the positions of values: 0 is the start of the axis, 1 its end."""
         found = np.asarray(values, np.float64)
         low, high = self.low, self.high
         if self.is_log:
@@ -82,7 +82,7 @@ def axis_of(values: npt.NDArray[np.float64], *, log_from: float = 8) -> Axis:
 
     Args:
       values: finite numbers, at least one.
-      log_from: from which ratio of the largest to the least on it is logarithmic.
+      log_from: the least ratio of the largest to the smallest for a logarithmic axis.
     """
     low, high = float(values.min()), float(values.max())
     is_log = low > 0 and high / low >= log_from
@@ -93,7 +93,7 @@ def axis_of(values: npt.NDArray[np.float64], *, log_from: float = 8) -> Axis:
 
 
 def plain(value: float) -> str:
-    """Returns a number as it is written at an axis."""
+    """Returns a number as a label of an axis."""
     if value == int(value):
         return f"{int(value):,}"
     return f"{value:.4g}"
@@ -116,9 +116,9 @@ def histogram(
       weights: how many images each stands for.
       label: what it shows, in words.
       axis: default: one that has all values.
-      ticks: the values that are written; default: round ones.
-      as_text: how they are written.
-      are_whole: whether the values are whole numbers; of few, each has a bar.
+      ticks: the values to label; default: round ones.
+      as_text: how to write them.
+      are_whole: whether the values are whole numbers; if there are few, each has a bar.
     """
     axis, bars = axis or axis_of(values), _BARS
     if are_whole and np.ptp(values) < _BARS:
@@ -172,7 +172,7 @@ def density(
     counts = np.bincount(up * _CELLS + across, weights, minlength=_CELLS**2)
     counts = counts.astype(np.int64)
     most = math.log1p(int(counts.max()))
-    # A square each way, so that the diagonal is that of square images.
+    # Height and width are equal: square images are on the diagonal.
     side = _WIDTH - _LEFT - _RIGHT
     step = side / _CELLS
     parts = [

@@ -1,4 +1,4 @@
-"""`report.html`: a dataset, or what was checked, as a page."""
+"""`report.html`: a dataset, or a checked input, as a page."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def make_report(
     dataset: str | None = None,
     error: str | None = None,
 ) -> str:
-    """Returns a report as a page of HTML, which needs no other file.
+    """Returns a report as an HTML page that needs no other file.
 
-    It is the same in each run, and below 5 MB. A few images are read again.
+    It is the same in each run, and below 5 MB. It reads a few images again.
 
     Args:
       config: what the user asks for.

@@ -1,6 +1,6 @@
 """Which images a report shows: few, and the same in each run.
 
-Images are drawn by their digests, which are as good as random, and don't depend on the
+Images are drawn by their digests, which are as good as random, and independent of the
 order of the table.
 """
 
@@ -50,10 +50,10 @@ class Samples:
     """The images that a report shows, by their keys.
 
     Attributes:
-      labels: the examples of each class, the largest class first; of numbers, images in
-        the order of these; of images without labels, some under an empty name.
+      labels: the examples of each class, the largest class first; with numbers, images
+        in their order; without labels, some images; both under an empty name.
       conversions: the examples of each reason to convert an image.
-      problems: the examples of each kind of problem, as far as there is a file.
+      problems: the examples of each kind of problem, if they have a file.
       copies: the first image of some sets of identical ones.
       near_duplicates: some sets of nearly identical images.
       quality: the examples of each quality issue.
@@ -74,8 +74,8 @@ class Samples:
     def uses(self) -> Mapping[str, int]:
         """How often each key is shown, the most important first.
 
-        What is wrong comes before what is usual, and the first example of each class
-        before the second one of any.
+        Problems come before usual images, and the first example of each class before
+        the second one of any.
         """
         of_classes = list(self.labels.values())
         in_turns = (
@@ -177,7 +177,7 @@ def _of_labels(
 def _classes_of(
     label_type: str, rows: pa.RecordBatch, names: Sequence[str]
 ) -> tuple[arrays.Ints, arrays.Ints]:
-    """Returns each pair of a class, as its position, and a row that is of it."""
+    """Returns each pair of a class, by its position, and a row of that class."""
     numbers = {name: at for at, name in enumerate(names)}
     if label_type == "class":
         of_code = [numbers.get(one, -1) for one in arrays.names_of(rows["label"])]
@@ -210,7 +210,7 @@ def numbers_of(rows: pa.RecordBatch) -> np.ndarray[tuple[int], np.dtype[np.float
 
 
 def _by_number(rows: pa.RecordBatch) -> list[str]:
-    """Returns images from the least number to the largest, evenly spaced."""
+    """Returns images from the smallest number to the largest, evenly spaced."""
     numbers = numbers_of(rows)
     order = np.argsort(numbers, kind="stable")
     order = order[: np.count_nonzero(np.isfinite(numbers))]
@@ -234,7 +234,7 @@ def _of_conversions(rows: pa.RecordBatch) -> Iterator[tuple[str, tuple[str, ...]
         at = np.flatnonzero(has)
         if len(at):
             halves = arrays.halves_of(rows["digest"])[at]
-            # Of images with several reasons, each is shown once.
+            # An image with several reasons is shown once.
             first = at[np.argsort(halves)][: OF_CONVERSION + len(shown)]
             keys = [key for key in _keys(rows, first) if key not in shown]
             shown.update(keys[:OF_CONVERSION])
@@ -248,7 +248,7 @@ def _of_problems(inspection: Inspection) -> dict[Kind, tuple[str, ...]]:
         of_kind = found.setdefault(one.kind, [])
         if len(of_kind) < OF_KIND:
             of_kind.append(one)
-    # Those of usable images, such as contradictions, have a row only.
+    # Problems of usable images, such as contradictions, only have a row.
     of_kinds = itertools.chain.from_iterable(found.values())
     numbers = np.array([one.row for one in of_kinds], np.int64)
     rows = inspection.rows

@@ -1,4 +1,4 @@
-"""What `tfds-imagecsv check` shows of a table and its images."""
+"""What `tfds-imagecsv check` shows about a table and its images."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ from tfds_imagecsv.splits.select import (
 )
 from tfds_imagecsv.table import boxes, extra_columns, image_columns, label_types
 
-# Classes that are shown one by one, which is enough for a screen; JSON has all. Of
-# more, the largest and the smallest are.
+# The most classes that are shown one by one, enough for a screen; JSON has all. Of
+# more, only the largest and the smallest are shown.
 _MAX_CLASSES = 40
 _MAX_SPLITS = 12
 _MAX_ENDS = 5
 
-# Splits that fit beside each other into 80 columns.
+# The most splits that fit side by side into 80 columns.
 _MAX_COLUMNS = 4
 
-# What is shown of the images by class, where there are many.
+# What is shown about the sizes of many classes.
 _QUANTILES = {
     0: "least",
     0.25: "lower quartile",
@@ -80,7 +80,7 @@ class Summary:
       largest_split_deviation: likewise.
       duplicates: the names of identical images, a list for each set.
       near_duplicates: the names of images that show nearly the same, a sorted list for
-        each set; those whose labels differ first. None if they weren't looked for.
+        each set; sets with different labels first. None if they weren't looked for.
       quality: the names of images by quality issue, see `quality.THRESHOLDS`, the worst
         first; None if their pixels weren't decoded.
       images_without_row: the images that no row names.
@@ -147,11 +147,11 @@ class Summary:
         """Prints all but the problems.
 
         The first line says whether a build would work, the next ones what was
-        understood; then come tables.
+        understood. Tables follow.
 
         Args:
-          console: where it prints; default: standard output.
-          would_fail: whether a build would.
+          console: where to print; default: standard output.
+          would_fail: whether a build would fail.
         """
         console = console or rich.console.Console(highlight=False)
 
@@ -197,7 +197,7 @@ class Summary:
         return f"A build would succeed: {sizes} images."
 
     def _repr_html_(self) -> str:
-        """Returns it as tables, as notebooks show it."""
+        """Returns it as tables for a notebook."""
         from tfds_imagecsv.reports import html
 
         splits = list((self.splits or {}).values())[:_MAX_SPLITS]
@@ -272,7 +272,7 @@ class Summary:
 
     def _classes_table(self) -> rich.table.Table:
         splits = self.splits or {}
-        # Quantiles are counted in splits only.
+        # Only splits count quantiles.
         classes = self.classes or _totals(splits)
         if len(splits) > _MAX_COLUMNS:
             return self._splits_table(classes)
@@ -323,7 +323,7 @@ class Summary:
         return [table]
 
     def _splits_table(self, classes: Mapping[str, int]) -> rich.table.Table:
-        """Returns a table of many splits, each in a row."""
+        """Returns a table of many splits, with a row for each."""
         table = tables.of_numbers("Splits", "images", "classes")
         for name, size in (self.split_sizes or {}).items():
             there = sum(map(bool, (self.splits or {})[name].values()))
@@ -406,7 +406,7 @@ def make_summary(
 def _keys_by_issue(rows: pa.RecordBatch) -> dict[str, tuple[str, ...]] | None:
     """Returns the names of images by quality issue, the worst first, then by name.
 
-    It is None if they weren't measured.
+    Returns None if they weren't measured.
     """
     if not quality.is_measured(rows):
         return None
@@ -420,7 +420,7 @@ def _keys_by_issue(rows: pa.RecordBatch) -> dict[str, tuple[str, ...]] | None:
 
 
 def _quantile(counts: Mapping[str, int], *, names: Sequence[str], share: float) -> int:
-    """Returns the number of images that a share of the classes doesn't have more of."""
+    """Returns the number of images that a share of the classes doesn't exceed."""
     sizes = [counts.get(name, 0) for name in names]
     return int(np.quantile(sizes, share, method="inverted_cdf"))
 
@@ -436,7 +436,7 @@ def _totals(counts: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
 def _range(
     images: Sequence[pa.RecordBatch], of: Callable[[pa.RecordBatch], pa.Array]
 ) -> dict[str, float]:
-    """Returns the range of what a function returns of images."""
+    """Returns the range of a function's values over images."""
     numbers = np.concatenate([arrays.as_numpy(of(one)) for one in images])
     if not len(numbers):
         return {}

@@ -1,4 +1,4 @@
-"""Tables of numbers, and what was understood, as the commands print them."""
+"""Tables of numbers, and conclusions about a table, as the commands print them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def add_counts(table: rich.table.Table, name: str, counts: Sequence[int]) -> Non
 
 
 def read_as(understood: Mapping[str, str]) -> str:
-    """Returns what was concluded about a table, in a line.
+    """Returns a line about what was concluded about a table.
 
     Args:
       understood: the conclusions, by what they are about.

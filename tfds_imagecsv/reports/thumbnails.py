@@ -1,4 +1,4 @@
-"""Small pictures of a few images, as they are put into a page."""
+"""Small pictures of a few images, for a page."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from tfds_imagecsv.problems import UnusableImageError
 from tfds_imagecsv.reports import drawings
 from tfds_imagecsv.storage import files
 
-# The longer side: twice the pixels that a page gives it, for screens that have them.
+# The longer side: twice the pixels on a page, for screens of high resolution.
 _SIDE = 160
 
-# What is read and decoded at most, whatever the images are: seconds, not minutes.
+# The most to read and decode, for any images: seconds, not minutes.
 _MOST_BYTES = 500_000_000
 _MOST_PIXELS = 1_000_000_000
 
-# What a page may hold of pictures, as base64.
+# The most bytes of pictures in a page, as base64.
 _MOST_ENCODED = 2_300_000
 
-# It takes half of the bytes of a JPEG.
+# WebP takes half the bytes of JPEG.
 _ENCODING = {"format": "WEBP", "quality": 75, "method": 4}
 
 
@@ -39,9 +39,9 @@ class Thumbnail:
 
     Attributes:
       source: a `data:` URL.
-      height: of the image that it is of, in pixels.
+      height: of the image that it shows, in pixels.
       width: likewise.
-      has_alpha: whether one sees through some of its pixels.
+      has_alpha: whether it may have transparent pixels.
     """
 
     source: str
@@ -72,8 +72,8 @@ class Thumbnails:
     """The pictures of a report.
 
     Attributes:
-      of: those of images as they are, by key. Images that can't be read have none, and
-        neither have those for which there was no room.
+      of: those of images as they are, by key. Unreadable images have none, and so have
+        those for which there was no room.
       before: those of images as they are in their files, for some that are converted.
       after: those of the same images after their conversion.
       masked: those of images under their masks, by the images' keys.
@@ -94,15 +94,15 @@ def make_thumbnails(
 ) -> Thumbnails:
     """Reads images again, and makes small pictures of them.
 
-    It stops when it has read or made enough, so that a page stays small and a build
-    quick. The order of the images says what matters more.
+    It stops when it has read or made enough: a page stays small, and a build quick. The
+    most important images come first.
 
     Args:
       image_dir: the directory that the keys are relative to.
       uses: how often to show which images as they are, by key.
       converted: the keys of images to show before and after their conversion.
       options: how the dataset's images are converted.
-      of_masks: the masks of images that are shown under these as well; default: none.
+      of_masks: the masks of images that are also shown under them; default: none.
     """
     left = _Budget()
     as_shown = dataclasses.replace(options, image_shape=None, verify="header")
@@ -132,7 +132,7 @@ def make_thumbnails(
         facts = formats.read_facts(content, max_pixels=options.max_pixels, decode=False)
         was = _encoded(_made_small(content, raw, left, has_alpha=facts.has_alpha), left)
         becomes = convert.convert(content, facts, as_shown)
-        # What is stored is shown as it is.
+        # Stored images are shown as they are.
         after[key] = _encoded(_made_small(becomes, raw, left), left)
         before[key] = was
 
@@ -183,18 +183,18 @@ def _read(
                 left.bytes -= len(content)
                 make(key, content)
             except UnusableImageError:
-                continue  # the page says that there is no picture
+                continue  # the page says "no picture"
 
 
 def _batches(keys: Iterable[str]) -> Iterator[list[str]]:
-    """Yields keys in batches that are read ahead."""
+    """Yields keys in batches to read ahead."""
     left = list(keys)
     for start in range(0, len(left), files.READ_AHEAD):
         yield left[start : start + files.READ_AHEAD]
 
 
 def _small(options: ImageOptions) -> ImageOptions:
-    """Returns how an image is made small, seen as the dataset's readers see it."""
+    """Returns how to make an image small, with the look that readers see."""
     return dataclasses.replace(
         options,
         channels=3,
