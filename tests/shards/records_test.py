@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tfds_imagecsv.shards import records
 
-# Around each of these, a length or a number takes one byte more.
+# Around each of these, a length or a number takes another byte.
 LIMITS = [1 << bits for bits in range(7, 63, 7)]
 
 names = st.text(max_size=200)
@@ -19,7 +19,7 @@ ints = st.one_of(
 )
 texts = st.one_of(
     st.binary(max_size=300),
-    # Lengths at which one of the lengths around them takes a byte more.
+    # Lengths at which one of the lengths around them takes another byte.
     st.integers(0, 140).map(bytes),
     st.integers(16_200, 16_400).map(bytes),
 )
@@ -40,7 +40,7 @@ def proto_of(features):
 
 
 def feature_of(value):
-    """Returns a feature as TensorFlow has it; of no number, they are whole."""
+    """Returns a feature as TensorFlow has it; an empty one is of whole numbers."""
     if isinstance(value, bytes):
         return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
     numbers = value if isinstance(value, list) else [value]
@@ -54,21 +54,21 @@ def feature_of(value):
 def test_tensorflow_reads_what_is_serialized(features):
     """The same features, of any name, length and number."""
     found = tf.train.Example.FromString(records.serialize(features))
-    # As text, in which NaN is itself.
+    # As text, so that NaN equals itself.
     assert str(found) == str(proto_of(features))
 
 
 @given(st.dictionaries(st.text("abcdef", min_size=3, max_size=3), values))
 @example({})
 def test_the_bytes_are_those_of_protobuf(features):
-    """To the byte, where no name is the beginning of another: there orders differ."""
+    """Byte by byte, unless a name begins another: their orders would differ."""
     expected = proto_of(features).SerializeToString(deterministic=True)
     assert records.serialize(features) == (expected or b"\n\0")
 
 
 @given(features_of_any_kind)
 def test_the_bytes_are_those_of_protobuf_in_another_order(features):
-    """As many, and the same entries, whatever the names are."""
+    """For any names, there are as many bytes, and the same entries."""
     expected = proto_of(features).SerializeToString(deterministic=True)
     found = records.serialize(features)
     assert len(found) == len(expected or b"\n\0")
@@ -80,7 +80,7 @@ def test_the_bytes_are_those_of_protobuf_in_another_order(features):
 
 
 def entries_of(record):
-    """Returns the entries of the map of a record, each as its bytes."""
+    """Returns the entries of the map of a record, as bytes."""
     length, at = varint_at(record, 1)
     assert at + length == len(record)
     found = []
@@ -129,7 +129,7 @@ def sizes_of(features):
 
 @given(features_of_any_kind.filter(bool))
 def test_sizes_are_known_before(features):
-    """They are those of the records, whatever the names and the values are."""
+    """They are those of the records, for any names and values."""
     sizes = records.serialized_sizes(sizes_of(features))
     assert sizes.tolist() == [len(records.serialize(features))]
     assert sizes.dtype == np.int64
@@ -137,7 +137,7 @@ def test_sizes_are_known_before(features):
 
 @pytest.mark.parametrize("limit", [1 << 7, 1 << 14, 1 << 21])
 def test_sizes_around_the_limits_of_lengths(limit):
-    """Each of the lengths inside one another takes a byte more at its own size."""
+    """Each of the nested lengths takes another byte at a size of its own."""
     lengths = np.arange(limit - 120, limit + 20)
     assert len(lengths) > 100
     sizes = records.serialized_sizes({"image": lengths, "label": 1})
@@ -146,7 +146,7 @@ def test_sizes_around_the_limits_of_lengths(limit):
         for length in lengths.tolist()
     ]
     assert sizes.tolist() == found
-    # From the length of the list to that of the whole, five step over the limit.
+    # From the length of the list to that of the whole, five cross the limit.
     assert (np.diff(found) - 1).sum() == 5
     assert set(np.diff(found)) <= {1, 2, 3}
 
@@ -160,7 +160,7 @@ def test_sizes_of_class_ids(class_id):
 
 
 def test_sizes_of_many_examples():
-    """One number stands for all examples, an array has one for each."""
+    """One number is for all examples, an array has one for each."""
     lengths = np.array([0, 1, 127, 128, 70_000])
     sizes = records.serialized_sizes({"a": lengths, "b": 3, "c": lengths[::-1]})
     assert sizes.tolist() == [
@@ -171,7 +171,7 @@ def test_sizes_of_many_examples():
 
 @given(st.lists(ints))
 def test_sizes_of_numbers(values):
-    """A byte for each 7 bits, and ten for negative ones."""
+    """A byte for each 7 bits, and ten bytes for negative numbers."""
     found = records.varint_sizes(np.array(values, np.int64))
     assert found.tolist() == [
         10 if value < 0 else max(1, -(-value.bit_length() // 7)) for value in values
@@ -180,14 +180,14 @@ def test_sizes_of_numbers(values):
 
 
 def test_sizes_of_numbers_keep_their_shape():
-    """One for each, where each is."""
+    """There is one for each number, in its place."""
     found = records.varint_sizes(np.array([[0, 127], [128, -1]]))
     assert found.tolist() == [[1, 1], [2, 10]]
 
 
 @given(st.lists(st.one_of(texts, st.just(bytes(range(256)) * 300))))
 def test_frames_are_those_of_tensorflow(tmp_path_factory, contents):
-    """Lengths and checksums of any records, one behind the other."""
+    """Lengths and checksums of any records, one after the other."""
     path = tmp_path_factory.mktemp("records") / "file"
     with tf.io.TFRecordWriter(str(path)) as writer:
         for content in contents:

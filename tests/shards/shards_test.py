@@ -1,4 +1,4 @@
-"""Which record is in which shard, in what order, and that the files have them."""
+"""Which record is in which shard, in what order; and that the files have them."""
 
 import collections
 import dataclasses
@@ -37,7 +37,7 @@ keys = st.text(
 
 
 def different(some_keys):
-    """Returns the keys without those that TFDS takes for others, sorted."""
+    """Returns the keys sorted, without those that TFDS takes for others."""
     return sorted({key.replace("\\", "/"): key for key in some_keys}.values())
 
 
@@ -67,7 +67,7 @@ def table(some_keys, **columns):
 
 
 def plan_of(rows, *, splits=("train",), shards_by=None, **kwargs):
-    """Plans shards, of class ids as they are usual."""
+    """Plans shards of class ids, as usual."""
     class_ids = {"": -1, "cat": 0, "dog": 1, **kwargs.pop("class_ids", {})}
     ids = [class_ids[name] for name in rows["label"].to_pylist()]
     return shard_plan.plan_shards(
@@ -79,7 +79,7 @@ def plan_of(rows, *, splits=("train",), shards_by=None, **kwargs):
 
 
 def written(plan):
-    """Returns the rows of a plan as they are written, with the sizes of the records."""
+    """Returns the rows of a plan in written form, with the sizes of the records."""
     rows = shard_plan.as_examples(plan.rows.take(pa.array(plan.order)))
     return walk.frame(rows).assign(record_size=plan.record_sizes)
 
@@ -89,7 +89,7 @@ def written(plan):
 
 @given(st.lists(keys, min_size=1), st.sampled_from(["train", "test", "a-b_C1"]))
 def test_the_order_is_that_of_tfds(some_keys, split):
-    """Law 3: that of hashes, which depend on the split and the key alone."""
+    """Law 3: hashes give it, which depend only on the split and the key."""
     some_keys = different(some_keys)
     plan = plan_of(table(some_keys, split=split), splits=[split])
     hasher = hashing.Hasher(split)
@@ -97,7 +97,7 @@ def test_the_order_is_that_of_tfds(some_keys, split):
 
 
 def test_keys_whose_hashes_are_half_the_same(monkeypatch):
-    """The other half then tells their order."""
+    """The other half tells their order."""
     some_keys = [f"{at:03}" for at in range(60)]
     digest_of = {
         key: bytes([at % 3] * 8) + hashlib.md5(key.encode()).digest()[:8]
@@ -132,7 +132,7 @@ def test_without_shuffling_the_order_is_that_of_the_rows():
 
 
 def test_the_splits_are_one_behind_the_other():
-    """In the order that they are given in, whatever that of their rows is."""
+    """In the given order, whatever that of their rows is."""
     names = ["b", "a", "c"]
     rows = table([f"{at}" for at in range(90)], split=names * 30)
     plan = plan_of(rows, splits=["c", "b", "a"], shards_by=rule(2))
@@ -153,7 +153,7 @@ def test_the_splits_are_one_behind_the_other():
 
 
 def test_what_is_planned_is_not_changed():
-    """The rows are those of the plan of the whole dataset, which is still used."""
+    """The rows are those of the dataset's plan, which is still in use."""
     rows = table(["b", "a"])
     before = walk.frame(rows)
     plan_of(rows)
@@ -178,7 +178,7 @@ def test_what_is_planned_is_not_changed():
     )
 )
 def test_sizes_are_known_before(drawn):
-    """They are those of records that are written."""
+    """They are those of written records."""
     sizes, heights, widths, formats, labels, some_keys = zip(*drawn, strict=True)
     ids = {"": -1, "first": 0, "128th": 127, "16384th": 16_384}
     rows = table(
@@ -211,7 +211,7 @@ def test_sizes_are_known_before(drawn):
 
 
 def test_a_record_that_could_not_be_read():
-    """Law 5: TensorFlow dies where it reads one of 2 GiB, so none is written."""
+    """Law 5: TensorFlow dies when it reads one of 2 GiB, so none is written."""
     rows = table(["a", "b.png"], size=[2**31 - 500, 2**31 - 100])
     with pytest.raises(exceptions.InvalidRowsError) as raised:
         plan_of(rows)
@@ -232,7 +232,7 @@ def test_a_record_that_could_not_be_read():
 )
 @settings(max_examples=30)
 def test_shards_are_those_of_tfds(rows, size, num_shards):
-    """Their number and their ends are what its own configuration gives."""
+    """TFDS's own configuration gives their number and their ends."""
     rows = max(rows, num_shards or 1)
     plan = plan_of(
         table([f"{at}" for at in range(rows)], size=size),
@@ -254,21 +254,21 @@ def test_shards_are_those_of_tfds(rows, size, num_shards):
 
 @pytest.mark.parametrize("most", [MIB, 10 * MIB, 100 * MIB])
 def test_shards_have_no_more_than_max_shard_size(most):
-    """Also where that is less than TFDS's least size, and than one image in ten."""
+    """Even if that is less than TFDS's least size, and than one image in ten."""
     sizes = np.random.default_rng(0).integers(0, 2 * MIB // 10, 5000)
     rows = table([f"{at}" for at in range(5000)], size=sizes)
     plan = plan_of(rows, shards_by=rule(most=most))
     of_shards = [
         int(plan.record_sizes[shard.start : shard.stop].sum()) for shard in plan.shards
     ]
-    # Rows are counted, not their bytes: an even mean, and chance around it.
+    # Shards share rows, not bytes: an even mean, and chance around it.
     assert np.mean(of_shards) <= most
     assert max(of_shards) <= 1.7 * most
     assert np.mean(of_shards) >= most / 2.1
 
 
 def test_more_shards_than_examples():
-    """All splits have as many shards, so the smallest says how many there can be."""
+    """All splits have as many shards, so the smallest limits their number."""
     rows = table(list("abcd"), split=["train"] * 3 + ["test"])
     with pytest.raises(exceptions.ConfigError) as raised:
         plan_of(rows, splits=["train", "test"], shards_by=rule(2))
@@ -281,7 +281,7 @@ def test_more_shards_than_examples():
 
 
 class Elsewhere:
-    """Stands for an engine of other machines: all that is handed over is copied."""
+    """Stands for an engine on other machines: it copies all that it hands over."""
 
     workers = 0
     is_local = False
@@ -294,13 +294,13 @@ class Elsewhere:
             yield copy[0](copy[1])
 
     def share(self, *rows):
-        """Returns rows, which are in a file for others."""
+        """Returns rows that are in a file for other machines."""
         return shared_rows.SharedRows(*rows)
 
 
 @pytest.fixture
 def image_dir(tmp_path):
-    """Images of all sizes and kinds: 40 that are stored as they are, 10 WebP."""
+    """Images of all sizes and kinds: 40 to store as they are, 10 WebP."""
     folder = tmp_path / "images"
     folder.mkdir()
     for at in range(40):
@@ -350,7 +350,7 @@ class Way:
 
 
 def write_to(paths, plan, image_dir, engine, *, file_format="tfrecord", **kwargs):
-    """Writes shards of images as they are to files; returns their sizes."""
+    """Writes shards of unconverted images to files; returns their sizes."""
     return write.write_shards(
         plan,
         paths,
@@ -408,14 +408,14 @@ def record_of(row, image_dir):
 
 
 def converted_image(path):
-    """Returns what is stored for an image that is converted."""
+    """Returns what is stored for a converted image."""
     content = path.read_bytes()
     facts = formats.read_facts(content, max_pixels=10**6, decode=True)
     return convert.convert(content, facts, ImageOptions())
 
 
 def written_by_tensorflow(folder, contents):
-    """Returns the files that TensorFlow's own writer makes of records."""
+    """Returns the files that TensorFlow's own writer makes from records."""
     files = []
     for at, found in enumerate(contents):
         path = folder / f"expected{at}"
@@ -440,7 +440,7 @@ LOCAL_WAYS = [
 
 @pytest.fixture(params=[1, 3000, 4 << 20], ids="pieces of {}".format)
 def piece(request, monkeypatch):
-    """How many bytes are worked on at once: less than a record, some, all."""
+    """How many bytes to work on at once: less than a record, some, all."""
     monkeypatch.setattr(write, "_PIECE", request.param)
 
 
@@ -488,7 +488,7 @@ def test_all_ways_write_the_same_array_records(tmp_path, image_dir, piece, numbe
 
 
 def test_progress_is_told_of_all_images_and_bytes(tmp_path, image_dir, piece):
-    """Whatever is written at once."""
+    """However many bytes are written at once."""
     rows = inspected(image_dir, are_converted=False)
     plan = plan_of(rows, splits=["train", "test"], shards_by=rule(2))
     for at, way in enumerate([*LOCAL_WAYS, Way(workers=0)]):
@@ -540,7 +540,7 @@ def test_an_image_that_changes_during_the_build(
         write_by(tmp_path / "out", plan, image_dir, way, file_format=file_format)
     assert str(raised.value) == error
     left = [path.name for path in (tmp_path / "out").iterdir()]
-    # Shards that were complete may be there.
+    # Complete shards may be there.
     assert not [name for name in left if name.startswith("incomplete")]
     of_row = next(
         f"{shard.split}-{shard.number}"
@@ -567,7 +567,7 @@ def test_a_converted_image_that_could_not_be_read(image_dir, monkeypatch):
 
 
 def test_a_piece_of_another_size_is_an_error(tmp_path, image_dir):
-    """It would be written over its neighbours."""
+    """It would overwrite its neighbours."""
     rows = inspected(image_dir, are_converted=False)
     plan = plan_of(rows, splits=["train", "test"])
     sizes = plan.record_sizes.copy()
@@ -580,7 +580,7 @@ def test_a_piece_of_another_size_is_an_error(tmp_path, image_dir):
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_folder_that_cannot_be_written(tmp_path, image_dir, workers):
-    """The error is the system's own."""
+    """The error is that of the system."""
     rows = inspected(image_dir, are_converted=False)
     plan = plan_of(rows, splits=["train", "test"])
     paths = [epath.Path(tmp_path) / "none" / f"{at}" for at in range(2)]
@@ -592,7 +592,7 @@ def test_a_folder_that_cannot_be_written(tmp_path, image_dir, workers):
 
 
 def test_files_are_written_side_by_side(tmp_path, image_dir, monkeypatch):
-    """Two for each process, so that these don't wait for each other, and no more."""
+    """Two for each process, so that none waits; and no more."""
     monkeypatch.setattr(write, "_PIECE", 1000)
     rows = inspected(image_dir, are_converted=False)
     plan = plan_of(rows, splits=["train", "test"], shards_by=rule(2))
@@ -612,7 +612,7 @@ def test_files_are_written_side_by_side(tmp_path, image_dir, monkeypatch):
 
 
 class Noting:
-    """Stands for an engine, and notes how many rows are worked on at once."""
+    """Stands for an engine, and notes how many rows it works on at once."""
 
     is_local = True
 
@@ -648,7 +648,7 @@ class Noting:
 
 
 class NotingFiles(local.LocalEngine):
-    """Notes to which files pieces go, in the order in which they are begun."""
+    """Notes which files pieces go to, in the order in which they begin."""
 
     def __init__(self):
         super().__init__(workers=1)
@@ -666,7 +666,7 @@ class NotingFiles(local.LocalEngine):
     ids=["small", "large", "huge"],
 )
 def test_few_bytes_are_worked_on_at_once(tmp_path, size, most):
-    """A piece has 4 MiB, and what the last record is above that."""
+    """A piece has 4 MiB, and the part of the last record beyond that."""
     plan = plan_of(table([f"{at}" for at in range(600)], size=size))
     engine = Noting(workers=2)
     write_to(
@@ -677,5 +677,5 @@ def test_few_bytes_are_worked_on_at_once(tmp_path, size, most):
     )
     assert max(engine.rows) == most
     assert sum(engine.rows) == 600
-    # All have so many, but the last of each shard.
+    # All have this many, except the last of each shard.
     assert len(engine.rows) - engine.rows.count(most) <= len(plan.shards)

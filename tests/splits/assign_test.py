@@ -16,12 +16,12 @@ from strategies import bound_rows, class_sizes, rows_of, seeds, sizes
 from tfds_imagecsv import arrays, exceptions
 from tfds_imagecsv.splits import assign
 
-# Rounding errors of floats in the tests, which are no errors of the plan.
+# Rounding errors of floats in the tests, not of the plan.
 SLACK = 1e-6
 
 
 def plan(rows, *, bound=True, given=None, pinned=None, **options):
-    """Plans the splits of rows whose class names are those that occur."""
+    """Plans the splits of rows; the class names are those that occur."""
     planned = assign.plan_splits(
         rows.keys,
         rows.labels,
@@ -88,7 +88,7 @@ def test_folds_are_exact(class_sizes, folds, seed):
 
 @given(bound_rows(), sizes(), seeds)
 def test_nothing_leaks(rows, sizes, seed):
-    """Law 2: no group and no image is in two splits, nor are those they link."""
+    """Law 2: no group, no image and no chain of them is in two splits."""
     val_size, test_size = sizes
     try:
         planned = plan(rows, val_size=val_size, test_size=test_size, seed=seed)
@@ -121,7 +121,7 @@ def test_the_splits_do_not_depend_on_the_order_of_the_rows(rows, shuffle_seed):
 
 
 def test_the_splits_are_the_same_everywhere_and_forever():
-    """Law 3: these were written down once; another result would reshuffle all data."""
+    """Law 3: any other result would reshuffle everybody's data."""
     rows = rows_of([4, 4])
     planned = plan(rows, val_size=0.25, test_size=0.25, seed=7)
     assert " ".join(planned.splits) == GOLDEN
@@ -135,7 +135,7 @@ GOLDEN_WITH_GROUPS = "train train validation test train train validation test"
 
 
 def unequal_rows(count, *, groups_of=0):
-    """Returns rows of 200 very unequal classes, in groups of some size."""
+    """Returns rows of 200 very unequal classes, in groups of one size."""
     rng = random.Random(0)
     classes = [f"class{c}" for c in range(200)]
     weights = [1 / (c + 1) for c in range(200)]
@@ -161,19 +161,19 @@ def test_added_rows_move_few_others(percent, most):
 
 @given(st.lists(st.integers(20, 400), min_size=1, max_size=8), seeds, st.data())
 def test_one_more_row_moves_at_most_a_few(class_sizes, seed, data):
-    """Law 4: a row displaces one at each cut of its class, and so on along a chain."""
+    """Law 4: a row displaces one at each cut of its class, and so on in a chain."""
     rows = rows_of(class_sizes)
     at = data.draw(st.integers(0, len(rows) - 1))
     fewer = rows.taken([other for other in range(len(rows)) if other != at])
     before = plan(fewer, seed=seed).splits
     after = np.delete(plan(rows, seed=seed).splits, at)
-    # The class of the row, and those that make up for the totals.
+    # The class of the row, and the classes that make up for the totals.
     assert (before != after).sum() <= 2 * len(class_sizes) + 2
 
 
 @given(bound_rows(), st.lists(st.sampled_from(["", "train", "validation", "test"])))
 def test_pinned_rows_are_still(rows, drawn):
-    """Law 4: a pinned row, and its group, stays; the others are divided as well."""
+    """Law 4: pinned rows and their groups stay; the others are still divided."""
     unit_of = walk.units_of(rows.groups, rows.digests).unit_of
     split_of = dict(enumerate(drawn))
     pinned = [
@@ -190,7 +190,7 @@ def test_pinned_rows_are_still(rows, drawn):
 
 @given(class_sizes.filter(lambda sizes: sum(sizes) >= 30), seeds)
 def test_a_plan_pinned_by_itself_is_the_same(class_sizes, seed):
-    """Law 4: rows that are added to a pinned plan make it exact again."""
+    """Law 4: rows added to a pinned plan make it exact again."""
     rows = rows_of(class_sizes)
     half = rows.taken(range(0, len(rows), 2))
     try:
@@ -203,7 +203,7 @@ def test_a_plan_pinned_by_itself_is_the_same(class_sizes, seed):
 
 
 def test_pinned_rows_count_in_the_shares():
-    """New rows go where the pinned ones leave a lack."""
+    """New rows go where pinned ones are missing."""
     rows = rows_of([100])
     pinned = ["train"] * 80 + [""] * 20
     planned = plan(rows, pinned=pinned)
@@ -223,12 +223,12 @@ def test_a_pinned_split_without_a_size_stays():
     planned = plan(rows, pinned=pinned, val_size=0, test_size=0.5)
     counts = {name: count["class0"] for name, count in planned.class_counts.items()}
     assert counts["validation"] == 3
-    # Both lack as much of their 10 as can be.
+    # Both lack as many of their 10 as possible.
     assert {counts["train"], counts["test"]} == {8, 9}
 
 
 def test_given_rows_are_passed_through_and_not_counted():
-    """The sizes divide the rows whose cell is empty."""
+    """The sizes divide the rows with an empty cell."""
     rows = rows_of([100])
     given = ["test"] * 30 + ["extra"] * 10 + [""] * 60
     planned = plan(rows, given=given)
@@ -253,7 +253,7 @@ def test_rows_follow_the_given_split_of_their_group():
 
 
 def test_all_rows_may_be_given():
-    """Then there is nothing to divide, and no split that has a size."""
+    """There is nothing to divide, and no split with a size."""
     rows = rows_of([4])
     planned = plan(rows, given=["train", "train", "train", "holdout"])
     assert planned.class_counts == {"train": {"class0": 3}, "holdout": {"class0": 1}}
@@ -261,7 +261,7 @@ def test_all_rows_may_be_given():
 
 
 def test_rows_without_a_label_are_in_no_class():
-    """A row of a given split may be without one."""
+    """A row of a given split may lack a label."""
     rows = rows_of([9])
     rows.labels[0] = ""
     planned = plan(rows, given=["unlabeled", *[""] * 8], val_size=0.25, test_size=0.25)
@@ -284,7 +284,7 @@ def test_a_group_can_not_be_in_two_splits(kind):
 
 
 def test_single_rows_make_up_for_lumpy_groups():
-    """Law 1 holds with groups, where there are rows enough beside them."""
+    """Law 1 holds with groups if there are enough single rows."""
     rows = rows_of([300, 200])
     rows.groups[:40] = ["a"] * 40
     rows.groups[300:350] = ["b"] * 25 + ["c"] * 25
@@ -293,7 +293,7 @@ def test_single_rows_make_up_for_lumpy_groups():
 
 
 def test_many_small_groups_are_nearly_exact():
-    """Groups of four among 200 unequal classes, without a single row."""
+    """Groups of four in 200 unequal classes, without single rows."""
     planned = plan(unequal_rows(12_000, groups_of=4))
     assert planned.largest_class_deviation < 2
     assert planned.largest_split_deviation <= 4
@@ -353,7 +353,7 @@ def test_folds_of_groups_are_as_balanced_as_those_of_scikit_learn(kind):
         theirs.append(measures(rows, reference, folds))
     for one, other in zip(np.mean(ours, 0), np.mean(theirs, 0), strict=True):
         assert one <= other
-    # And in no set much worse.
+    # In no set is it much worse.
     assert (np.array(ours)[:, [0, 2]] <= 1.1 * np.array(theirs)[:, [0, 2]]).all()
 
 
@@ -373,7 +373,7 @@ def test_added_rows_move_few_others_beside_groups_and_copies(percent, most):
 
 
 def test_the_seed_chooses_another_plan():
-    """Two seeds agree on no more rows than chance."""
+    """Two seeds agree on no more rows than by chance."""
     rows = rows_of([1000])
     one, other = (plan(rows, val_size=0.5, test_size=0, seed=s).splits for s in (0, 1))
     assert 400 < (one == other).sum() < 600
@@ -408,7 +408,7 @@ def test_a_split_without_size_does_not_exist(options, names):
 
 
 def test_a_class_without_rows_is_counted():
-    """A class of the config that the CSV lacks is in the counts, with 0."""
+    """The counts have 0 for a class of the config that the CSV lacks."""
     planned = assign.plan_splits(
         ["a", "b"],
         ["x", "x"],
@@ -450,7 +450,7 @@ def test_fewer_images_than_splits():
 
 
 def test_groups_go_where_an_overfull_pinned_split_leaves_a_lack():
-    """What is wanted is scaled to what there is, so that no split wants too much."""
+    """Wanted counts are scaled to the available rows: no split wants too much."""
     rows = rows_of([60])
     rows.groups[30:] = [f"group{at // 3}" for at in range(30)]
     pinned = ["validation"] * 20 + [""] * 40
@@ -463,7 +463,7 @@ def test_groups_go_where_an_overfull_pinned_split_leaves_a_lack():
 
 
 def test_rows_may_all_be_without_a_label():
-    """Then there is no class to count."""
+    """There is no class to count."""
     rows = rows_of([3])
     rows.labels[:] = [""] * 3
     planned = plan(rows, given=["unlabeled"] * 3)
@@ -482,7 +482,7 @@ def test_rows_may_all_be_without_a_label():
     )
 )
 def test_rows_are_ordered_by_class_point_and_key(rows):
-    """Also if their points differ in the last bits only, or not at all."""
+    """Even if their points differ only in the last bits, or not at all."""
     classes, points, keys = zip(*rows, strict=True) if rows else ((), (), ())
     task = assign._Task(
         classes=np.array(classes, np.int32),

@@ -85,7 +85,7 @@ def test_a_group_and_a_digest_of_one_name_are_different():
 
 
 def test_empty_names_link_nothing():
-    """A row without a group is by itself, and so is one without a digest."""
+    """A row without a group stands alone, and so does one without a digest."""
     assert find([("", ""), ("", ""), ("", "")]).sizes.tolist() == [1, 1, 1]
 
 
@@ -99,7 +99,7 @@ def test_empty_names_link_nothing():
     ids=["neither", "groups", "digests"],
 )
 def test_groups_and_digests_may_be_left_out(groups, digests, sizes):
-    """Then they link no rows."""
+    """They link no rows."""
     found = together.find_units(
         groups and arrays.encoded(groups),
         [walk.digests(digests)] if digests else [],
@@ -125,14 +125,14 @@ def test_digests_of_several_columns(rows):
 
 
 def test_no_rows():
-    """They are in no units."""
+    """There are no units."""
     found = find([])
     assert len(found.unit_of) == len(found.sizes) == 0
 
 
 @given(st.data(), drawn_rows)
 def test_least(data, rows):
-    """Each unit has the least of the values of its rows, up to the largest there is."""
+    """Each unit has the least value of its rows, even the largest possible value."""
     values = data.draw(
         st.lists(
             st.integers(0, 9) | st.integers(2**64 - 9, 2**64 - 1),

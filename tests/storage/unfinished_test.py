@@ -1,4 +1,4 @@
-"""What stopped builds leave, and builds at once: no reader sees half a dataset."""
+"""Leftovers of stopped builds, and builds at once: no reader sees half a dataset."""
 
 import contextlib
 import errno
@@ -32,7 +32,7 @@ def data_path(tmp_path):
 
 
 def names(folder):
-    """Returns the names in a directory, sorted; None if it isn't there."""
+    """Returns the sorted names in a directory; None if there is no directory."""
     return sorted(path.name for path in folder.iterdir()) if folder.exists() else None
 
 
@@ -44,14 +44,14 @@ def test_the_lock_is_removed_with_the_folders_it_needed(data_path):
 
 
 def test_the_lock_is_removed_after_an_error(data_path):
-    """So are the folders."""
+    """And so are the folders."""
     with pytest.raises(LookupError), unfinished.only_build(data_path):
         raise LookupError
     assert not data_path.parent.parent.parent.exists()
 
 
 def test_folders_that_were_there_stay(data_path):
-    """Also if they are empty."""
+    """Even if they are empty."""
     data_path.parent.parent.mkdir(parents=True)
     with unfinished.only_build(data_path):
         pass
@@ -59,7 +59,7 @@ def test_folders_that_were_there_stay(data_path):
 
 
 def test_folders_that_are_used_stay(data_path):
-    """Those of the dataset."""
+    """The folders of the dataset stay."""
     with unfinished.only_build(data_path):
         data_path.mkdir()
     assert names(data_path.parent) == ["1.0.0"]
@@ -82,7 +82,7 @@ def make_leftovers(data_path):
 
 
 def test_what_a_stopped_build_left_is_removed(data_path):
-    """What is of other versions and of other datasets isn't."""
+    """Leftovers of other versions and other datasets aren't."""
     of_others = make_leftovers(data_path)
     with unfinished.only_build(data_path):
         assert unfinished.unfinished(data_path) == []
@@ -108,7 +108,7 @@ def test_leftovers_beside_a_dataset(data_path):
 
 
 def test_leftovers_of_a_build_at_work(data_path):
-    """They aren't left over."""
+    """They are no leftovers."""
     with unfinished.only_build(data_path):
         work = data_path.parent / "incomplete.ABCDEF_1.0.0"
         work.mkdir()
@@ -118,7 +118,7 @@ def test_leftovers_of_a_build_at_work(data_path):
 
 
 def test_the_place_on_this_machine(data_path, tmp_path, monkeypatch):
-    """A local dataset's own, or one below the temporary directory."""
+    """It is that of a local dataset, or below the temporary directory."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     assert unfinished.local_path(data_path) == data_path
     paths = {
@@ -132,7 +132,7 @@ def test_the_place_on_this_machine(data_path, tmp_path, monkeypatch):
             left.mkdir()
             (left / "converted").touch()
         assert list(tmp_path.iterdir()) == []
-        # As of a build that was killed.
+        # Like a build that was killed.
         unfinished.new_unfinished(path).mkdir(parents=True)
         with unfinished.only_build(path):
             assert unfinished.unfinished(path) == []
@@ -140,7 +140,7 @@ def test_the_place_on_this_machine(data_path, tmp_path, monkeypatch):
 
 
 def test_tfds_knows_unfinished_files_by_their_names(tmp_path):
-    """It removes those that are left."""
+    """It removes leftover ones."""
     path = tmp_path / "image_csv-train.tfrecord-00000-of-00001"
     with files.renamed_when_complete(str(path)) as temporary:
         assert py_utils.is_incomplete_file(epath.Path(temporary))
@@ -153,7 +153,7 @@ def test_tfds_knows_unfinished_files_by_their_names(tmp_path):
 
 
 def test_no_leftovers(data_path):
-    """Nothing is done, so that readers need no right to write."""
+    """It does nothing: readers need no right to write."""
     data_path.mkdir(parents=True)
     before = data_path.parent.stat().mtime
     unfinished.remove_if_unused(data_path)
@@ -161,7 +161,7 @@ def test_no_leftovers(data_path):
     assert names(data_path.parent) == ["1.0.0"]
 
 
-# A process that builds, until it is told to end.
+# A process that builds until it is told to end.
 HOLDER = """
 import sys
 from etils import epath
@@ -191,7 +191,7 @@ def holder(data_path):
 
 
 def test_a_build_waits_for_another_process(data_path, monkeypatch):
-    """And says so; it goes on when the other one has ended."""
+    """It says so, and goes on when the other one has ended."""
     messages = []
     with holder(data_path) as process:
 
@@ -207,7 +207,7 @@ def test_a_build_waits_for_another_process(data_path, monkeypatch):
 
 
 def test_a_process_that_is_killed_has_no_lock(data_path, monkeypatch):
-    """Its lock file may stay, which nobody waits for."""
+    """Its lock file may stay, but nobody waits for it."""
     with holder(data_path) as process:
         process.kill()
         process.wait()
@@ -239,7 +239,7 @@ def test_many_builds_one_after_the_other(data_path):
 
 
 def test_a_file_in_the_place_of_the_data_directory(data_path):
-    """The error is the system's."""
+    """The error is that of the system."""
     data_path.parent.parent.mkdir(parents=True)
     data_path.parent.write_text("")
     with pytest.raises(FileExistsError), unfinished.only_build(data_path):
@@ -248,7 +248,7 @@ def test_a_file_in_the_place_of_the_data_directory(data_path):
 
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
 def test_a_file_system_without_locks(data_path, monkeypatch, number):
-    """Builds go on, and remove nothing, which may be another one's."""
+    """Builds go on, and remove nothing: it may belong to another build."""
 
     def flock(file, operation):
         raise OSError(number, os.strerror(number))
@@ -270,7 +270,7 @@ def test_a_remote_file_system():
 
 
 def test_a_dataset_is_set_aside(data_path):
-    """Under a name that the next build removes, until the new one is there."""
+    """Until the new one is there, it has a name that the next build removes."""
     data_path.mkdir(parents=True)
     (data_path / "old").write_text("")
     with unfinished.kept_unless_replaced(data_path):
@@ -283,7 +283,7 @@ def test_a_dataset_is_set_aside(data_path):
 
 
 def test_a_dataset_is_brought_back(data_path):
-    """If no other has taken its place."""
+    """Unless another one has taken its place."""
     data_path.mkdir(parents=True)
     (data_path / "old").write_text("")
     with pytest.raises(LookupError), unfinished.kept_unless_replaced(data_path):
@@ -293,7 +293,7 @@ def test_a_dataset_is_brought_back(data_path):
 
 
 def test_no_dataset_to_set_aside(data_path):
-    """Nothing is done."""
+    """It does nothing."""
     with unfinished.kept_unless_replaced(data_path):
         assert not data_path.parent.exists()
 
@@ -319,7 +319,7 @@ class Server:
         )
 
     def __call__(self, *jobs):
-        """Returns the outcomes of jobs, which are done at once."""
+        """Does jobs at once, and returns their outcomes."""
         print(json.dumps(jobs), file=self._process.stdin, flush=True)
         return json.loads(self._process.stdout.readline())
 
@@ -342,7 +342,7 @@ def server():
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory, write_png, write_csv):
-    """A directory with 320 images, a fifth of which are converted; and space."""
+    """A directory with 320 images, a fifth of them to convert; and space."""
     root = tmp_path_factory.mktemp("root")
     rows = []
     for at in range(320):
@@ -367,7 +367,7 @@ def make_job(root, data_dir):
             "label_csv": str(root / "labels.csv"),
             "seed": seed,
         }
-        # Both directories are below `/tmp`; what else is there isn't touched.
+        # Both directories are below `/tmp`; nothing else there is touched.
         above = os.path.commonpath([root, data_dir])
         return {"fields": fields, "root": above, "data_dir": str(data_dir), **kwargs}
 
@@ -401,7 +401,7 @@ def whole(server, root, tmp_path_factory):
 
 
 def of_dataset(found):
-    """Returns the digests of the dataset's files, by name; None if it isn't there."""
+    """Returns the digests of the dataset's files, by name; None if there is none."""
     start = "pets/1.0.0/"
     return {
         name.removeprefix(start): digest
@@ -411,7 +411,7 @@ def of_dataset(found):
 
 
 def test_a_build_that_finds_another_at_work(server, make_job, data_dir, whole):
-    """It waits, and then uses the dataset that the other one has made."""
+    """It waits, and then uses the dataset of the other one."""
     first, second = server(make_job(wait=True), make_job())
     assert first["error"] is second["error"] is None
     assert digests(data_dir) == whole[0]
@@ -422,7 +422,7 @@ def test_a_build_that_finds_another_at_work(server, make_job, data_dir, whole):
 def test_a_build_that_finds_one_of_another_config_at_work(
     server, make_job, data_dir, whole
 ):
-    """It waits, and then says that the dataset isn't what it was to make."""
+    """It waits, and then says that the dataset isn't the one it was to build."""
     first, second = server(make_job(wait=True), make_job(seed=1))
     assert first["error"] is None
     assert digests(data_dir) == whole[0]
@@ -437,7 +437,7 @@ def test_a_build_that_finds_one_of_another_config_at_work(
 
 
 def test_another_build_that_overwrites(server, make_job, data_dir, whole):
-    """The last one's dataset stays, and nothing of the first's."""
+    """The dataset of the last one stays, and nothing of the first."""
     outcomes = server(
         make_job(wait=True, helpers=True),
         make_job(seed=1, overwrite=True, helpers=True),
@@ -447,7 +447,7 @@ def test_another_build_that_overwrites(server, make_job, data_dir, whole):
 
 
 def sizes_of_files(found, data_dir):
-    """Returns the sizes of a dataset's files that are there, by name."""
+    """Returns the sizes of a dataset's existing files, by name."""
     folder = pathlib.Path(data_dir) / "image_csv" / "pets" / "1.0.0"
     return {name: (folder / name).stat().st_size for name in of_dataset(found)}
 
@@ -487,7 +487,7 @@ def test_killed_at_random_moments(server, make_job, data_dir, whole, name, momen
     # The digests of the dataset before the build.
     before = whole[1] if name == "overwriting" else {}
     killed = 0
-    # Most of the time nothing is written yet, which one of the cases covers.
+    # Most of the time, nothing is written yet; one case covers this.
     first = 1 if name == "alone" else outcome["first_change"]
     possible = range(first, outcome["operations"])
     for moment in random.Random(name).sample(possible, moments):
@@ -506,12 +506,12 @@ def test_killed_at_random_moments(server, make_job, data_dir, whole, name, momen
         assert again["error"] is None
         assert digests(data_dir) == right
         shutil.rmtree(data_dir)
-    # Helpers may have done what this process would have been killed at.
+    # Other processes may have done the step at which this one was to be killed.
     assert killed >= moments // 2
 
 
 def test_killed_when_the_dataset_is_replaced(server, make_job, data_dir, whole):
-    """Even a build that has nothing to do removes the old one, which is aside."""
+    """Even a build that has nothing to do removes the old one that was set aside."""
     server(make_job(seed=1))
     (outcome,) = server(make_job(overwrite=True, kill_at="replaced"))
     assert outcome["killed"]
@@ -524,7 +524,7 @@ def test_killed_when_the_dataset_is_replaced(server, make_job, data_dir, whole):
 
 
 def test_killed_with_beam(server, make_job, data_dir, whole):
-    """What was to be handed to Beam's workers is removed by the next build."""
+    """The next build removes the work that was meant for Beam's workers."""
     (outcome,) = server(make_job(beam_runner="DirectRunner", kill_at=300))
     assert outcome["killed"]
     assert any(name.endswith("chunks.arrow") for name in digests(data_dir))
@@ -546,7 +546,7 @@ def small_disk(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def small_server(small_disk):
-    """A server that has a file system of its own, for which it must be privileged."""
+    """A server with a file system of its own, for which it must be privileged."""
     for command in (["unshare", "--mount"], ["unshare", "--mount", "--map-root-user"]):
         mounted = [*command, "sh", "-c", MOUNT, str(small_disk)]
         tried = subprocess.run([*mounted, "true"], check=False, capture_output=True)
@@ -560,7 +560,7 @@ def small_server(small_disk):
 
 @pytest.fixture
 def disk(small_server, small_disk):
-    """The small disk as this process reaches it; a test that fails leaves nothing."""
+    """The small disk as this process reaches it; a failed test leaves nothing."""
     found = small_server.seen(small_disk)
     yield found
     shutil.rmtree(found / "data", ignore_errors=True)
@@ -568,7 +568,7 @@ def disk(small_server, small_disk):
 
 
 def fill(disk, *, left):
-    """Fills a disk up to some bytes; returns the file that does."""
+    """Fills a disk up to some bytes; returns the file that fills it."""
     ballast = disk / "ballast"
     status = os.statvfs(disk)
     ballast.write_bytes(b"x" * (status.f_bavail * status.f_frsize - left))
@@ -597,7 +597,7 @@ def test_a_full_disk(
         " Nothing of it was kept. Make room, or choose another data_dir."
     )
     full = "No space left on device"
-    # More than what Beam's workers write when they inspect, less than the dataset.
+    # More than Beam's workers write when they inspect, less than the dataset.
     left = 1_000_000 if "beam_runner" in kwargs else 350_000
 
     ballast = fill(disk, left=left)
@@ -626,7 +626,7 @@ def test_a_full_disk(
 
     ballast = fill(disk, left=left)
     (outcome,) = small_server({**job, "overwrite": True})
-    # TFDS knows how large the dataset was; Beam's workers write before it looks.
+    # TFDS knows how large the dataset was; Beam's workers write before it checks.
     reasons = ["Not enough disk space", *([full] if "beam_runner" in kwargs else [])]
     assert outcome["error"] in map(message.format, reasons)
     assert digests(disk / "data") == right
@@ -634,7 +634,7 @@ def test_a_full_disk(
 
 @pytest.mark.parametrize("helpers", [False, True])
 def test_files_that_must_not_grow(server, make_job, data_dir, whole, helpers):
-    """The same law, where no disk can be mounted: the system limits files."""
+    """The same law where no disk can be mounted: the system limits files."""
     (outcome,) = server(make_job(helpers=helpers, file_limit=100_000))
     assert outcome["error"] == (
         f"StorageError: data_dir {data_dir}: File too large while the dataset was"

@@ -102,7 +102,7 @@ class Comparison:
     drifted: tuple[str, ...]
 
     def as_json(self) -> dict[str, Any]:
-        """Returns the fields as values of JSON, with just the keys of replaced files."""
+        """Returns the fields as values of JSON; only the keys of replaced files."""
         values = {
             field.name: getattr(self, field.name) for field in dataclasses.fields(self)
         }
