@@ -16,7 +16,7 @@ def read(builder):
 
 
 def test_each_example_has_its_scores(make_dataset, make_builder, tmp_path):
-    """Sorted by key, whatever is in it; the issues are those below the thresholds."""
+    """Sorted by key, for any keys; the issues are those below the thresholds."""
     rows = [(f"{at:02}.png", "cat") for at in range(20)]
     rows += [('a "b", c.png', "cat"), ("black.png", "dog"), ("white.png", "dog")]
     config = make_dataset(rows)
@@ -44,7 +44,7 @@ def test_each_example_has_its_scores(make_dataset, make_builder, tmp_path):
 
 
 def test_the_bytes_are_the_same_in_every_run(make_dataset, make_builder, tmp_path):
-    """Whatever the number of workers, and the order of the table."""
+    """For any number of workers, and any order of the table."""
     make_dataset()
     contents = []
     for workers in (1, 2):
@@ -57,7 +57,7 @@ def test_the_bytes_are_the_same_in_every_run(make_dataset, make_builder, tmp_pat
 
 
 def test_headers_alone_have_no_scores(make_dataset, make_builder):
-    """The dataset has no such file then."""
+    """The dataset has no such file."""
     builder = make_builder(make_dataset(verify="header"))
     builder.download_and_prepare()
     assert not (builder.data_path / "image_quality.csv").exists()
@@ -65,7 +65,7 @@ def test_headers_alone_have_no_scores(make_dataset, make_builder):
 
 @pytest.mark.parametrize("max_side", [3, 64])
 def test_converted_images_have_scores(make_dataset, make_builder, tmp_path, max_side):
-    """Those of the file, from the pixels that are decoded for the conversion."""
+    """They are those of the file, from the pixels decoded for the conversion."""
     config = make_dataset(max_side=max_side)
     pixels = np.arange(70 * 50 * 3).reshape(70, 50, 3) % 251
     Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / "images" / "00.png")

@@ -51,9 +51,9 @@ END = (
 
 
 class Dataset:
-    """What a build notes of a dataset in `root`, without its records.
+    """What a build notes about a dataset in `root`, without its records.
 
-    Images are in `root/images`, the CSV is `root/labels.csv`, and what is noted in
+    Images are in `root/images`, the CSV is `root/labels.csv`, and the notes are in
     `root/data/1.0.0`.
     """
 
@@ -66,7 +66,7 @@ class Dataset:
         self._time = 0
 
     def write_image(self, key, **kwargs):
-        """Writes an image of another time."""
+        """Writes an image with another time."""
         path = self.images / key
         self._write_png(path, **kwargs)
         self.touch(path)
@@ -81,7 +81,7 @@ class Dataset:
         self._write_csv(self.root / "labels.csv", rows, header=header)
 
     def make(self, rows=ROWS, lost=(), **fields):
-        """Writes the sources, and returns the dataset that is built of them."""
+        """Writes the sources, and returns the dataset built from them."""
         self.images.mkdir()
         for key, *_ in rows:
             if key not in lost:
@@ -98,7 +98,7 @@ class Dataset:
         self.plan = walk.plan(self.config, found)
         self.data_path.mkdir(parents=True)
         sources_json.write_sources(epath.Path(self.sources), found, digests)
-        # As JSON, in which TFDS keeps it.
+        # As JSON, as TFDS keeps it.
         self.kept = json.loads(json.dumps(metadata.config_fields(self.config)))
         return self
 
@@ -123,7 +123,7 @@ class Dataset:
         )
 
     def changes(self, config=None):
-        """Returns the lines that say what has changed; the others are checked."""
+        """Returns the lines that say what has changed; checks the others."""
         with pytest.raises(tfds_imagecsv.StaleDatasetError) as caught:
             self.raise_if_stale(config)
         message = str(caught.value)
@@ -147,7 +147,7 @@ def dataset(tmp_path, write_png, write_csv):
 
 
 def test_what_is_kept_of_the_rows(dataset):
-    """A list a line; what rows say that have a problem comes last."""
+    """A list a line; rows with a problem come last."""
     rows = [("b.png", "dog", "", ""), ("a.png", "cat", "g", ""), ("c.png", "", "", "x")]
     rows += [("lost.png", "cat", "", ""), ("bad.png", "dog", "", "")]
     dataset.images.mkdir()
@@ -202,7 +202,7 @@ def test_what_is_kept_of_the_config(dataset, tmp_path):
 
 
 def test_names_and_labels_of_all_scripts(dataset):
-    """They come back as they were, also line separators that aren't line feeds."""
+    """They come back unchanged, even line separators that aren't line feeds."""
     rows = [(f"{at}ä\u2028.png", f'"{at % 2}": [\x85é', "", "") for at in range(6)]
     dataset.make(rows)
     dataset.raise_if_stale()
@@ -253,7 +253,7 @@ OTHERS = {
 
 @pytest.mark.parametrize("name", OTHERS)
 def test_another_value_of_a_field(dataset, name):
-    """It says which, from what to what; back again, the dataset is fresh."""
+    """It says which, with old and new value; undone, the dataset is fresh."""
     dataset.make()
     was = getattr(dataset.config, name)
     was = list(was) if isinstance(was, tuple) else was  # as JSON has it
@@ -283,7 +283,7 @@ def test_another_value_of_a_field(dataset, name):
     ids=str,
 )
 def test_fields_that_change_nothing(dataset, fields):
-    """Names of columns neither, if they are those of the same cells."""
+    """Nor do names of columns, if the cells are the same."""
     dataset.make()
     dataset.raise_if_stale(dataset.config_with(**fields))
 
@@ -296,7 +296,7 @@ def test_another_delimiter(dataset):
 
 
 def test_another_order_of_columns_of_0_and_1(dataset):
-    """It is that of the classes, so other ids are in the records."""
+    """It is that of the classes, so the records have other ids."""
     rows = [(f"{at}.png", "1", "0", "") for at in range(3)]
     fields = {"label_type": "multilabel", "group_column": None}
     dataset.make(rows, label_column=["label", "group"], **fields)
@@ -307,7 +307,7 @@ def test_another_order_of_columns_of_0_and_1(dataset):
 
 
 def test_another_cell_of_an_extra_column(dataset):
-    """A changed cell of it is a changed row."""
+    """A changed cell changes the row."""
     dataset.make(extra_columns={"group": "string"})
     dataset.write_rows([("a.png", "cat", "h", ""), *ROWS[1:]])
     assert dataset.changes() == (
@@ -350,7 +350,7 @@ def test_several_fields(dataset):
 
 
 def test_one_image_is_not_all_of_them(dataset):
-    """A size of 1 isn't one of 1.0, though they are equal."""
+    """A size of 1 differs from a size of 1.0, though they are equal."""
     dataset.make(val_size=1, test_size=0)
     assert dataset.changes(dataset.config_with(val_size=1.0, test_size=0)) == (
         "  val_size: was 1, is 1.0"
@@ -358,7 +358,7 @@ def test_one_image_is_not_all_of_them(dataset):
 
 
 def test_a_field_that_is_newer_than_the_dataset(dataset):
-    """The dataset was built with its default."""
+    """The dataset was built with the default."""
     dataset.make()
     del dataset.kept["seed"]
     dataset.raise_if_stale()
@@ -410,7 +410,7 @@ def test_a_column_without_the_csv(dataset):
 
 
 def test_changed_rows(dataset):
-    """Those that have changed, are new and are gone, with their numbers."""
+    """It lists changed, new and missing rows, with their numbers."""
     dataset.make()
     rows = [("new.png", "emu", "", ""), ("a.png", "emu", "h", "train"), *ROWS[3:]]
     dataset.write_rows([*rows, ("z.png", "", "", "")])
@@ -427,7 +427,7 @@ def test_changed_rows(dataset):
 
 
 def test_a_row_that_has_a_problem_now(dataset):
-    """A build would not take it."""
+    """A build would refuse it."""
     dataset.make()
     dataset.write_rows([("a.png", "", "g", ""), *ROWS[1:]])
     assert dataset.changes() == (
@@ -437,7 +437,7 @@ def test_a_row_that_has_a_problem_now(dataset):
 
 
 def test_many_changed_rows(dataset):
-    """Ten of a kind are shown, and all are counted."""
+    """It shows ten of a kind, and counts all."""
     rows = [(f"{at:02}.png", "cat", "", "") for at in range(12)]
     dataset.make(rows)
     dataset.write_rows([(key, "dog", "", "") for key, *_ in rows])
@@ -462,7 +462,7 @@ def test_the_same_table_in_other_words(dataset):
 
 
 def test_a_csv_that_is_none_any_more(dataset):
-    """The message has what is wrong with it."""
+    """The message says what is wrong with it."""
     dataset.make()
     (dataset.root / "labels.csv").write_text("")
     assert dataset.changes() == (
@@ -473,7 +473,7 @@ def test_a_csv_that_is_none_any_more(dataset):
 
 
 def test_rejected_rows(dataset):
-    """They are compared as the others are; which of two comes first is no matter."""
+    """They are compared like others; which of two comes first doesn't matter."""
     rows = [*ROWS, ("a.png", "dog", "", ""), ("x.png", "", "", "")]
     dataset.make(rows, on_error="skip", max_rejected=1)
     dataset.write_rows(rows[::-1])
@@ -492,7 +492,7 @@ def test_rejected_rows(dataset):
 
 @contextlib.contextmanager
 def nothing_can_be_written():
-    """Lets each attempt to write to a file fail, also that of a superuser."""
+    """Makes each attempt to write to a file fail, even for a superuser."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
     try:
@@ -513,7 +513,7 @@ def rewrite(path):
 
 
 def test_changed_images(dataset):
-    """Of the same size or of another, and those that are missing."""
+    """Of the same size or another size, and missing ones."""
     dataset.make()
     dataset.write_image("d.png", width=9)
     rewrite(dataset.images / "b.png")
@@ -530,7 +530,7 @@ def test_changed_images(dataset):
 
 
 def test_all_that_has_changed_at_once(dataset):
-    """The config, the CSV and the images, in this order."""
+    """It lists the config, the CSV and the images, in this order."""
     dataset.make()
     dataset.write_rows(ROWS[:5])
     rewrite(dataset.images / "a.png")
@@ -551,7 +551,7 @@ def test_images_without_a_row(dataset):
 
 
 def test_other_times_only(dataset):
-    """As a copy has them: images are read once, and their new times are noted."""
+    """As in a copy: images are read once, and their new times are noted."""
     dataset.make()
     for path in dataset.images.iterdir():
         os.utime(path, (5, 5))
@@ -565,14 +565,14 @@ def test_other_times_only(dataset):
     assert after == {**before, "modified": [5 * 10**9] * 6}
     assert stat.S_IMODE(dataset.sources.stat().st_mode) == 0o640
     assert [path.name for path in dataset.data_path.iterdir()] == ["sources.json"]
-    # They aren't read again: what has the old size and the new time isn't looked at.
+    # They aren't read again: images of the old size and the new time are skipped.
     rewrite(dataset.images / "b.png")
     os.utime(dataset.images / "b.png", (5, 5))
     dataset.raise_if_stale()
 
 
 def test_times_of_images_that_have_changed(dataset):
-    """They aren't noted, or these would be taken for those of the dataset."""
+    """They aren't noted, or these images would pass for those of the dataset."""
     dataset.make()
     before = json.loads(dataset.sources.read_text())
     for path in dataset.images.iterdir():
@@ -596,7 +596,7 @@ def test_another_size_and_the_same_time(dataset):
 
 
 def test_cells_with_a_zero_byte(dataset):
-    """A format other than CSV may have them; they don't hide where a cell ends."""
+    """Formats other than CSV may have them; they don't hide the end of a cell."""
 
     def write(label, group):
         lines = [
@@ -614,7 +614,7 @@ def test_cells_with_a_zero_byte(dataset):
 
 
 def test_an_image_that_was_rejected(dataset):
-    """It is there now, or has become one: the next build would take it."""
+    """It is there now, or has become an image: the next build would use it."""
     dataset.make(lost=["a.png", "b.png"], on_error="skip", max_rejected=1)
     dataset.raise_if_stale()
     dataset.write_image("a.png")
@@ -625,7 +625,7 @@ def test_an_image_that_was_rejected(dataset):
 
 
 def test_an_image_that_was_none(dataset):
-    """As long as it isn't one, nothing has changed."""
+    """As long as it isn't an image, nothing has changed."""
     dataset.images.mkdir()
     for key, *_ in ROWS[1:]:
         dataset.write_image(key)
@@ -662,7 +662,7 @@ def test_a_copy_that_was_dropped(dataset):
 
 
 def test_images_in_folders_and_behind_links(dataset):
-    """They are followed as a build follows them."""
+    """It follows them as a build does."""
     dataset.images.mkdir()
     for key in ("deep/er/a.png", "b.png", "real/c.png"):
         dataset.write_image(key)
@@ -686,7 +686,7 @@ def test_images_in_folders_and_behind_links(dataset):
 
 @pytest.mark.parametrize("gone", ["labels.csv", "images", "images/*", "both"])
 def test_sources_that_are_gone(dataset, gone):
-    """The dataset stands alone; what is left is compared."""
+    """The dataset stands alone; the remaining sources are compared."""
     dataset.make()
     csv, folder = dataset.root / "labels.csv", dataset.images
     if gone in ("labels.csv", "both"):
@@ -706,7 +706,7 @@ def test_sources_that_are_gone(dataset, gone):
 
 
 def test_sources_that_are_elsewhere(dataset):
-    """Where they are doesn't matter, but what they are; relative paths too."""
+    """Their content matters, not their place; relative paths work as well."""
     dataset.make()
     manual_dir = dataset.root / "manual"
     manual_dir.mkdir()
@@ -734,7 +734,7 @@ def test_a_path_in_the_home_directory(dataset, monkeypatch):
 
 
 def test_remote_images(dataset):
-    """They aren't looked at: there may be millions, each of which takes its time."""
+    """They aren't checked: there may be millions, and each takes time."""
     dataset.make()
     dataset.raise_if_stale(dataset.config_with(image_dir="gs://bucket/images"))
 
@@ -769,14 +769,14 @@ def test_pinned_splits_of_a_dataset_without_them(dataset):
 
 
 def test_a_dataset_of_an_earlier_version(dataset):
-    """It has nothing to be compared with."""
+    """It has nothing to compare."""
     dataset.make()
     dataset.kept = None
     dataset.raise_if_stale(dataset.config_with(seed=1))
 
 
 def test_a_dataset_without_its_list(dataset):
-    """What is left is compared: the config."""
+    """It only compares the config."""
     dataset.make()
     dataset.sources.unlink()
     dataset.write_rows(ROWS[:5])
@@ -805,8 +805,8 @@ def test_a_damaged_list(dataset, damage):
     with pytest.raises(tfds_imagecsv.StaleDatasetError) as caught:
         dataset.raise_if_stale()
     assert str(caught.value) == (
-        f"{dataset.sources}: this file of the dataset is damaged, so nobody knows"
-        f" whether the CSV and the images have changed. Mend it, or {REMEDY}"
+        f"{dataset.sources}: this file of the dataset is damaged, so changes of"
+        f" the CSV and the images go unnoticed. Restore it, or {REMEDY}"
     )
 
 
@@ -829,7 +829,7 @@ edits = st.lists(
 def test_stale_is_what_would_be_another_dataset(
     tmp_path_factory, write_png, write_csv, edits
 ):
-    """A dataset is refused if a build of its sources would give another one."""
+    """A dataset is refused if its sources would give another one."""
     dataset = Dataset(tmp_path_factory.mktemp("law"), write_png, write_csv).make()
     rows = [list(row) for row in ROWS]
     for kind, at, other in edits:
@@ -870,7 +870,7 @@ def test_stale_is_what_would_be_another_dataset(
     assert is_stale == (new != old)
 
 
-# By way of TFDS
+# Through TFDS
 
 
 def changed(config):
@@ -905,7 +905,7 @@ def load(config, data_dir, **kwargs):
 
 
 def test_ways_to_read(built, make_builder, data_dir):
-    """A dataset that is fresh is read; one that is stale isn't, in any way."""
+    """A fresh dataset is read in each way, a stale one in none."""
     config, builder = built
     ways = [
         lambda: load(config, data_dir),
@@ -928,7 +928,7 @@ def test_ways_to_read(built, make_builder, data_dir):
 
 
 def test_data_sources(make_dataset, make_builder, data_dir):
-    """They are refused in the same way."""
+    """They are refused as well."""
     config = make_dataset()
     builder = make_builder(config, file_format="array_record")
     builder.download_and_prepare()
@@ -942,7 +942,7 @@ def test_data_sources(make_dataset, make_builder, data_dir):
 
 
 def test_a_builder_looks_once(built, make_builder):
-    """Before it reads for the first time; one that has built knows."""
+    """It looks before its first read; a builder that has built doesn't."""
     config, builder = built
     again = make_builder(config)
     again.as_dataset(split="train")
@@ -963,7 +963,7 @@ def test_what_changes_nothing_writes_nothing(built, make_builder, data_dir, list
 
 
 def test_the_ways_on(built, make_builder, make_dataset, data_dir):
-    """Another version beside it, or a new one in its place."""
+    """Another version beside it, or a new build in its place."""
     config, builder = built
     changed(config)
     newer = dataclasses.replace(config, version="1.0.1")
@@ -982,7 +982,7 @@ def test_the_ways_on(built, make_builder, make_dataset, data_dir):
 
 
 def test_a_new_description_of_a_stale_dataset(built, make_builder):
-    """TFDS's mode that writes it reads nothing else."""
+    """TFDS's mode that writes it reads no sources."""
     config, _ = built
     changed(config)
     mode = tfds.download.GenerateMode.UPDATE_DATASET_INFO
@@ -995,7 +995,7 @@ def test_a_new_description_of_a_stale_dataset(built, make_builder):
 
 
 def test_a_dataset_that_is_loaded_by_its_name(built, data_dir):
-    """Nobody knows what it was made of; it stands alone."""
+    """Its sources are unknown; it stands alone."""
     config, _ = built
     changed(config)
     assert len(tfds.load("image_csv/pets", split="train", data_dir=data_dir)) == 16
@@ -1047,7 +1047,7 @@ print(sorted({"pandas", "pyarrow", "scipy", "tensorflow"} & set(sys.modules)))
 
 
 def test_a_fresh_dataset_needs_nothing_slow(built, data_dir):
-    """Pandas alone would take longer to import than the rest takes."""
+    """Importing pandas alone would take longer than all the rest."""
     config, _ = built
     done = subprocess.run(
         [sys.executable, "-c", LOAD, config.image_dir, config.label_csv, data_dir],

@@ -1,4 +1,4 @@
-"""The report in a real browser: nothing is asked for, and all can use it."""
+"""The report in a real browser: it requests nothing, and all can use it."""
 
 import contextlib
 import importlib.resources
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.skipif(
     reason="no browser: apt-get install chromium chromium-driver",
 )
 
-# A browser that does nothing on its own.
+# A browser that does nothing by itself.
 FLAGS = (
     *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic"),
     *("--no-first-run", "--disable-background-networking", "--disable-sync"),
@@ -45,7 +45,7 @@ REPORTS = (
     "problems",
 )
 
-# The names of the classes in the table that are seen.
+# The visible names of classes in the table.
 SHOWN = """
 return [...document.querySelectorAll("#class-rows tr")]
     .filter((row) => row.checkVisibility())
@@ -79,11 +79,11 @@ class Browser:
         return self.driver.find_elements(By.CSS_SELECTOR, selector)
 
     def log(self, kind):
-        """Returns what was logged since the last call."""
+        """Returns the log since the last call."""
         return self.driver.execute("getLog", {"type": kind})["value"]
 
     def requests(self):
-        """Returns the addresses that were asked for since the last call."""
+        """Returns the addresses requested since the last call."""
         messages = [
             json.loads(one["message"])["message"] for one in self.log("performance")
         ]
@@ -190,7 +190,7 @@ def reports(tmp_path_factory, write_png, write_csv):
     )
     numbers = [(key, str(at**2)) for at, key in enumerate(keys)]
     make("regression", numbers, label_type="regression", folds=3)
-    # With a further image, and a mask, of which one class has a script's name.
+    # With a further image, and a mask; one of its classes has a script as its name.
     boxes = [
         (
             key,
@@ -225,7 +225,7 @@ def reports(tmp_path_factory, write_png, write_csv):
 
 @pytest.mark.parametrize("name", REPORTS)
 def test_nothing_is_asked_for_and_nothing_goes_wrong(browser, reports, name):
-    """No request but for the page itself, no error, no dialogue of a label's script."""
+    """No request except for the page, no error, no dialogue of a label's script."""
     browser.open(reports[name])
     assert browser.run("return document.readyState") == "complete"
     assert browser.log("browser") == []
@@ -261,7 +261,7 @@ def test_all_can_read_it(browser, reports, name, scheme):
 
 @pytest.mark.parametrize("name", REPORTS)
 def test_it_is_as_wide_as_a_phone(browser, reports, name):
-    """What is wider scrolls within the page."""
+    """Wider parts scroll within the page."""
     browser.open(reports[name], width=400)
     root = "document.documentElement"
     assert (
@@ -270,8 +270,8 @@ def test_it_is_as_wide_as_a_phone(browser, reports, name):
     )
 
 
-# Of each picture with boxes: where the whole picture is on the screen, where its first
-# box is, and where that should be by the numbers of its path.
+# For each picture with boxes: where the whole picture is on the screen, where its first
+# box is, and where it should be by the numbers of its path.
 DRAWN = """
 return [...document.querySelectorAll("#examples .pic")].map((one) => {
     const [image, svg] = [one.querySelector("img"), one.querySelector("svg")];
@@ -297,7 +297,7 @@ return [...document.querySelectorAll("#examples .pic")].map((one) => {
 
 @pytest.mark.parametrize("width", [1280, 400])
 def test_boxes_are_on_their_pictures(browser, reports, width):
-    """Where a picture is fitted into its square, its boxes are as well."""
+    """A picture is fitted into its square together with its boxes."""
     browser.open(reports["boxes"], width=width)
     drawn = [edges for edges in browser.run(DRAWN) if edges]
     assert len(drawn) > 10
@@ -307,7 +307,7 @@ def test_boxes_are_on_their_pictures(browser, reports, width):
 
 
 def test_classes_are_found_as_one_types(browser, reports):
-    """Those whose names have the words; how many is said."""
+    """It shows those with the words in their names, and says how many."""
     browser.open(reports["300 classes"])
     (field,) = browser.find("#find-class")
     assert field.is_displayed()
@@ -323,7 +323,7 @@ def test_classes_are_found_as_one_types(browser, reports):
 
 
 def test_a_keyboard_is_enough(browser, reports):
-    """From the link over the contents, by tabs, to a column that it sorts."""
+    """Tabs lead from the link above the contents to a column, which it sorts."""
     browser.open(reports["300 classes"])
     browser.press(Keys.TAB)
     focused = browser.driver.switch_to.active_element
@@ -348,7 +348,7 @@ def test_a_keyboard_is_enough(browser, reports):
 
 
 def test_code_is_copied(browser, reports):
-    """With a button, whose success is said to those who don't see it."""
+    """A button copies it, and announces this to those who can't see it."""
     browser.open(reports["300 classes"])
     (button,) = browser.find("#load button.copy")
     (code,) = browser.find("#load pre")
@@ -361,7 +361,7 @@ def test_code_is_copied(browser, reports):
     )
     (field,) = browser.find("#find-class")
     field.send_keys(Keys.CONTROL, "v")
-    # A field of one line has no line breaks.
+    # A one-line field has no line breaks.
     assert field.get_attribute("value").replace(" ", "") == re.sub(r"\s", "", wanted)
 
 
@@ -382,7 +382,7 @@ def test_the_button_covers_no_code(browser, reports, width):
 
 
 def test_it_is_read_without_scripts(browser, reports):
-    """All is there but searching and sorting, of which nothing is seen."""
+    """Everything is there except searching and sorting, which are hidden."""
     browser.open(reports["300 classes"], scripts=False)
     assert len(browser.find("#class-rows tr")) == 300
     assert not browser.find("button")
@@ -393,7 +393,7 @@ def test_it_is_read_without_scripts(browser, reports):
 
 
 def test_paper_has_all_of_it(browser, reports):
-    """What scrolls on a screen is whole, and what one can't press is left out."""
+    """Scrolling parts are whole, and buttons are left out."""
     browser.open(reports["300 classes"])
     browser.devtools("Emulation.setEmulatedMedia", media="print")
     tall = "return [...document.querySelectorAll('.scroll')]"
@@ -403,7 +403,7 @@ def test_paper_has_all_of_it(browser, reports):
 
 
 def test_a_notebook_shows_it_in_a_frame(browser, reports, tmp_path):
-    """The page works there as it does alone, and can't reach the notebook."""
+    """The page works there as it does alone, but can't reach the notebook."""
     text = reports["300 classes"].read_text("utf-8")
     shown = inline.InlinePage("report.html", text)._repr_html_()
     notebook = tmp_path / "notebook.html"

@@ -1,4 +1,4 @@
-"""The card of a dataset: its front matter, what is under it, and hostile texts."""
+"""The card of a dataset: its front matter, its body, and hostile texts."""
 
 import types
 
@@ -51,7 +51,7 @@ HOSTILE = (
 @given(st.text(min_size=1).filter(card.markdown))
 @pytest.mark.parametrize("parser", ["commonmark", "js-default"])
 def test_markdown_shows_any_text(parser, text):
-    """It is a paragraph that has the text, without any markup."""
+    """It is a paragraph with the text, without any markup."""
     shown = card.markdown(text)
     assert shown.isprintable()
     tokens = MarkdownIt(parser, {"linkify": False}).parse(shown)
@@ -65,7 +65,7 @@ for hostile in HOSTILE:
 @given(st.recursive(st.text(), lambda inner: st.lists(inner, max_size=3), max_leaves=5))
 @example(["<b>", "\u202e", "\x1b", "a: b", "- a", "no", "1", "\n", "\x85", "null"])
 def test_front_matter_keeps_any_text(values):
-    """YAML gives back what was put in, and nothing of it acts on a terminal."""
+    """YAML gives back the text, and nothing in it controls a terminal."""
     text = card._yaml({"names": values})
     assert text.replace("\n", "").isprintable()
     assert yaml.safe_load(text) == {"names": values}
@@ -73,7 +73,7 @@ def test_front_matter_keeps_any_text(values):
 
 
 def test_text_in_other_scripts_is_readable():
-    """Only what doesn't print is escaped."""
+    """It only escapes characters that don't print."""
     assert "貓: 猫" in card._yaml({"貓": "猫"})
 
 
@@ -97,7 +97,7 @@ def test_text_in_other_scripts_is_readable():
     ],
 )
 def test_licenses(text, fields):
-    """Those that the Hub knows have its names; others are in a file beside the card."""
+    """Known ones have the Hub's names; others are in a file beside the card."""
     if "license_name" in fields:
         fields = {**fields, "license_link": "LICENSE"}
     assert card._license(text) == fields
@@ -115,14 +115,14 @@ def test_licenses(text, fields):
     ],
 )
 def test_size_categories(images, category):
-    """The Hub's words."""
+    """They are the Hub's words."""
     assert card._size_category(images) == category
 
 
 @given(st.lists(st.text()))
 @example(["```", "<script>", "`````"])
 def test_a_block_of_code_ends_where_it_ends(lines):
-    """No line of it ends it, or acts on a terminal."""
+    """None of its lines ends it, or controls a terminal."""
     shown = "\n".join(card._fenced(lines))
     assert shown.replace("\n", "").isprintable()
     (token,) = MarkdownIt().parse(shown)

@@ -1,4 +1,4 @@
-"""Boxes on the pictures of a report are where the objects are."""
+"""Boxes and masks on the pictures of a report are where the objects are."""
 
 import base64
 import html
@@ -19,14 +19,14 @@ from tfds_imagecsv.storage import files
 
 HEADER = ("filename", "width", "height", "class", "xmin", "ymin", "xmax", "ymax")
 
-# Two rectangles on an image as it is shown; no turn or mirror image is like another.
+# Two rectangles on an image as shown; all turns and mirror images of it differ.
 HEIGHT, WIDTH = 90, 140
 BOXES = {"red": (10, 8, 70, 30), "blue": (90, 40, 130, 86)}
 COLORS = {"red": (255, 0, 0), "blue": (0, 0, 255)}
 
 COLOR_OF = drawings.colors_of(["blue", "red"])
 
-# What undoes a turn.
+# The turns that undo turns.
 INVERSE = {6: 8, 8: 6}
 
 SCRIPT = "<script>alert(1)</script>"
@@ -113,7 +113,7 @@ def write(tmp_path):
 
     def write(orientation, scale=1):
         pixels = np.full((HEIGHT, WIDTH, 3), 255, np.uint8)
-        pixels[0, :8] = orientation * 20  # or the files are the same
+        pixels[0, :8] = orientation * 20  # else the files would be the same
         for name, (left, upper, right, lower) in BOXES.items():
             pixels[upper:lower, left:right] = COLORS[name]
         pixels = pixels.repeat(scale, 0).repeat(scale, 1)
@@ -153,7 +153,7 @@ def assert_covers(shown, name):
 )
 @pytest.mark.parametrize("scale", [1, 3])
 def test_boxes_are_where_the_objects_are(make, write, fields, scale):
-    """As the picture is shown: upright, or as it is in the file; whatever its size."""
+    """On the picture as shown: upright, or as in the file; at any size."""
     rows = [row for orientation in TURNS for row in write(orientation, scale)]
     config = make(rows, **fields)
     examples = examples_of(walk.report(config))
@@ -168,7 +168,7 @@ def test_boxes_are_where_the_objects_are(make, write, fields, scale):
 
 
 def test_classes_have_colours(make, write):
-    """A box has that beside the heading of its class."""
+    """A box has the colour beside the heading of its class."""
     page = walk.report(make(write(1)))
     colors = drawings.colors_of(["blue", "red"])
     examples = examples_of(page)
@@ -180,7 +180,7 @@ def test_classes_have_colours(make, write):
 
 
 def test_boxes_are_said(make, write):
-    """How many of each class, in the order of their names."""
+    """The text counts those of each class, sorted by name."""
     rows = [*write(1), (*write(2)[0][:4], 0, 0, 9, 9), *write(2)]
     examples = examples_of(walk.report(make(rows)))
     assert {one.alt for pictures in examples.values() for one in pictures} == {
@@ -192,7 +192,7 @@ def test_boxes_are_said(make, write):
 
 
 def test_it_is_the_same_twice(make, write):
-    """To the byte, in whatever order the images are."""
+    """Byte for byte, in any order of the images."""
     rows = [row for orientation in TURNS for row in write(orientation)]
     assert walk.report(make(rows)) == walk.report(make(rows))
     backwards = [
@@ -221,7 +221,7 @@ def test_names_of_classes_are_texts(make, write):
 
 
 def test_very_many_boxes(make, write):
-    """The first are drawn, and all are counted."""
+    """It draws the first, and counts all."""
     file = write(1)[0][:3]
     rows = [(*file, "red", at % 50, at // 50, 130, 80) for at in range(700)]
     [[one]] = examples_of(walk.report(make(rows))).values()
@@ -230,7 +230,7 @@ def test_very_many_boxes(make, write):
 
 
 def test_a_page_of_boxes_is_small(make, write_png, tmp_path):
-    """However many classes with long names there are in each image."""
+    """Even with many classes with long names in each image."""
     rows = []
     for at in range(250):
         write_png(tmp_path / "images" / f"{at}.png", width=60, height=65, seed=at)
@@ -240,12 +240,12 @@ def test_a_page_of_boxes_is_small(make, write_png, tmp_path):
     page = walk.report(make(rows))
     pictures = sum(map(len, re.findall('src="data:[^"]*"', page)))
     assert page.count("<path d=") > 100 * 50
-    # As if the pictures had taken all that they may.
+    # As if the pictures had used up their room.
     assert len(page) - pictures + thumbnails._MOST_ENCODED < 5_000_000
 
 
 def test_datasets_without_boxes_have_no_drawings(make_dataset):
-    """Nor colours beside their classes."""
+    """Nor do they have colours beside their classes."""
     page = walk.report(make_dataset())
     assert "<svg viewBox" not in re.search(r'id="examples".*', page, re.DOTALL)[0]
     assert list(examples_of(page)) == ["cat", "dog"]
@@ -254,14 +254,14 @@ def test_datasets_without_boxes_have_no_drawings(make_dataset):
 
 @pytest.mark.parametrize("count", [1, 8, 24, 120])
 def test_colours_differ(count):
-    """However many classes there are."""
+    """For any number of classes."""
     found = drawings.colors_of([str(at) for at in range(count)])
     assert len(set(found.values())) == count
     assert all(re.fullmatch("#[0-9a-f]{6}", color) for color in found.values())
 
 
 def test_an_image_without_objects(make, tmp_path):
-    """It is said; below a picture, there is no sign for it."""
+    """The text says so; nothing is drawn on the picture."""
     Image.new("RGB", (200, 200)).save(tmp_path / "images" / "dark.png")
     Image.new("RGB", (200, 200), "white").save(tmp_path / "images" / "bright.png")
     box = (200, 200, "cat", 1, 2, 30, 40)
@@ -287,7 +287,7 @@ def test_images_one_pixel_wide(height, width):
 
 
 def test_a_mask_lies_over_its_picture():
-    """Half of each level is the picture's, half the value's; 0 leaves it as it is."""
+    """Each level is half the picture's, half the value's; 0 changes nothing."""
     pixels = noise(5, 7, 3)
     values = noise(5, 7, dtype=np.uint16) % 4 * 300
     found = drawings.overlaid(Image.fromarray(pixels), values)
@@ -327,7 +327,7 @@ def opened(thumbnail):
 
 
 def masked_edges(made):
-    """Returns left, upper, right and lower edge of what a mask changes, in pixels."""
+    """Returns left, upper, right and lower edge of a mask's changes, in pixels."""
     before, after = opened(made.of["a.png"]), opened(made.masked["a.png"])
     assert before.shape == after.shape
     is_changed = np.abs(before - after).sum(axis=2) > 60
@@ -341,7 +341,7 @@ VALUES[8:30, 10:70] = 1
 
 
 def in_file(pixels, orientation):
-    """Returns a file of pixels that EXIF turns, given as they are shown."""
+    """Returns a file of pixels that EXIF turns, given the pixels as shown."""
     turned = TURNS[INVERSE.get(orientation, orientation)](pixels)
     image = Image.fromarray(np.ascontiguousarray(turned))
     return encoded(image, exif=exif(orientation)), encoded(image)
@@ -350,7 +350,7 @@ def in_file(pixels, orientation):
 @pytest.mark.parametrize("orientation", TURNS)
 @pytest.mark.parametrize("options", [{}, {"resize": (60, 60)}])
 def test_masks_are_where_the_objects_are(small, orientation, options):
-    """Whatever frame they are in, and however their images are stored."""
+    """In any frame, and for any way to store their images."""
     options = ImageOptions(**options)
     image, _ = in_file(GRAY, orientation)
     _, as_file = in_file(VALUES, orientation)
@@ -363,7 +363,7 @@ def test_masks_are_where_the_objects_are(small, orientation, options):
 
 
 def test_masks_as_images_that_are_not_turned(small):
-    """They are turned back, as their images are shown."""
+    """They are turned back, to fit their images as shown."""
     image, _ = in_file(GRAY, 6)
     mask = encoded(Image.fromarray(VALUES))
     made = small(image, mask, ImageOptions(apply_exif=False))
@@ -373,7 +373,7 @@ def test_masks_as_images_that_are_not_turned(small):
 
 
 def test_masks_of_large_images(small):
-    """They are made small as the image is."""
+    """They are reduced like their images."""
     image = Image.fromarray(GRAY).resize((5 * WIDTH, 5 * HEIGHT))
     mask = Image.fromarray(VALUES).resize(image.size, Image.Resampling.NEAREST)
     made = small(encoded(image), encoded(mask))
@@ -384,7 +384,7 @@ def test_masks_of_large_images(small):
 
 
 def test_masks_of_colours_and_of_16_bits(small):
-    """They have the values that records have."""
+    """They have the values of the records."""
     color = np.where(VALUES[..., None] == 1, [255, 0, 0], [0, 0, 0]).astype(np.uint8)
     image = encoded(Image.fromarray(GRAY))
     by_color = small(
@@ -398,7 +398,7 @@ def test_masks_of_colours_and_of_16_bits(small):
 
 
 def test_masks_that_cannot_be_read(small):
-    """There is no picture; that of the image is there."""
+    """There is no picture of the mask, only of the image."""
     image = encoded(Image.fromarray(GRAY))
     made = small(image, encoded(Image.fromarray(VALUES), "JPEG"))
     assert list(made.of) == ["a.png"]
@@ -454,7 +454,7 @@ def masked(tmp_path):
 @pytest.mark.parametrize("upright", [True, False])
 @pytest.mark.parametrize("colors", [None, ("black", "#f00", "#00ff00")])
 def test_masks_are_beside_their_images(masked, upright, colors):
-    """In the frame that the masks of all images tell, with the classes' values."""
+    """In the frame that the masks of all images show, with the classes' values."""
     config = masked(upright, colors)
     page = walk.report(config)
     assert walk.report(config) == page
@@ -480,7 +480,7 @@ def test_masks_are_beside_their_images(masked, upright, colors):
 
 
 def test_each_mask_is_read_once(masked, monkeypatch):
-    """Also where few files are read ahead."""
+    """Even if few files are read ahead."""
     overlaid = drawings.overlaid
     seen = []
 
@@ -495,7 +495,7 @@ def test_each_mask_is_read_once(masked, monkeypatch):
 
 
 def test_the_colours_of_masks_are_explained(masked):
-    """Beside the names of their classes."""
+    """A legend has them beside the names of their classes."""
     page = walk.report(masked())
     keys = [
         f'<span class="key" style="background:{drawings.color_of(value)}"></span>'
@@ -509,14 +509,14 @@ def test_the_colours_of_masks_are_explained(masked):
 
 
 def test_masks_without_classes(masked):
-    """Values have colours, which aren't explained."""
+    """Values have colours, but no legend."""
     page = walk.report(masked(classes=None))
     assert '<ul class="legend">' not in page
     assert "segmentation_mask: 0 89.5%, 1 10.5%" in page
 
 
 def test_many_classes_of_masks(masked):
-    """The colours of the first are explained; a hundred are counted."""
+    """The legend has the first; a hundred are counted."""
     classes = [f"class {at}" for at in range(300)]
     page = walk.report(masked(classes=classes))
     [legend] = re.findall(r'<ul class="legend">.*?</ul>', page, re.DOTALL)

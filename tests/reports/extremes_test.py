@@ -1,6 +1,6 @@
-"""Very many images, classes and names, and next to none: in the page and the terminal.
+"""Very many images, classes and names, or almost none: in the page and the terminal.
 
-Rows are made without images: a report reads few, and says if they are not there.
+Rows have no images: a report reads few, and says if they are missing.
 """
 
 import dataclasses
@@ -22,7 +22,7 @@ CLASSES = 20_000
 
 @pytest.fixture(scope="module")
 def few(tmp_path_factory, write_png, write_csv):
-    """The config of a few images, and what a report is made of."""
+    """The config of a few images, and the parts of a report."""
     folder = tmp_path_factory.mktemp("few")
     rows = [(f"{at:02}.png", ("cat", "dog")[at % 2]) for at in range(20)]
     for key, _ in rows:
@@ -35,7 +35,7 @@ def few(tmp_path_factory, write_png, write_csv):
 
 
 def as_of_many(few, count, classes):
-    """Returns what a report of very many images is made of, given that of a few.
+    """Returns the parts of a report of very many images, given those of a few.
 
     The n-th image is of the class n modulo their number. Quality and kinds are those of
     the few, near duplicates and identical images are none.
@@ -86,7 +86,7 @@ def as_of_many(few, count, classes):
 
 @pytest.fixture(scope="module")
 def many(few):
-    """What the report of a million images of twenty thousand classes is made of."""
+    """The parts of a report of a million images of twenty thousand classes."""
     return as_of_many(few, MANY, CLASSES)
 
 
@@ -100,7 +100,7 @@ def test_a_million_images(many):
 
 
 def test_examples_do_not_depend_on_the_order_of_rows(many):
-    """They are drawn by their digests, also among a million."""
+    """They are drawn by their digests, even among a million."""
     config, made, found, plan = many
     order = pa.array(np.random.default_rng(1).permutation(MANY))
     names = [name for name, _ in page._totals(made)]
@@ -123,7 +123,7 @@ def test_examples_do_not_depend_on_the_order_of_rows(many):
 
 
 def test_twenty_thousand_classes_in_the_terminal(many):
-    """They fit on a screen of 80 columns, and so does what a notebook shows."""
+    """They fit into 80 columns, and into a notebook."""
     _, made, _, plan = many
     file = io.StringIO()
     made = dataclasses.replace(made, notes=plan.notes)
@@ -138,7 +138,7 @@ def test_twenty_thousand_classes_in_the_terminal(many):
 
 @pytest.mark.parametrize("label_type", ["class", "none"])
 def test_one_image_in_the_terminal(tmp_path, write_png, write_csv, label_type, capsys):
-    """Of one class or none."""
+    """It has one class or none."""
     write_png(tmp_path / "images" / "a.png", width=1, height=1)
     write_csv(tmp_path / "labels.csv", [("a.png", "cat")])
     config = tfds_imagecsv.ImageCsvConfig(

@@ -38,7 +38,7 @@ def test_a_check_that_finds_problems(make_dataset, tmp_path):
 
 
 def test_relative_paths(make_dataset, tmp_path, monkeypatch):
-    """They are those of a build: relative to TFDS's manual directory."""
+    """They are relative to TFDS's manual directory, as in a build."""
     config = make_dataset()
     manual_dir = tmp_path / "data" / "downloads" / "manual"
     manual_dir.parent.mkdir(parents=True)
@@ -61,9 +61,9 @@ def test_no_config():
 
 
 def test_the_report_of_a_dataset(make_dataset, make_builder, tmp_path):
-    """The page in a frame; it is the file beside the records.
+    """A frame has the page, which is the file beside the records.
 
-    Above it are the sources with their folders, if the builder knows them.
+    Above it are the sources with their folders, if the builder knows these.
     """
     config = make_dataset()
     builder = make_builder(config)
@@ -78,7 +78,7 @@ def test_the_report_of_a_dataset(make_dataset, make_builder, tmp_path):
     )
     assert str(tmp_path) not in found.html
     assert frame.startswith('<iframe title="')
-    assert frame.count("<") == 2  # all of the page is the frame's
+    assert frame.count("<") == 2  # the whole page is in the frame
     assert html.unescape(shown.split('srcdoc="')[1].split('"')[0]) == found.html
     assert len(repr(found)) < 500
     plain = tfds.builder_from_directory(builder.data_path)
@@ -88,7 +88,7 @@ def test_the_report_of_a_dataset(make_dataset, make_builder, tmp_path):
 
 
 def test_relative_and_odd_sources(make_builder):
-    """They are in the manual directory; what isn't text of a page is shown as text."""
+    """They are in the manual directory; markup in them is shown as text."""
     config = tfds_imagecsv.ImageCsvConfig(
         name="pets", image_dir="<b>\u202e", label_csv="https://a.org/x.csv"
     )
@@ -103,7 +103,7 @@ def test_relative_and_odd_sources(make_builder):
 
 
 def test_a_dataset_without_a_report(make_dataset, make_builder):
-    """It says what to do; the dataset is as good as any."""
+    """It says what to do; the dataset is fine."""
     builder = make_builder(make_dataset(report=False))
     builder.download_and_prepare()
     assert not (builder.data_path / "report.html").exists()
@@ -117,7 +117,7 @@ def test_a_dataset_without_a_report(make_dataset, make_builder):
 
 
 def test_reports_change_no_dataset(make_dataset, make_builder):
-    """With or without, the rest is the same, and neither makes a dataset stale."""
+    """The rest is the same with or without one, and neither makes a dataset stale."""
     builder = make_builder(make_dataset())
     builder.download_and_prepare()
     (builder.data_path / "report.html").unlink()
@@ -126,7 +126,7 @@ def test_reports_change_no_dataset(make_dataset, make_builder):
 
 
 def test_two_builds_have_the_same_report(make_dataset, make_builder, tmp_path):
-    """To the byte, whatever the number of workers and the directory."""
+    """Byte for byte, for any number of workers and in any directory."""
     found = []
     for workers in (1, 3):
         builder = make_builder(
@@ -139,7 +139,7 @@ def test_two_builds_have_the_same_report(make_dataset, make_builder, tmp_path):
 
 
 def test_a_report_that_fails_loses_no_dataset(make_dataset, make_builder, monkeypatch):
-    """A warning says so, and nothing of it is left."""
+    """A warning says so, and nothing of the report is left."""
 
     def fail(path, *_):
         raise OSError(28, "No space left on device")

@@ -1,4 +1,4 @@
-"""What `report.html` says, and that nothing in a dataset can make it say else."""
+"""What `report.html` says, and that no dataset can make it say anything else."""
 
 import base64
 import dataclasses
@@ -29,7 +29,7 @@ MOST_BYTES = 5_000_000
 
 NO_SETS = leaks.NearSets(first=(), count=0, conflicts=0, across=0)
 
-# A label that would run, and one that would turn the direction of what follows.
+# A label that would run, and one that would reverse the text that follows.
 SCRIPT = "<script>alert(1)</script>"
 TURNED = "tac\u202egod\u0007"
 
@@ -94,7 +94,7 @@ def rows_of(names, each=4):
 
 
 def test_the_numbers_come_first(make_dataset):
-    """What it is, how many images, how they are divided."""
+    """They say what it is, how many images it has, and how these are divided."""
     found = page_of(make_dataset(), dataset="image_csv/pets")
     assert found.title == "image_csv/pets"
     assert found.sentence == "20 images of 2 classes, in 3 splits"
@@ -115,7 +115,7 @@ def test_the_numbers_come_first(make_dataset):
 
 
 def test_it_is_the_same_twice(make_dataset):
-    """To the byte, pictures included."""
+    """Byte for byte, including pictures."""
     config = make_dataset()
     first = walk.report(config)
     assert first.count("<img") >= 16
@@ -123,13 +123,13 @@ def test_it_is_the_same_twice(make_dataset):
 
 
 def test_the_order_of_the_table_shows_in_row_numbers_only(make_dataset):
-    """Examples are drawn by their content."""
+    """Examples are drawn by their contents."""
     rows = [(f"{at:02}.png", ("cat", "dog")[at % 2]) for at in range(40)]
     assert walk.report(make_dataset(rows)) == walk.report(make_dataset(rows[::-1]))
 
 
 def test_one_file_that_asks_for_nothing(make_dataset):
-    """No address but those within it, and those of pictures in it."""
+    """It has no addresses except those within it, and its own pictures."""
     found = Parsed(walk.report(make_dataset()))
     links = [value for _, name, value in found.attributes if name in ("href", "src")]
     assert links
@@ -166,7 +166,7 @@ def test_texts_of_others_are_texts(make_dataset, tmp_path, write_png):
 
 
 def test_problems_with_scripts(make_dataset, tmp_path):
-    """Also in what is wrong, in what is left out, and in the error."""
+    """Even in problems, in rejected rows, and in the error."""
     rows = [*rows_of(["a", "b"]), (f"{SCRIPT}.png".replace("/", ""), SCRIPT)]
     config = make_dataset(rows_of(["a", "b"]))
     (tmp_path / "labels.csv").write_text(
@@ -181,7 +181,7 @@ def test_problems_with_scripts(make_dataset, tmp_path):
 
 
 def test_problems_have_remedies_and_pictures(make_dataset, tmp_path):
-    """Each kind with its rows, what to do, and the images as far as there are some."""
+    """Each kind has its rows, what to do, and its images, if there are any."""
     rows = rows_of(["cat", "dog"])
     rows[1] = (rows[1][0], "")
     config = make_dataset(rows)
@@ -211,7 +211,7 @@ def test_problems_have_remedies_and_pictures(make_dataset, tmp_path):
     ],
 )
 def test_other_datasets(make_dataset, fields, sentence, noun):
-    """The same page, without what there isn't."""
+    """The same page, without the missing parts."""
     config = make_dataset(**fields)
     found = page_of(config)
     assert found.sentence == sentence
@@ -220,7 +220,7 @@ def test_other_datasets(make_dataset, fields, sentence, noun):
 
 
 def test_numbers_as_labels(make_dataset):
-    """Quantiles in the order of the numbers, their distribution, and examples by it."""
+    """Quantiles in the order of the numbers, their distribution, and examples."""
     rows = [(f"{at:02}.png", str(at / 2)) for at in range(40)]
     found = page_of(make_dataset(rows, label_type="regression"))
     assert found.sentence == "40 images labelled with numbers, in 3 splits"
@@ -234,7 +234,7 @@ def test_numbers_as_labels(make_dataset):
 
 
 def test_several_classes_of_an_image(make_dataset):
-    """Each class has examples that are of it, also of rare combinations."""
+    """Each class has its own examples, even of rare combinations."""
     rows = [(f"{at:02}.png", "a|b" if at % 10 == 0 else "a") for at in range(40)]
     config = make_dataset(
         [*rows, ("none.png", "|")], label_type="multilabel", label_delimiter="|"
@@ -250,7 +250,7 @@ def test_several_classes_of_an_image(make_dataset):
 
 
 def test_identical_images_and_what_would_have_leaked(make_dataset, tmp_path):
-    """Each set once, with the split that each of its images would have gone to."""
+    """Each set occurs once, with the split that each image would have gone to."""
     rows = rows_of(["cat", "dog"], each=60)
     config = make_dataset(rows)
     images = tmp_path / "images"
@@ -274,7 +274,7 @@ def test_identical_images_and_what_would_have_leaked(make_dataset, tmp_path):
 
 
 def test_images_drawn_alone_are_divided_by_the_sizes():
-    """Each split gets its share, as a draw by chance gives it."""
+    """Each split gets its share, as in a random draw."""
     sizes = {"train": 80, "validation": 15, "test": 5}
     drawn = [leaks._alone(f"{at}.png", sizes) for at in range(20_000)]
     for name, size in sizes.items():
@@ -282,7 +282,7 @@ def test_images_drawn_alone_are_divided_by_the_sizes():
 
 
 def test_groups_that_would_have_leaked(make_dataset, tmp_path, write_csv):
-    """They are counted; a group of one image can't."""
+    """They are counted; a group of one image can't leak."""
     config = make_dataset([(f"{at:02}.png", "cat") for at in range(40)])
     rows = [(f"{at:02}.png", "cat", "big" if at < 30 else f"g{at}") for at in range(40)]
     write_csv(tmp_path / "labels.csv", rows, header=("filename", "label", "patient"))
@@ -298,7 +298,7 @@ def test_groups_that_would_have_leaked(make_dataset, tmp_path, write_csv):
 
 
 def test_conversions_before_and_after(make_dataset, tmp_path):
-    """Both are pictures, as the file has it and as it is stored."""
+    """Both are pictures: as in the file, and as stored."""
     config = make_dataset(background="red")
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -333,7 +333,7 @@ def test_conversions_before_and_after(make_dataset, tmp_path):
 
 
 def test_an_image_that_has_gone_has_no_picture(make_dataset, tmp_path):
-    """The page is made all the same, and says so."""
+    """The page is made anyway, and says so."""
     config = make_dataset()
     *inputs, _ = walk.report_inputs(config)
     for path in (tmp_path / "images").iterdir():
@@ -344,7 +344,7 @@ def test_an_image_that_has_gone_has_no_picture(make_dataset, tmp_path):
 
 
 def test_pictures_stop_when_there_is_no_more_room(make_dataset, monkeypatch):
-    """What matters more comes first."""
+    """The most important ones come first."""
     config = make_dataset()
     keys = [f"{at:02}.png" for at in range(20)]
     monkeypatch.setattr(thumbnails_lib, "_MOST_ENCODED", 500)
@@ -380,7 +380,7 @@ def test_one_image(make_dataset):
 
 
 def test_no_image_can_be_used(make_dataset, tmp_path):
-    """The page has the problems, and nothing to divide by zero."""
+    """The page has the problems, and divides nothing by zero."""
     config = make_dataset()
     for path in (tmp_path / "images").iterdir():
         path.write_bytes(b"")
@@ -392,7 +392,7 @@ def test_no_image_can_be_used(make_dataset, tmp_path):
 
 
 def many_classes(make_dataset, count, name="{}"):
-    """Returns an input whose rows are of many classes, of one image each."""
+    """Returns an input with rows of many classes, one image each."""
     config = make_dataset()
     made, found, plan, _ = walk.report_inputs(config)
     names = [name.format(at) for at in range(count)]
@@ -406,7 +406,7 @@ def many_classes(make_dataset, count, name="{}"):
 
 def test_very_many_classes(make_dataset):
     """The largest and the smallest are in the table, and the page stays small."""
-    # The worst that a name can be: each character takes five.
+    # The worst name: each character takes five bytes.
     config, made, found, plan, rows, counts = many_classes(
         make_dataset, 20_000, "{:05}" + "&" * 1500
     )
@@ -434,7 +434,7 @@ def test_very_many_classes(make_dataset):
 
 
 def test_very_many_splits(make_dataset):
-    """Those beyond twelve columns are one."""
+    """The last of twelve columns stands for the others."""
     rows = [(f"{at:03}.png", "cat") for at in range(120)]
     found = page_of(make_dataset(rows, folds=60, test_size=0))
     assert found.classes.columns[:2] == ("fold0", "fold1")
@@ -444,7 +444,7 @@ def test_very_many_splits(make_dataset):
 
 
 def test_quality_issues_are_shown_the_worst_first(make_dataset, tmp_path):
-    """With their scores; what nobody has isn't there."""
+    """They have their scores; issues without images are left out."""
     config = make_dataset()
     for at, level in ((4, 60), (9, 20), (11, 40), (12, 20)):
         path = tmp_path / "images" / f"{at:02}.png"
@@ -468,7 +468,7 @@ def test_quality_issues_are_shown_the_worst_first(make_dataset, tmp_path):
 
 
 def test_what_is_left_out_for_its_quality_is_shown(make_dataset, tmp_path):
-    """As what it is: it has no split."""
+    """It is marked as left out, and has no split."""
     config = make_dataset(drop_issues=["dark", "odd_size"])
     Image.new("RGB", (5, 4), (9, 9, 8)).save(tmp_path / "images" / "03.png")
     found = page_of(config)
@@ -484,7 +484,7 @@ def test_what_is_left_out_for_its_quality_is_shown(make_dataset, tmp_path):
 
 
 def test_pictures_count_as_often_as_they_are_shown(make_dataset, monkeypatch):
-    """Else an image with many issues would make the page large."""
+    """Otherwise, an image with many issues would make the page large."""
     config = make_dataset()
     made, found, plan, _ = walk.report_inputs(config)
     keys = tuple(f"{one:02}.png" for one in range(6))
@@ -493,7 +493,7 @@ def test_pictures_count_as_often_as_they_are_shown(make_dataset, monkeypatch):
     text = report.make_report(config, made, found, plan)
     shown = [len(one) for one in re.findall(r"data:image/webp;base64,[^\"]*", text)]
     assert len(shown) >= 20
-    # The last picture may go over it, with all its uses.
+    # The last picture may exceed it, with all its uses.
     assert sum(shown) < 10_000 + 8 * max(shown)
 
 
@@ -529,7 +529,7 @@ def altered(tmp_path_factory, write_csv):
 
 
 def test_near_duplicates_across_splits_are_named(altered):
-    """Which set, and which splits; sets of different labels come first."""
+    """The page names the set and its splits; sets with different labels come first."""
     config = altered({"6b": "<i>"}, match="exact")
     made, _, plan, _ = walk.report_inputs(config)
     splits = walk_splits(plan)
@@ -548,7 +548,7 @@ def test_near_duplicates_across_splits_are_named(altered):
         assert (f"in several splits: {', '.join(both)}" in named[str(at)]) == (
             at in across
         )
-    # Then those across splits, then the others.
+    # Next, those across splits; then the others.
     assert [bool(one.words) for one in others] == sorted(
         (bool(one.words) for one in others), reverse=True
     )
@@ -573,7 +573,7 @@ def test_near_duplicates_across_splits_are_named(altered):
 
 @pytest.mark.parametrize("policy", ["together", "drop"])
 def test_near_duplicates_that_are_in_one_split(altered, policy):
-    """No set is across splits; those that are left out are shown as what they are."""
+    """No set is across splits; images that are left out are marked so."""
     config = altered(near_duplicates=policy)
     shown = page_of(config)
     assert dict(shown.guarantees)[
@@ -586,9 +586,9 @@ def test_near_duplicates_that_are_in_one_split(altered, policy):
 
 
 def test_what_has_changed_since_an_earlier_build(make_dataset, make_builder, tmp_path):
-    """In the report of a build with `pinned_splits`, also if it replaces the earlier.
+    """The report of a build with `pinned_splits` shows it, even if it replaces that one.
 
-    New, gone, moved, relabelled, drifted by numbers, sizes and brightness.
+    Images are new, gone, moved, relabelled; classes drift by number, size, brightness.
     """
     rows = [(f"{at:02}.png", ("cat", "dog")[at % 2]) for at in range(40)]
     walk.built(make_dataset(rows), tmp_path / "data")
@@ -625,7 +625,7 @@ def test_what_has_changed_since_an_earlier_build(make_dataset, make_builder, tmp
 
 
 def test_images_that_move_and_manifests_that_cannot_be_compared(make_dataset, tmp_path):
-    """Of a manifest that isn't as a build writes it, the page says nothing."""
+    """The page ignores a manifest that isn't as a build writes it."""
     rows = [(f"{at:02}.png", ("cat", "dog")[at % 2]) for at in range(40)]
     config = make_dataset(rows)
     _, _, plan, _ = walk.report_inputs(config)
@@ -679,7 +679,7 @@ def make_pairs(tmp_path, write_csv):
 
 @pytest.mark.parametrize("label_type", ["class", "none"])
 def test_further_images_are_side_by_side(make_pairs, label_type):
-    """Each behind its row's own image, under its feature's name."""
+    """Each follows its row's own image, with the name of its feature."""
     made = walk.report(make_pairs(label_type=label_type))
     assert walk.report(make_pairs(label_type=label_type)) == made
     [examples] = re.findall(r'<section id="examples".*?</section>', made, re.DOTALL)
@@ -699,7 +699,7 @@ def test_further_images_are_side_by_side(make_pairs, label_type):
 
 
 def test_further_images_have_their_room(make_pairs, monkeypatch):
-    """They count as other pictures do, and come with their row's own image."""
+    """They count like other pictures, and come with their row's own image."""
     chosen = samples.Samples(
         labels={"cat": ("a", "b"), "dog": ("c",)},
         conversions={},
@@ -719,7 +719,7 @@ def test_further_images_have_their_room(make_pairs, monkeypatch):
 
 
 def test_the_config_can_be_read_back(make_dataset):
-    """Also with texts that TOML has to escape."""
+    """Even with texts that TOML must escape."""
     classes = ["dog", 'c"a\\t', "\u202ex", "\U000e0001", "é"]
     config = make_dataset(
         classes=classes,
@@ -744,7 +744,7 @@ def test_the_config_can_be_read_back(make_dataset):
 
 
 def page_of_config(config):
-    """Returns a config as a report shows it."""
+    """Returns the page of a config."""
     from tfds_imagecsv.reports import config_lines
 
     values = dict(config_lines.changed_fields(config))
@@ -782,7 +782,7 @@ def test_a_table_in_memory(make_dataset):
     ],
 )
 def test_plots_of_any_numbers(values):
-    """Bars and ticks are within the plot, and all images are in a bar."""
+    """Bars and ticks lie within the plot, and all images are in a bar."""
     numbers = np.array(values)
     weights = np.full(len(numbers), 3)
     for are_whole in (False, True):
@@ -796,7 +796,7 @@ def test_plots_of_any_numbers(values):
 
 
 def test_a_dataset_does_not_tell_where_its_sources_were(make_dataset, tmp_path):
-    """Their names only: a dataset is handed on. A check says where they are."""
+    """It has only their names, since it is passed on. A check says where they are."""
     config = make_dataset()
     assert str(tmp_path) in walk.report(config)
     text = walk.report(config, dataset="image_csv/pets")
@@ -805,7 +805,7 @@ def test_a_dataset_does_not_tell_where_its_sources_were(make_dataset, tmp_path):
 
 
 def test_contradictions_are_shown(make_dataset, tmp_path):
-    """The images whose labels differ, though such a problem has a row only."""
+    """The images with different labels, though such a problem only has a row."""
     config = make_dataset()
     images = tmp_path / "images"
     (images / "01.png").write_bytes((images / "00.png").read_bytes())

@@ -22,7 +22,7 @@ from tfds_imagecsv.table import box_columns
     ],
 )
 def test_usual_names(header, positions, formats):
-    """In any order, case and spelling; names say the format as far as they can."""
+    """In any order, case and spelling; names say the format if they can."""
     assert box_columns.found(header.split()) == (positions, formats)
 
 
@@ -30,12 +30,12 @@ def test_usual_names(header, positions, formats):
     "header", ["f a b c d", "f xmin ymin xmax", "bbox bbox", "x y", "boxes", "width"]
 )
 def test_no_boxes(header):
-    """Names that are missing or occur twice aren't guessed."""
+    """Missing or repeated names aren't guessed."""
     assert box_columns.found(header.split()) is None
 
 
 def test_columns_that_are_named():
-    """Usual names are put in order; others stay in theirs, in any format."""
+    """Usual names are sorted; others keep their order, and may have any format."""
     header = ["f", "xmin", "xmax", "ymin", "ymax", "a", "b", "c", "d"]
     in_order = ((1, 3, 2, 4), ("xyxy",))
     assert box_columns.formats_of(header, [1, 2, 3, 4]) == in_order
@@ -44,7 +44,7 @@ def test_columns_that_are_named():
 
 
 def test_sizes_and_classes():
-    """Those of the box aren't those of the image."""
+    """The sizes of the box aren't those of the image."""
     header = ["image_width", "image_height", "width", "height", "Category", "name"]
     assert box_columns.sizes(header, {}) == (2, 3)
     assert box_columns.sizes(header, {2, 3}) == (0, 1)

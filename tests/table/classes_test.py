@@ -28,12 +28,12 @@ def read(tmp_path):
     ],
 )
 def test_names_are_in_the_order_of_their_ids(read, content):
-    """Whatever the order of the rows, and of the columns if they have their names."""
+    """In any order of the rows, and of the columns if they have their names."""
     assert read(content) == classes.ClassList(names=("cat", "dog", "emu"), about={})
 
 
 def test_what_else_is_said_is_kept(read):
-    """Such as a superclass."""
+    """Such as the superclasses."""
     found = read("classname,class_id,super,about\ndog,1,pet,\ncat,0,pet,meows\n")
     assert found.about == {
         "cat": {"super": "pet", "about": "meows"},
@@ -98,7 +98,7 @@ RULE = (
     ],
 )
 def test_what_cannot_be_classes(read, tmp_path, content, message):
-    """All that is wrong is said at once."""
+    """The message says all that is wrong at once."""
     with pytest.raises(exceptions.SourceError) as caught:
         read(content)
     assert str(caught.value) == message.format(root=tmp_path)

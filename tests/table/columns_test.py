@@ -34,7 +34,7 @@ def recognised(header, *rows, files=FILES, **options):
 
 
 def error_of(*args, **kwargs):
-    """Returns the message with which a table is refused."""
+    """Returns the message of a refused table."""
     with pytest.raises(exceptions.SourceError) as caught:
         recognised(*args, **kwargs)
     return str(caught.value)
@@ -53,9 +53,9 @@ def error_of(*args, **kwargs):
         ("l|f", ["cat|0", "dog|1"], "f", "l"),
         ("|f|l", ["0|0|cat", "1|1|dog"], "f", "l"),
         ("l|f", ["1|0", "1|2", "1|3", "1|4"], "f", "l"),
-        # As they stand goes before.
+        # Exact readings come first.
         ("i|f|l", ["3|0.png|cat", "4|1.png|dog"], "f", "l"),
-        # Half of the rows are enough, and one is, if there is nothing better.
+        # Half of the rows are enough; even one is, if there is nothing better.
         ("l|f", ["cat|0.png", "dog|x.png"], "f", "l"),
         ("l|f", ["cat|0.png", "dog|x.png", "dog|y.png"], "f", "l"),
         ("f|g", ["0.png|3.png", "1.png|4.png", "x.png|5.png"], "f", "g"),
@@ -63,9 +63,9 @@ def error_of(*args, **kwargs):
         ("f|g|l", ["0.png|0|cat", "1.png|1|dog", "2.png|2.png|cat"], "f", "l"),
         ("f|f|l", ["0.png|0.png|cat", "1.png|1.png|dog"], "f", "l"),
         ("f|g", ["0.png|0.png", "1.png|1.png"], "f", "g"),
-        # Classes that are called as files are few.
+        # Classes that are called like files are few.
         ("f|l", ["x|1", "y|1", "z|1", "u|1", "v|1"], "f", "l"),
-        # Columns without a name at the end are none.
+        # Unnamed columns at the end don't count.
         ("f|l||", ["0.png|cat||", "1.png|dog||"], "f", "l"),
         # Nothing is found.
         ("f|l", ["x.png|cat", "y.png|dog"], "f", "l"),
@@ -78,7 +78,7 @@ def error_of(*args, **kwargs):
     ],
 )
 def test_columns_that_nobody_names(header, rows, filename, label):
-    """The cells show which has the file names; the labels are the second, or next."""
+    """Cells show which one has the file names; the second or next has the labels."""
     found = recognised(header, *rows)
     assert found.headers_of(found.filename_fields) == [filename]
     assert found.headers_of(found.label_fields) == [label]
@@ -96,14 +96,14 @@ def test_columns_that_nobody_names(header, rows, filename, label):
     ],
 )
 def test_columns_that_are_named(options, filename, label):
-    """Others take the places that are left."""
+    """Others take the remaining places."""
     found = recognised("a|b|c|d", "0.png|1.png|2.png|x", **options)
     assert found.headers_of(found.filename_fields) == [filename]
     assert found.headers_of(found.label_fields) == [label]
 
 
 def test_two_columns_that_name_files():
-    """As they stand, the first is taken, and it is said; else the user decides."""
+    """If both do exactly, it takes the first, and says so; else the user decides."""
     found = recognised("f|g|l", "0.png|1.png|cat", "2.png|3.png|dog")
     assert found.notes == [
         "the column 'f' has the file names; the column 'g' names files, too",
@@ -118,7 +118,7 @@ def test_two_columns_that_name_files():
 
 
 def test_labels_in_two_columns_of_one_name():
-    """Either may be meant; that others share a name doesn't matter."""
+    """Either may be meant; other columns may share a name."""
     assert error_of("f|l|l", "0.png|cat|1", "1.png|dog|2") == (
         "label_column: 2 columns have the name 'l' in label_csv l.csv. Its columns are:"
         " 'f', 'l', 'l'"
@@ -128,7 +128,7 @@ def test_labels_in_two_columns_of_one_name():
 
 
 def test_a_named_column_that_has_no_file_names():
-    """Another one has them; or none has, and the message says what was looked for."""
+    """Another one has them; or none has, and the message says what it looked for."""
     assert error_of("f|l", "0.png|cat", "1.png|dog", filename_column="l") == (
         "label_csv l.csv: filename_column: no cell of 'l' names a file in /data/images,"
         " and those of 'f' do. Set filename_column='f'."
@@ -162,7 +162,7 @@ def test_what_the_columns_were_looked_for_as():
     ],
 )
 def test_a_column_that_looks_like_splits(column, cells, is_noted):
-    """It is noted, and not used without a word."""
+    """A note says so; it isn't used silently."""
     rows = [f"{at}.png|cat|{cell}" for at, cell in enumerate(cells)]
     notes = recognised(f"f|l|{column}", *rows).notes
     note = (
@@ -174,7 +174,7 @@ def test_a_column_that_looks_like_splits(column, cells, is_noted):
 
 
 def test_labels_that_have_no_column():
-    """What is left has other uses."""
+    """The remaining columns have other uses."""
     assert error_of("f|g", "0.png|x", group_column="g") == (
         "label_csv l.csv: there is no column left for the labels. Set label_column, or"
         " label_type='none'. Its columns are: 'f', 'g'"
@@ -182,7 +182,7 @@ def test_labels_that_have_no_column():
 
 
 def test_very_many_columns():
-    """The first hundred are looked at, and messages name twenty."""
+    """It looks at the first hundred, and messages name twenty."""
     header = "|".join(f"c{at}" for at in range(100_000))
     message = error_of(header, filename_column="x")
     assert message.endswith("'c18', 'c19' and 99,980 more")

@@ -21,7 +21,7 @@ from tfds_imagecsv.table import tables
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory):
-    """Where the table of a test is."""
+    """The path of a test's table."""
     return epath.Path(tmp_path_factory.mktemp("tables") / "l.csv")
 
 
@@ -50,7 +50,7 @@ def cells_of(table):
 
 @pytest.fixture
 def error_of(read, path):
-    """Returns a function that returns the message with which a table is refused."""
+    """Returns a function that returns the message of a refused table."""
 
     def error_of(content, **kwargs):
         with pytest.raises(exceptions.SourceError) as caught:
@@ -66,7 +66,7 @@ ROWS = [["file", "label"], ["1.png", "cat"], ["2.png", "dog"]]
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
 @pytest.mark.parametrize("name", ["l.csv", "l.tsv", "l.txt"])
 def test_a_delimiter_is_found(read, delimiter, name):
-    """It is said, unless the file's name says it."""
+    """It is reported, unless the file's name says it."""
     text = "\n".join(map(delimiter.join, ROWS))
     table = read(text, name=name)
     assert cells_of(table) == ROWS
@@ -83,7 +83,7 @@ def test_a_delimiter_is_found(read, delimiter, name):
     ),
 )
 def test_cells_come_back_as_csv_wrote_them(read, delimiter, rows):
-    """Whatever other delimiters, quotes and line breaks are in quoted cells."""
+    """With any other delimiters, quotes and line breaks in quoted cells."""
     file = io.StringIO()
     writer = csv.writer(file, delimiter=delimiter, quoting=csv.QUOTE_ALL)
     writer.writerows([("name of file", "label", "more"), *rows])
@@ -98,15 +98,15 @@ def test_cells_come_back_as_csv_wrote_them(read, delimiter, rows):
         # All rows have as many cells as the header.
         ("file;label, or none\n1.png;cat\n", ";"),
         ("file|label;x\n1.png|a\n2.png|b\n", "|"),
-        # A CSV has commas, also if not in all rows.
+        # A CSV has commas, even if not in all rows.
         ("file,label;x\n1.png,cat\n2.png,dog,x\n", ","),
         ("file,a|b\n1.png,1|0\n", ","),
-        # Others are in cells only.
+        # Others are only in cells.
         ("file,label\n1.png,a;b\n2.png,a;c\n", ","),
     ],
 )
 def test_the_header_and_all_rows_decide(read, text, delimiter):
-    """What is in some cells only is no delimiter."""
+    """A character in only some cells is no delimiter."""
     assert read(text).understood["delimiter"] == delimiter
 
 
@@ -126,7 +126,7 @@ BLANKS = "  file   label \n 1.png\tcat\n2.png  'x y'\n\"3 4.png\"  cat\n"
 
 
 def test_blanks_where_asked_for(read):
-    """Runs of them, also tabs; double quotes keep those within."""
+    """Runs of blanks and tabs; double quotes keep those inside."""
     table = read(BLANKS.replace("'x y'", "dog"), delimiter=" ")
     assert cells_of(table) == [*ROWS, ["3 4.png", "cat"]]
 
@@ -142,11 +142,11 @@ def test_blanks_where_asked_for(read):
     ],
 )
 def test_flags_that_are_proposed(read, error_of, text, flags):
-    """Blanks and skipped lines, if all rows have the same number of cells then."""
+    """Blanks and skipped lines, if they give all rows the same number of cells."""
     given = {"delimiter": ","} if flags == "delimiter=';'" else {}
     message = error_of(text, **given)
     assert f"With {flags}, all its rows have the same number of cells" in message
-    # One column of file names isn't taken apart.
+    # A single column of file names isn't divided.
     assert len(read("my file\na b.png\n", files=["a b.png"]).header) == 1
 
 
@@ -169,7 +169,7 @@ def test_skipped_lines(read):
     ],
 )
 def test_a_header_that_lacks_a_name(read, text, header):
-    """If all rows have a cell more, and it isn't empty."""
+    """If all rows have one more cell, and it isn't empty."""
     assert read(text, files=["1.png"]).header == header
 
 
@@ -190,7 +190,7 @@ def test_encodings_that_are_found(read, encoding):
 
 
 def test_an_encoding_that_is_given(read, error_of):
-    """And one that the file doesn't have."""
+    """A wrong one is an error."""
     content = "file,label\n1.png,Bär\n".encode("cp1252")
     assert cells_of(read(content, text_encoding="cp1252"))[1] == ["1.png", "Bär"]
     assert error_of(content, text_encoding="ascii") == (
@@ -221,7 +221,7 @@ def in_tar(content):
 
 
 def zstandard(content):
-    """Returns content as zstd compresses it."""
+    """Returns content, compressed by zstd."""
     return pa.compress(content, codec="zstd", asbytes=True)
 
 
@@ -237,7 +237,7 @@ def zstandard(content):
     ],
 )
 def test_compression(read, error_of, ending, compress):
-    """The inner name says the format; damage is an error with the place."""
+    """The inner name tells the format; damage is an error with the place."""
     content = compress(b"file\tlabel\n1.png\tcat\n")
     table = read(content, name=f"l{ending}")
     assert cells_of(table) == ROWS[:2]
@@ -247,7 +247,7 @@ def test_compression(read, error_of, ending, compress):
 
 
 def test_an_archive_of_several_files(error_of):
-    """Which one is the table can't be known."""
+    """Nobody can know which one is the table."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
         archive.writestr("b.csv", "x")
@@ -268,7 +268,7 @@ def test_an_archive_of_several_files(error_of):
     ],
 )
 def test_fields_that_a_format_has_no_use_for(error_of, name, options, kind):
-    """They are refused, and not passed over."""
+    """They are refused, not ignored."""
     given = " and ".join(options)
     assert error_of("x", name=name, **options) == (
         f"label_csv DIR/{name}: it is {kind}, for which {given} can't be given."

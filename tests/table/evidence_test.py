@@ -1,4 +1,4 @@
-"""What the files show of a table's columns."""
+"""What the files show about a table's columns."""
 
 import pytest
 from etils import epath

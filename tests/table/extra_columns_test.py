@@ -24,7 +24,7 @@ from tfds_imagecsv.table import extra_columns
     ],
 )
 def test_cells_that_a_type_holds(dtype, cells, values):
-    """As Arrow has them."""
+    """They are Arrow's."""
     found = extra_columns.parse(arrays.texts(cells), dtype)
     assert found.values.to_pylist() == values
     assert list(map(type, found.values.to_pylist())) == list(map(type, values))
@@ -50,7 +50,7 @@ def test_an_empty_cell_is_not_a_number(dtype):
     ],
 )
 def test_cells_that_a_type_does_not_hold(dtype, cells):
-    """Each is told, and only these."""
+    """Each is reported, and no other."""
     mixed = [cell for wrong in cells for cell in ("1", wrong)]
     found = extra_columns.parse(arrays.texts(mixed), dtype)
     assert list(found.wrong) == list(range(1, len(mixed), 2))
@@ -83,7 +83,7 @@ def test_the_type_that_fits(cells, dtype):
 
 @given(st.lists(st.one_of(st.text(), st.integers().map(str), st.floats().map(str))))
 def test_cells_are_held_by_the_type_that_fits(cells):
-    """Whatever they are."""
+    """For any cells."""
     cells = [cell.strip() for cell in cells]
     found = extra_columns.parse(arrays.texts(cells), extra_columns.inferred(cells))
     assert not found.wrong

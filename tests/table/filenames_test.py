@@ -1,4 +1,4 @@
-"""File names that are made of a CSV's columns."""
+"""File names made of a CSV's columns."""
 
 import pytest
 import walk
@@ -44,7 +44,7 @@ def keys_of(table):
     ],
 )
 def test_a_template_is_filled_with_cells(template, columns, cells, name):
-    """What is in braces is the name of a column, whatever its characters."""
+    """Braces hold the name of a column, of any characters."""
     parsed = options.parse_template(template)
     assert parsed.columns == columns
     assert parsed.fill(cells) == name
@@ -55,7 +55,7 @@ def test_a_template_is_filled_with_cells(template, columns, cells, name):
     st.lists(st.tuples(*[st.text("aé{}0 ", max_size=3)] * 2), max_size=5),
 )
 def test_columns_are_filled_in_as_cells_are(template, rows):
-    """All at once; a name of which a part is empty is empty."""
+    """All at once; a name with an empty part is empty."""
     parsed = options.parse_template(template)
     cells = [
         [dict(zip("ab", row, strict=True))[name] for name in parsed.columns]
@@ -69,13 +69,13 @@ def test_columns_are_filled_in_as_cells_are(template, rows):
 
 
 def test_a_template_in_the_place_of_a_column(read):
-    """The label column is the second still, and white space goes."""
+    """The label column is still the second, and white space is dropped."""
     table = read("id,label,dir\n 7 ,cat, a\n8,dog,b/c\n", "{dir}/{id}.png")
     assert keys_of(table) == [("a/7.png", "cat"), ("b/c/8.png", "dog")]
 
 
 def test_a_label_in_the_file_name(read):
-    """The columns of labels and groups may be in it, and the first column needn't."""
+    """Columns of labels and groups may be in it; the first column needn't be."""
     table = read(
         "label,nr\ncat,1\ndog,1\n",
         "{label}/{nr}.png",
@@ -135,7 +135,7 @@ def test_a_column_that_is_not_there(read, tmp_path, header, message):
 
 
 def test_a_header_that_is_the_row_of_an_image(tmp_path, make_dataset, make_builder):
-    """A CSV whose columns are named as an image is one without a header."""
+    """If the columns of a CSV are named like an image, it has no header."""
     config = make_dataset([("7.png", "cat")], filename_template="{7}.png")
     (tmp_path / "labels.csv").write_text("7,cat\n8,dog\n")
     with pytest.raises(exceptions.SourceError) as raised:

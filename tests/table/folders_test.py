@@ -1,4 +1,4 @@
-"""What folders say where there is no table."""
+"""What folders say without a table."""
 
 import pytest
 from etils import epath
@@ -24,7 +24,7 @@ def rows_of(*keys, given=None, links=(), also=(), **options):
 
 
 def error_of(*keys, **kwargs):
-    """Returns the message with which folders are refused."""
+    """Returns the message of refused folders."""
     with pytest.raises(exceptions.SourceError) as caught:
         rows_of(*keys, **kwargs)
     return str(caught.value)
@@ -63,7 +63,7 @@ def test_folders_are_labels_and_splits(images, options):
 
 
 def test_given_folders():
-    """Those that the user names have the splits, whatever they are called."""
+    """The folders that the user gives have the splits, whatever their names are."""
     rows, _ = rows_of(
         *("a/cat/1.png", "b/c/dog/2.png", "other/emu/3.png"),
         given={"train": "a", "test": "b/c"},
@@ -99,7 +99,7 @@ def test_splits_and_classes_that_cannot_be_told_apart(keys, why):
 
 
 def test_notes():
-    """What isn't an image, what has none, and where there was a choice."""
+    """They tell of other files, folders without images, and choices."""
     _, notes = rows_of("cat/big/1.png", "cat/2.png", "cat/notes.txt", also=["dog"])
     assert notes == [
         "1 file without an extension of images (left out): 'cat/notes.txt'",
@@ -109,7 +109,7 @@ def test_notes():
 
 
 def test_a_class_that_is_named_as_a_split():
-    """As the others are, it has images and no folders."""
+    """Like the others, it has images and no folders."""
     _, notes = rows_of("train/1.png", "car/2.png")
     assert notes == ["the folders 'train' are classes, as others are"]
     assert rows_of("train/1.png", "car/2.png", label_level=0)[1] == []
@@ -140,5 +140,5 @@ def test_what_cannot_be_used():
     ],
 )
 def test_the_top_of_an_archive(keys, top):
-    """Folders that have all others are no labels."""
+    """A folder that contains all others is no label."""
     assert folders.top_of(Listing.of(keys)) == top

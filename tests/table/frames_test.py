@@ -1,4 +1,4 @@
-"""Tables in memory, and spreadsheets: the cells that they have."""
+"""The cells of tables in memory, and of spreadsheets."""
 
 import datetime
 import io
@@ -67,13 +67,13 @@ def test_an_index(index, header):
 
 
 def test_names_of_columns_that_are_no_texts():
-    """They are written as such."""
+    """They become texts."""
     assert cells_of(pd.DataFrame([["a", "b"]]))[0] == ["0", "1"]
 
 
 @given(st.lists(st.tuples(st.text("ab1é ", max_size=3), st.none() | st.booleans())))
 def test_frames_of_all_libraries_have_the_same_cells(rows):
-    """So it doesn't matter which one made it."""
+    """It doesn't matter which library made it."""
     columns = {"f": [row[0] for row in rows], "l": [row[1] for row in rows]}
     schema = {"f": pl.String, "l": pl.Boolean}
     types = pa.schema({"f": pa.string(), "l": pa.bool_()})
@@ -87,7 +87,7 @@ def test_frames_of_all_libraries_have_the_same_cells(rows):
     "frame", [pd.DataFrame(), pd.DataFrame({"f": [], "l": []}), pl.DataFrame()]
 )
 def test_an_empty_frame(frame):
-    """It has no rows, as a file may have none."""
+    """It has no rows, like an empty file."""
     sources = locate.Sources(
         image_dir=epath.Path("/nowhere"),
         tables=(locate.TableSource(field="label_csv", table=frame),),
@@ -99,7 +99,7 @@ def test_an_empty_frame(frame):
 
 
 def test_the_digest_of_a_frame_is_that_of_its_content():
-    """Copies have the same one, also in other pieces."""
+    """Copies have the same one, even in other pieces."""
     frame = pd.DataFrame({"f": ["a", "b"], "l": ["x", "y"]})
     digest = arrow_tables.digest_of(frame)
     assert arrow_tables.digest_of(frame.copy()) == digest
@@ -111,7 +111,7 @@ def test_the_digest_of_a_frame_is_that_of_its_content():
 
 
 def spreadsheet(*rows, sheet="One"):
-    """Returns the bytes of an .xlsx with two sheets, the second being empty."""
+    """Returns the bytes of an .xlsx with two sheets; the second is empty."""
     book = openpyxl.Workbook()
     book.active.title = sheet
     for row in rows:
@@ -123,7 +123,7 @@ def spreadsheet(*rows, sheet="One"):
 
 
 def test_values_of_a_spreadsheet(tmp_path):
-    """Whole numbers have no decimals, dates are as ISO 8601 has them."""
+    """Whole numbers have no decimals; dates follow ISO 8601."""
     path = epath.Path(tmp_path / "l.xlsx")
     path.write_bytes(
         spreadsheet(

@@ -1,4 +1,4 @@
-"""Which image has which label, as the CSV says."""
+"""Which image has which label, according to the CSV."""
 
 import csv
 import io
@@ -16,7 +16,7 @@ from tfds_imagecsv.problems import Kind
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory):
-    """Where the CSV of a test is."""
+    """The path of a test's CSV."""
     return epath.Path(tmp_path_factory.mktemp("labels") / "labels.csv")
 
 
@@ -33,7 +33,7 @@ def read(path):
 
 
 def rows_of(table):
-    """Returns the rows that can be used as (row, key, label)."""
+    """Returns the usable rows as (row, key, label)."""
     assert table.rows.schema.names == ["row", "key", "label", "group", "given"]
     return list(arrays.named(table.rows, ("row", "key", "label")))
 
@@ -44,7 +44,7 @@ def problems_of(table):
 
 
 def source_error(read, content, **kwargs):
-    """Returns the message with which a CSV is refused as a whole."""
+    """Returns the message of a CSV that is refused as a whole."""
     with pytest.raises(exceptions.SourceError) as caught:
         read(content, **kwargs)
     return str(caught.value)
@@ -136,7 +136,7 @@ def test_classes_give_the_order_and_may_have_no_rows(read):
     ],
 )
 def test_what_works(read, content, rows):
-    """What spreadsheets and people write is read as it was meant."""
+    """The input of spreadsheets and people is read as intended."""
     table = read(content)
     assert rows_of(table) == rows
     assert table.problems == ()
@@ -165,7 +165,7 @@ def test_labels_are_names_kept_as_they_are_written(read, label):
     )
 )
 def test_labels_and_file_names_come_back_as_csv_wrote_them(read, texts):
-    """Whatever can be a label survives the CSV, and what can't is reported."""
+    """Possible labels survive the CSV; impossible ones are reported."""
     file = io.StringIO(newline="")
     writer = csv.writer(file)
     writer.writerow(["f", "l"])
@@ -225,7 +225,7 @@ def test_rows_are_numbered_as_a_spreadsheet_shows_them(read):
 
 
 def test_rows_that_cannot_be_used(read):
-    """Each is reported with its place and its value, and the others are read."""
+    """Each is reported with its place and its value; the others are read."""
     table = read(
         "f,l,m\n"
         "a.png,cat,\n"
@@ -279,7 +279,7 @@ def test_the_key_of_a_row_with_the_wrong_number_of_cells(read, column, row, key)
 
 
 def test_the_key_of_a_row_with_the_wrong_number_of_cells_has_the_suffix(read):
-    """As those of other rows have; nothing is no name, even with a suffix."""
+    """Like those of other rows; a suffix alone is no name."""
     table = read("f,l,m\na,cat\n,cat\n", filename_suffix=".png")
     assert [problem.key for problem in table.problems] == ["a.png", ""]
 
@@ -298,7 +298,7 @@ def test_a_line_break_in_sixty_characters_is_shown_in_full(read):
     ["../x.png", "..", ".", "/x.png", "//x.png", "a/..", "a/../..", "a/../../x.png"],
 )
 def test_file_names_that_leave_the_image_directory(read, filename):
-    """They are reported as they are written."""
+    """They are reported as written."""
     table = read(f"f,l\n{filename},cat\n")
     assert rows_of(table) == []
     assert problems_of(table) == [(Kind.OUTSIDE, 2, repr(filename))]
@@ -326,7 +326,7 @@ def test_file_names_have_one_form(read, filename, key):
     st.lists(st.text(st.sampled_from("ab./\\ß"), min_size=1), min_size=1, unique=True)
 )
 def test_file_names_have_the_shortest_form(read, filenames):
-    """That of `normpath`, whatever other rows have, unless they leave the directory."""
+    """It is that of `normpath`, unless they leave the directory."""
     table = read("f,l\n" + "".join(f"{name},cat\n" for name in filenames))
     expected = {}
     for row, name in enumerate(filenames, 2):
@@ -354,14 +354,14 @@ def test_one_image_under_two_names(read):
 
 
 def test_class_names_are_those_of_the_rows_that_can_be_used(read):
-    """A label of a row that is refused makes no class."""
+    """The label of a refused row makes no class."""
     table = read("f,l\na,cat\na,dog\n")
     assert table.class_names == ("cat",)
 
 
 @pytest.mark.parametrize("content", ["", "\ufeff", "\n\n", " \n", ",,\n,,\n", '""\n'])
 def test_an_empty_file(read, path, content):
-    """The message says what must be there."""
+    """The message says what the file must have."""
     assert source_error(read, content) == (
         f"label_csv {path}: the file is empty. Its first row must be a header, such as"
         " 'filename,label', and each row below it an image."
@@ -369,7 +369,7 @@ def test_an_empty_file(read, path, content):
 
 
 def test_a_header_without_rows(read, path):
-    """A dataset without images isn't one."""
+    """A dataset needs images."""
     assert source_error(read, "f, l\n\n , \n") == (
         f"label_csv {path}: there are no rows below the header 'f', 'l'. Give each"
         " image a row with its file name and its label."
@@ -390,7 +390,7 @@ def test_one_column(read, path, content, column):
 
 @pytest.mark.parametrize("field", ["filename_column", "label_column"])
 def test_a_column_that_is_not_there(read, path, field):
-    """Those that are there are listed."""
+    """The message lists the existing ones."""
     assert source_error(read, "f, l ,m\na,b,c\n", **{field: "species"}) == (
         f"{field}: no column has the name 'species' in label_csv {path}. Its columns"
         " are: 'f', 'l', 'm'"
@@ -398,7 +398,7 @@ def test_a_column_that_is_not_there(read, path, field):
 
 
 def test_two_columns_of_the_name_asked_for(read, path):
-    """Which one is meant can't be known."""
+    """Nobody can know which one is meant."""
     assert source_error(read, "f,l, l\na,b,c\n", label_column="l") == (
         f"label_column: 2 columns have the name 'l' in label_csv {path}. Its columns"
         " are: 'f', 'l', 'l'"
@@ -429,7 +429,7 @@ def test_one_column_for_both(read, path, fields, column):
     ids=["Latin-1", "CP1252 in the header", "UTF-8 and then not"],
 )
 def test_another_encoding(read, path, content, line, byte):
-    """The message has the place, how it would read otherwise, and the way on."""
+    """The message has the place, another reading, and what to do."""
     shown = content.splitlines()[-1 if line == 3 else 0].decode("cp1252")
     assert source_error(read, content) == (
         f"label_csv {path}: line {line} isn't UTF-8 (byte {byte}). As cp1252, which"
@@ -440,7 +440,7 @@ def test_another_encoding(read, path, content, line, byte):
 
 
 def test_utf_16_of_a_spreadsheet(read):
-    """Its byte-order mark says what it is; tabs are seen."""
+    """Its byte-order mark tells the encoding; tabs are found."""
     for encoding in ("utf-16", "utf-16-le", "utf-16-be"):
         mark = "" if encoding == "utf-16" else "\ufeff"
         content = f"{mark}f\tl\na.png\tdög\n".encode(encoding)
@@ -525,7 +525,7 @@ def test_a_quote_that_is_not_closed_in_the_last_cell(read):
     st.sampled_from(["\n", "\r\n", "\r"]),
 )
 def test_no_line_is_ever_swallowed_silently(read, lines, line_break):
-    """Law 6: each line is a row that is read, a problem, or part of a quoted cell."""
+    """Law 6: each line is a row, a problem, or part of a quoted cell."""
     content = "f,l,n" + line_break
     for name, note in lines:
         content += f"{name},cat,{note}{line_break}"
@@ -533,7 +533,7 @@ def test_no_line_is_ever_swallowed_silently(read, lines, line_break):
         table = read(content)
     except exceptions.SourceError:
         return
-    # A row of several lines is one by the strict rules of CSV.
+    # By the strict rules of CSV, several lines may be one row.
     rows = len(table.rows) + len(table.problems)
     if rows < len(lines):
         strict = csv.reader(
@@ -543,7 +543,7 @@ def test_no_line_is_ever_swallowed_silently(read, lines, line_break):
 
 
 def test_a_field_that_suits_the_labels_better_is_noted(read):
-    """It is kept for the report of labels that can't be used, too."""
+    """The report of unusable labels has it, too."""
     table = read("file,height\n0.png,tall\n1.png,small\n", label_type="regression")
     assert table.suggestion.endswith("set label_type='class'")
     assert table.notes[-1] == table.suggestion

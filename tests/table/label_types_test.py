@@ -1,4 +1,4 @@
-"""What is to be predicted: labels of each type, and what they are stratified over."""
+"""Labels of each type, and what they are stratified over."""
 
 import collections
 import math
@@ -48,7 +48,7 @@ def problems_of(table):
 
 
 def test_several_labels_in_a_cell(read):
-    """Sorted, each once, without white space; a delimiter alone says that none is."""
+    """Sorted, each once, without white space; a delimiter alone means none."""
     table = read("f,l", "1,dog|cat", "2,cat | dog|", "3,emu|emu", "4,|", **MULTI)
     assert columns_of(table) == [
         ("cat|dog", ("cat", "dog")),
@@ -71,7 +71,7 @@ def test_class_names_are_in_the_order_of_scikit_learn(read):
 
 
 def test_an_empty_cell_has_no_label(read):
-    """It may be a mistake, so it is refused, except in the split for such images."""
+    """It may be a mistake, so it is refused, except in the split `unlabeled`."""
     table = read("f,l", "1,cat", "2,", "3,dog", **MULTI)
     assert problems_of(table) == [(Kind.NO_LABEL, 3, "'2'")]
     lines = ("f,l,s", "1,cat,", "2,,unlabeled")
@@ -104,7 +104,7 @@ def test_labels_in_columns_of_0_and_1(read):
 
 
 def test_names_of_columns_with_a_delimiter(read):
-    """They are in quotes in a label: it isn't that of two other columns."""
+    """A label has them in quotes: it isn't that of two other columns."""
     options = {"label_type": "multilabel", "label_column": ["a", "a|b", "b", '"c']}
     lines = ('f,a,a|b,b,"""c"', "1,1,0,1,0", "2,0,1,0,0", "3,0,1,0,1")
     assert columns_of(read(*lines, **options)) == [
@@ -135,7 +135,7 @@ def test_classes_must_be_those_of_the_columns(read):
 
 
 def test_a_column_of_labels_that_is_not_there(read):
-    """The message names the field, the column and those that are."""
+    """The message names the field, the column and the existing ones."""
     with pytest.raises(exceptions.SourceError) as caught:
         read("f,cat,dig", "1,1,0", **INDICATED)
     assert re.sub(r"\S*/labels.csv", "CSV", str(caught.value)) == (
@@ -166,7 +166,7 @@ def test_columns_of_0_and_1_as_one_class(read):
 
 
 def test_rows_that_are_not_of_one_class(read):
-    """None, several, or something else than 0 and 1."""
+    """None, several, or anything but 0 and 1."""
     table = read("f,cat,dog", "1,1,1", "2,0,0", "3,,", "4,1,x", "5,1,0", **ONE_HOT)
     assert problems_of(table) == [
         (Kind.NOT_ONE_CLASS, 2, "1 in 'cat' and 'dog' for '1'"),
@@ -191,14 +191,14 @@ def test_rows_that_are_not_of_one_class(read):
     ],
 )
 def test_other_values_than_0_and_1(read, values, cells, label):
-    """Numbers are compared as such; what is given goes before what always counts."""
+    """Numbers are compared as such; given values precede the usual ones."""
     table = read("f,dog,cat", f"1,{cells}", **INDICATED, **values)
     assert table.rows["label"].to_pylist() == [label]
     assert not table.problems
 
 
 def test_the_closest_class(read):
-    """It is proposed for a label that there isn't, in a cell or among several."""
+    """It is suggested for an unknown label, in a cell or among several."""
     known = {"classes": ["cat", "dog"]}
     assert problems_of(read("f,l", "1,cot", "2,zebra", **known)) == [
         (Kind.UNKNOWN_CLASS, 2, "'cot' (did you mean 'cat'?) for '1'"),
@@ -231,7 +231,7 @@ def test_several_numbers(read):
 
 
 def test_cells_that_are_not_numbers(read):
-    """Infinity, what float32 can't hold, and half of a row, too."""
+    """Nor are infinity, numbers beyond float32, and half of a row."""
     kwargs = {"label_type": "regression", "label_column": ["x", "y"]}
     cells = ["a,1", "1,nan", "inf,1", "1e39,1", "1,", ",", "1_0,1", '"1,5",1']
     table = read("f,x,y", *(f"{at},{cell}" for at, cell in enumerate(cells)), **kwargs)
@@ -248,7 +248,7 @@ def test_cells_that_are_not_numbers(read):
 
 
 def test_no_labels(read):
-    """Then a column of file names is enough."""
+    """A column of file names is enough."""
     table = read("f", "b", "a", label_type="none")
     assert table.rows["key"].to_pylist() == ["a", "b"]
     assert table.rows["label"].to_pylist() == ["", ""]
@@ -257,7 +257,7 @@ def test_no_labels(read):
 
 
 def test_extra_columns(read):
-    """Named ones may have any place, also that of another field."""
+    """Named ones may be anywhere, even in the column of another field."""
     lines = ("f,l,age,site,w", "b,cat,3,  X,0.5", "a,dog,-1,,")
     extra = {"w": "float64", "age": "int32", "l": "string"}
     table = read(*lines, extra=extra)
@@ -356,7 +356,7 @@ numbers = st.floats(width=32, allow_nan=False, allow_infinity=False).map(
     st.randoms(),
 )
 def test_equal_numbers_are_in_one_quantile(values, rng):
-    """And the order of the rows doesn't matter."""
+    """The order of the rows doesn't matter."""
     rows = table_of(values, "regression")
     found = strata_lib.find_strata("regression", rows, ())
     names = found.of_row.to_pylist()
@@ -372,7 +372,7 @@ def test_equal_numbers_are_in_one_quantile(values, rng):
 
 
 def test_numbers_are_stratified_over_quantiles():
-    """Ten of them: each split has the same tenth of the smallest, and so on."""
+    """Ten of them: each split has the same share of the smallest tenth, and so on."""
     rng = random.Random(0)
     values = [(rng.expovariate(1),) for _ in range(1000)]
     rows = table_of(values, "regression")
@@ -388,7 +388,7 @@ def test_numbers_are_stratified_over_quantiles():
 
 
 def test_few_numbers_have_few_quantiles():
-    """Each has some rows, so that there is something to divide."""
+    """Each has enough rows to divide."""
     for count, expected in ((5, 1), (39, 1), (40, 2), (100, 5), (5000, 10)):
         values = [(float(at),) for at in range(count)]
         strata = strata_lib.find_strata(
@@ -400,7 +400,7 @@ def test_few_numbers_have_few_quantiles():
 
 
 def test_quantiles_have_the_names_of_their_bounds():
-    """Of several columns, one after the other."""
+    """With several columns, one after the other."""
     values = [(float(at % 2), float(at)) for at in range(80)]
     found = strata_lib.find_strata("regression", table_of(values, "regression"), ())
     assert found.names == (
@@ -430,7 +430,7 @@ def test_combinations_of_labels_are_stratified(drawn):
 
 
 def drawn_labels(count, classes, seed=0):
-    """Returns classes of rows, of which few rows have the same."""
+    """Returns classes of rows; few rows have the same ones."""
     rng = random.Random(seed)
     names = [f"c{at:02}" for at in range(classes)]
     rates = [0.4 / (1 + at / 3) for at in range(classes)]
@@ -456,7 +456,7 @@ def deviations(values, of_split, split, share):
 
 @pytest.mark.parametrize("seed", range(6))
 def test_single_rows_go_by_their_rarest_class(seed):
-    """Then classes are nearer to their shares than by chance, or by train first."""
+    """Classes are closer to their shares than by chance, or with train first."""
     values = drawn_labels(2000, 20, seed)
     rows = table_of(values, "multilabel")
     strata = strata_lib.find_strata("multilabel", rows, ())

@@ -1,4 +1,4 @@
-"""The split manifest: its bytes, its way back, and what is refused."""
+"""The split manifest: its bytes, reading it again, and what is refused."""
 
 import pyarrow as pa
 import pytest
@@ -33,7 +33,7 @@ def path(tmp_path_factory):
 
 
 def error_of(path, content):
-    """Returns the message with which a manifest is refused."""
+    """Returns the message of a refused manifest."""
     path.write_bytes(content)
     with pytest.raises(exceptions.SourceError) as caught:
         manifest.read_manifest(path)
@@ -84,7 +84,7 @@ splits = st.from_regex(r"[A-Za-z0-9_\-]+", fullmatch=True).filter(
 
 
 def rows_of(path):
-    """Returns the split and the label of each key, as they are read."""
+    """Reads the split and the label of each key."""
     rows = manifest.read_manifest(path)
     assert rows["key"].to_pylist() == sorted(rows["key"].to_pylist())
     found = arrays.named(rows, ("key", "split", "label"))
@@ -93,7 +93,7 @@ def rows_of(path):
 
 @given(st.dictionaries(texts.filter(bool), st.tuples(splits, texts, texts), max_size=8))
 def test_what_is_written_is_read_again(path, rows):
-    """Names with commas, quotes and letters of all scripts come back as they were."""
+    """Names with commas, quotes and letters of all scripts come back unchanged."""
     manifest.write_manifest(
         path, table(*((key, *row, "dd" * 16) for key, row in rows.items()))
     )
@@ -113,7 +113,7 @@ def test_what_is_written_is_read_again(path, rows):
     )
 )
 def test_quotes_change_nothing(path, rows):
-    """A manifest is read at once or line by line; both say the same, also of errors."""
+    """Reading at once and reading line by line agree, also on errors."""
 
     def outcome(quote):
         lines = [",".join(f"{quote}{one}{quote}" for one in row) for row in rows]
@@ -140,7 +140,7 @@ def test_quotes_change_nothing(path, rows):
     ids=["as written", "BOM", "CRLF", "reordered", "columns", "quoted"],
 )
 def test_an_edited_manifest_still_reads(path, content):
-    """What a spreadsheet makes of it is as good."""
+    """A version saved by a spreadsheet is as good."""
     path.write_bytes(content.encode())
     assert rows_of(path) == {
         "a.png": ("train", "cat"),
@@ -165,7 +165,7 @@ def test_a_manifest_without_rows(path):
     ids=["empty", "label CSV", "one", "semicolons"],
 )
 def test_another_file(path, content, lacking):
-    """The message has the columns that aren't there."""
+    """The message has the missing columns."""
     assert error_of(path, content) == (
         f"pinned_splits {path}: this isn't a split manifest: it has no column"
         f" {lacking}. Give the split_manifest.csv of an earlier build."

@@ -1,4 +1,4 @@
-"""Colours of masks and their classes, as a config or a table gives them."""
+"""Colours of masks and their classes, from a config or a table."""
 
 import pandas as pd
 import pytest
@@ -55,7 +55,7 @@ def test_colours_of_a_table(read, text):
 
 
 def test_colours_of_other_tables(read):
-    """As all tables."""
+    """All formats of tables work."""
     lines = '{"colour": "red", "class_name": "car"}\n'
     assert read(lines, "colors.jsonl") == {(255, 0, 0): "car"}
     frame = pd.DataFrame({"r": [255], "g": [0], "b": [0], "class": ["car"]})
@@ -63,7 +63,7 @@ def test_colours_of_other_tables(read):
 
 
 def test_problems_of_a_config():
-    """All at once."""
+    """They come all at once."""
     given = {"#ff": "car", "#f00": "car", "red": "bus", "#0000ff80": "sky", "#111": ""}
     assert error_of(mask_colors.parse, given) == (
         exceptions.ConfigError,
@@ -76,7 +76,7 @@ def test_problems_of_a_config():
 
 
 def test_problems_of_a_table(read):
-    """With their rows, as a spreadsheet numbers them."""
+    """They have their rows, as numbered by a spreadsheet."""
     text = "name,r,g,b\ncar,255,0,0\ncar,256,0,0\n\nbus,255,0,0\ntree,1\n,9,9,9\n"
     assert error_of(read, text) == (
         exceptions.SourceError,
@@ -103,6 +103,6 @@ def test_problems_of_a_table(read):
     ],
 )
 def test_tables_without_colours(read, text, problem):
-    """It is said what is missing."""
+    """The message says what is missing."""
     found = error_of(read, text)
     assert found == (exceptions.SourceError, f"mask_color_csv colors.csv: {problem}")

@@ -1,4 +1,4 @@
-"""Columns of names: changes and lookups of all at once are those of each one."""
+"""Columns of names: changing and finding all at once is like one by one."""
 
 import re
 import unicodedata
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tfds_imagecsv import arrays, image_formats
 from tfds_imagecsv.table.names import NONE, Index, Names
 
-# Few different ones, so that some are equal, also when they are folded.
+# Few different ones, so that some are equal, even only after folding.
 TEXTS = st.text(st.sampled_from("aAéÉe\u0301ßSs./:\\ΣςJPGjpg"), max_size=6)
 COLUMNS = st.lists(TEXTS, max_size=12)
 
@@ -21,7 +21,7 @@ def names_of(cells):
 
 @given(COLUMNS)
 def test_changes_are_those_of_each_name(cells):
-    """Though they are made in one text."""
+    """Even though one text holds all names."""
     names = names_of(cells)
     slashed = [one.replace("\\", "/") for one in cells]
     assert names.slashed.column.to_pylist() == slashed
@@ -44,7 +44,7 @@ def test_changes_are_those_of_each_name(cells):
     st.lists(st.sampled_from(["a.jpg", "a.b.png", "x/.jpg", "a", "a.txt", ".png", ""]))
 )
 def test_extensions_of_images_go(cells):
-    """The last one, in lower case; others stay."""
+    """The last one goes, in lower case; others stay."""
     known = image_formats.by_extension()
 
     def cut(name):
@@ -57,18 +57,18 @@ def test_extensions_of_images_go(cells):
 
 @given(st.lists(st.sampled_from(["a.jpg", "x/y.PNG", "a", "a.b/c", "a.txt", "b.Jpg."])))
 def test_images_are_known_by_their_extensions(cells):
-    """As each one is."""
+    """One by one, they are known as well."""
     found = names_of(cells).folded.have_image_extensions
     assert found.tolist() == list(map(image_formats.is_image, cells))
 
 
 @given(COLUMNS)
 def test_other_extensions_are_known(cells):
-    """As the extension of each one tells."""
+    """One by one, their extensions tell the same."""
     folded = names_of(cells).folded
     known = {"", *image_formats.by_extension()}
     of_each = [
-        # A name that is an extension alone is one here.
+        # Here, a mere extension counts as a name.
         image_formats.extension_of(f"a{one.rpartition('/')[2]}") not in known
         for one in folded.column.to_pylist()
     ]
@@ -77,7 +77,7 @@ def test_other_extensions_are_known(cells):
 
 @given(COLUMNS, COLUMNS, st.integers(0, 40))
 def test_an_index_finds_what_is_there(cells, needles, more):
-    """By each of its ways: few names, many, the same ones, and equal ones."""
+    """In each of its ways: few names, many, the same ones, and equal ones."""
     cells = cells + [f"x{at}" for at in range(more)]
     index = Index(names_of(cells))
     for some in (needles, needles[:1], cells, cells[::-1], sorted(set(cells))):

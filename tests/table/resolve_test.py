@@ -16,12 +16,12 @@ DIRECTORY = epath.Path("/data/pets/images")
 
 
 def finder(*keys, directory=DIRECTORY, **kwargs):
-    """Returns what finds the files of a directory that isn't there."""
+    """Returns a finder for files of a directory that doesn't exist."""
     return Finder(directory, Listing.of(keys), **kwargs)
 
 
 def found(files, name, **kwargs):
-    """Returns the file that a name means, or what is wrong with it, or None."""
+    """Returns the file that a name means, or its problem, or None."""
     resolved = finder(*files, **kwargs).resolve([name])
     if resolved.problems:
         kind, detail = resolved.problems[0]
@@ -33,11 +33,11 @@ def found(files, name, **kwargs):
 @pytest.mark.parametrize(
     ("files", "name", "key"),
     [
-        # As it stands, before all else.
+        # As it stands, first of all.
         (["a.png", "A.png", "x/a.png"], "a.png", "a.png"),
         (["images/a.png", "a.png"], "images/a.png", "images/a.png"),
         (["a.png", "b/a.png"], "./b/../a.png", "a.png"),
-        # With the separators of Windows.
+        # With Windows's separators.
         (["b/a.png"], "b\\a.png", "b/a.png"),
         (["b/a.png"], ".\\b\\a.png", "b/a.png"),
         # Absolute, within the directory.
@@ -73,7 +73,7 @@ def found(files, name, **kwargs):
         (["x/y/a.png"], "a.jpg", None),
         (["x/y/a.png"], "z/a.png", None),
         (["x/y/a.png"], "y/a.png", None),
-        # Absolute, of another place.
+        # Absolute, from elsewhere.
         (["x/a.png", "y/a.png"], "/home/x/a.png", "x/a.png"),
         (["x/a.png"], "C:\\Users\\ann\\x\\a.png", "x/a.png"),
         (["x/a.png"], "/home/a.png", "x/a.png"),
@@ -96,7 +96,7 @@ def found(files, name, **kwargs):
     ],
 )
 def test_a_name(files, name, key):
-    """Each reading is used where those before find nothing; two files are a problem."""
+    """Each reading needs those before to find nothing; two files are a problem."""
     assert found(files, name) == key
 
 
@@ -112,7 +112,7 @@ def test_a_name(files, name, key):
     ],
 )
 def test_a_suffix(files, name, key):
-    """It is appended first; names that have it already, or need none, are found."""
+    """It is appended first; names that already have it, or need none, are found."""
     assert found(files, name, suffix=".png") == key
 
 
@@ -123,7 +123,7 @@ def test_a_suffix(files, name, key):
     )
 )
 def test_exact_reads_names_as_they_are(names):
-    """Nothing but the shortest form of a path is looked for."""
+    """It only looks for the shortest form of a path."""
     there = ["a.png", "b/a.jpg"]
     resolved = finder(*there, match="exact").resolve(names)
     assert resolved.keys.to_pylist() == names
@@ -135,7 +135,7 @@ def test_exact_reads_names_as_they_are(names):
 
 
 def test_each_reading_is_counted_with_an_example():
-    """What a note says of them."""
+    """A note has both."""
     files = ["a.png", "b.png", "c.png", "d/e.png"]
     resolved = finder(*files).resolve(["a.png", "B.PNG", "c", "C", "e.png", "f.png"])
     assert resolved.keys.to_pylist() == [
@@ -166,7 +166,7 @@ def test_each_reading_is_counted_with_an_example():
 
 @given(st.randoms(use_true_random=False))
 def test_a_name_of_its_own_is_found_however_it_is_written(rng: random.Random):
-    """Names that differ by more than case are never taken for each other."""
+    """Names that differ by more than case are never confused."""
     files = [f"{folder}/{at}.png" for folder in ("x", "Y") for at in range(5)]
     listed = rng.sample(files, len(files))
     writings = [
@@ -187,14 +187,14 @@ def test_a_name_of_its_own_is_found_however_it_is_written(rng: random.Random):
 
 
 def test_what_one_form_of_a_name_finds_another_does_not_change():
-    """Though the other names of the table need the other form."""
+    """Even though the other names of the table need the other form."""
     files = ["images/A.png", "A.png", "B.png"]
     resolved = finder(*files).resolve(["images/a.png", "images/b.png"])
     assert resolved.keys.to_pylist() == ["images/A.png", "B.png"]
 
 
 def test_hidden_files_and_those_behind_links_are_found_as_they_are(tmp_path):
-    """Listing passes over them; a name that says them means them."""
+    """Listing skips them; a name may still mean them."""
     (tmp_path / "images" / ".hidden").mkdir(parents=True)
     (tmp_path / "images" / ".hidden" / "a.png").touch()
     (tmp_path / "images" / "real").mkdir()
@@ -224,11 +224,11 @@ def test_hidden_files_and_those_behind_links_are_found_as_they_are(tmp_path):
     ],
 )
 def test_the_closest_file(keys, name, closest):
-    """Of the folder, if it is there, else of all; extensions make no names alike."""
+    """In the folder, if it exists, else in all; extensions make no names alike."""
     assert Listing.of(keys).closest(name) == closest
 
 
 def test_the_closest_of_very_many_files():
-    """Only those that are next to it in the order of names are compared."""
+    """It only compares its neighbours in the order of names."""
     keys = [f"{at:06}.png" for at in range(50_000)]
     assert Listing.of(keys).closest("012345_.png") == "012345.png"

@@ -34,7 +34,7 @@ def test_columns_of_yes_and_no(column, splits):
 
 
 def test_cells_that_are_not_all_yes_or_no():
-    """Then the column's name says nothing."""
+    """The column's name says nothing."""
     assert splits_of("1", "train", column="is_valid") == ["1", "train"]
 
 
@@ -55,7 +55,7 @@ def test_names_that_the_user_gives(cells, names, splits):
 
 
 def test_a_name_for_what_no_cell_says():
-    """The closest cell is proposed."""
+    """The message suggests the closest cell."""
     with pytest.raises(exceptions.SourceError) as caught:
         splits_of("True", "False", Ture="test")
     assert str(caught.value) == (

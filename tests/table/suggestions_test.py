@@ -1,4 +1,4 @@
-"""Fields that suit a table's labels better are named, where the labels show it."""
+"""Notes name fields that suit a table's labels better, if the labels show it."""
 
 import pytest
 
@@ -25,7 +25,7 @@ def test_several_labels_of_an_image():
 
 
 def test_another_delimiter():
-    """The one that was given is in no label."""
+    """The given one is in no label."""
     found = about(FINDINGS, label_type="multilabel", label_delimiter=",")
     assert found.endswith("if they are, set label_delimiter='|'")
     assert about(FINDINGS, label_type="multilabel", label_delimiter="|") is None
@@ -58,5 +58,5 @@ def test_no_number():
     ],
 )
 def test_nothing_better(labels):
-    """What may as well be meant as it stands isn't questioned."""
+    """A plausible setting isn't questioned."""
     assert about(labels) is None

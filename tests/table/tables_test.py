@@ -30,7 +30,7 @@ def read(tmp_path):
 
 @pytest.fixture
 def error_of(read, tmp_path):
-    """Returns a function that returns the message with which a file is refused."""
+    """Returns a function that returns the message of a refused file."""
 
     def error_of(name, content, **kwargs):
         with pytest.raises(exceptions.SourceError) as caught:
@@ -88,7 +88,7 @@ CELLS = ["name", "label"], [["1.png", "cat, fat"], ["a/2.png", "dög"]]
     ],
 )
 def test_every_format_has_the_same_cells(read, name, content):
-    """The format is told by the name."""
+    """The name tells the format."""
     header, _, records = read(name, content)
     assert (header, records[: len(CELLS[1])]) == CELLS
     assert not any(map(any, records[len(CELLS[1]) :]))
@@ -102,7 +102,7 @@ def test_rows_are_numbered_as_editors_show_them(read):
 
 
 def test_values_of_json_lines_are_kept_as_they_are_written(read):
-    """Numbers with their digits, and nothing for what isn't there."""
+    """Numbers keep their digits, and missing values are empty."""
     lines = (
         '{"a": 1.10, "b": 007e}'.replace("007e", "7e2"),
         '{"a": true, "c": null}',
@@ -119,7 +119,7 @@ def test_values_of_json_lines_are_kept_as_they_are_written(read):
 
 
 def test_values_of_parquet(read):
-    """Numbers in their shortest form, and nothing for null."""
+    """Numbers have their shortest form, and null is empty."""
     content = parquet_of(
         {
             "id": pa.array([1.0, None]),
@@ -136,7 +136,7 @@ def test_values_of_parquet(read):
 
 
 def test_lists_are_joined(read):
-    """By the delimiter of labels; an empty one says that there is none."""
+    """The delimiter of labels joins them; an empty list means no label."""
     expected = [["a|b"], ["c"], ["|"]]
     lines = '{"l": ["a", "b"]}\n{"l": ["c"]}\n{"l": []}'
     assert read("l.jsonl", lines, label_delimiter="|")[2] == expected
@@ -237,12 +237,12 @@ CELL_RULE = "Cells must be texts, numbers, true, false, null, or lists of them."
     ],
 )
 def test_what_cannot_be_read(error_of, name, content, message):
-    """The message has the place, the rule, what there is, and what to do."""
+    """The message has the place, the rule, the value, and what to do."""
     assert error_of(name, content) == message
 
 
 def test_lists_that_cannot_be_joined(error_of):
-    """An item holds the delimiter, or is a list itself."""
+    """An item has the delimiter, or is a list itself."""
     assert error_of("l.jsonl", '{"a": ["b|c"]}', label_delimiter="|") == (
         "label_csv DIR/l.jsonl: line 1: 'a' has an item that holds the label_delimiter"
         " '|': 'b|c'. Set label_delimiter to what no label holds."
@@ -259,7 +259,7 @@ def test_lists_that_cannot_be_joined(error_of):
 
 
 def test_one_column_of_a_tsv(tmp_path):
-    """What has to be between cells is said as the format has it."""
+    """The message names the separator of the format."""
     path = epath.Path(tmp_path / "l.tsv")
     path.write_text("name:label\n1.png:cat\n")
     with pytest.raises(exceptions.SourceError) as caught:

@@ -222,8 +222,8 @@ def read(path: epath.Path, names: Sequence[str]) -> dict[str, Any] | None:
         is_whole = False
     if not is_whole:
         raise exceptions.StaleDatasetError(
-            f"{path}: this file of the dataset is damaged, so changes of the CSV and the"
-            f" images go unnoticed. Restore it, or {REMEDY}"
+            f"{path}: this file of the dataset is damaged, so changes of the CSV and"
+            f" the images go unnoticed. Restore it, or {REMEDY}"
         )
     return members
 
