@@ -1,4 +1,4 @@
-"""Boxes are where the pixels are, within half a pixel, however an image is stored."""
+"""Boxes are where the pixels are, within half a pixel, for any way to store images."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ RECTANGLES = {
     (71, 40): (25, 0, 71, 13),
 }
 
-# The law allows half a pixel; so much is less than what a shift by half a pixel gives.
+# The law allows half a pixel; this is less than a shift by half a pixel gives.
 MOST = 0.25
 
 FORMATS = {"png": "PNG", "jpg": "JPEG", "tif": "TIFF"}
@@ -33,10 +33,10 @@ def in_file(size, orientation):
 
 
 def edges_of(image):
-    """Returns the edges of what is white, in pixels, between two pixels if need be.
+    """Returns the edges of the white part, in pixels and their fractions.
 
-    An edge is where the brightness crosses a half, on the line between the centers of
-    two pixels. A filter that is symmetric leaves it where it was, and so does JPEG.
+    An edge is where the brightness crosses one half, on the line between the centers of
+    two pixels. A symmetric filter doesn't move it, and neither does JPEG.
 
     Args:
       image: brightness, shape [height, width].
@@ -78,7 +78,7 @@ def photographs(tmp_path_factory):
 def boxes_and_pixels(photographs, tmp_path, write_csv):
     """Returns a function that builds a dataset.
 
-    It returns by file name the box that is read and the image, and where the rectangle
+    It returns by file name the box and the image as read, and where the rectangle
     is in the file and in the upright image, of which size, as Pillow has it.
     """
 
@@ -132,9 +132,9 @@ CONVERSIONS = [
     "fields", [*CONVERSIONS, {"apply_exif": False}, {"encoding": "jpeg"}], ids=str
 )
 def test_boxes_are_where_the_pixels_are(boxes_and_pixels, upright, fields):
-    """For all orientations, whichever frame the table's boxes are in.
+    """For all orientations, and any frame of the table's boxes.
 
-    The pixels are those of the image as it is stored, and Pillow's of the source.
+    The pixels are those of the stored image, and Pillow's of the source.
     """
     found = boxes_and_pixels(upright=upright, **fields)
     for name, box, image, size, rectangle in found:

@@ -1,4 +1,4 @@
-"""Laws 1 to 3 for tables of boxes, of which several rows are one image."""
+"""Laws 1 to 4 for tables of boxes, where several rows are one image."""
 
 import collections
 import csv
@@ -35,7 +35,7 @@ def rows_of(images, groups=None):
 def planned(tmp_path_factory):
     """Returns a function that reads a table, and plans its splits.
 
-    It returns by key the split and the label.
+    It returns the split and the label by key.
     """
     path = tmp_path_factory.mktemp("boxes") / "labels.csv"
 
@@ -68,7 +68,7 @@ def planned(tmp_path_factory):
 @settings(max_examples=50)
 @given(images=st.lists(of_an_image, min_size=10, max_size=120))
 def test_combinations_of_classes_are_stratified(planned, images):
-    """Law 1: those of images, however many boxes these have; and the totals."""
+    """Law 1: those of images with any number of boxes; and the totals."""
     found = planned(rows_of(images))
     combinations = [frozenset(classes) for classes in images]
     sizes = collections.Counter(combinations)
@@ -89,7 +89,7 @@ def test_combinations_of_classes_are_stratified(planned, images):
     seed=st.integers(0, 2**32),
 )
 def test_nothing_leaks(planned, images, seed):
-    """Law 2: neither groups nor copies, nor what they link, are in two splits."""
+    """Law 2: no group, no copy and no chain of them is in two splits."""
     rng = random.Random(seed)
     groups = [rng.choice(["", "", f"g{rng.randrange(8)}"]) for _ in images]
     keys = [f"{at:03}.png" for at in range(len(images))]
@@ -113,14 +113,14 @@ def test_nothing_leaks(planned, images, seed):
 @settings(max_examples=50)
 @given(images=st.lists(of_an_image, min_size=10, max_size=80), seed=st.integers(0, 99))
 def test_the_order_of_the_rows_changes_nothing(planned, images, seed):
-    """Law 3: also if the boxes of an image aren't beside each other."""
+    """Law 3: even if other rows are between the boxes of an image."""
     rows = rows_of(images)
     shuffled = random.Random(seed).sample(rows, len(rows))
     assert planned(shuffled) == planned(rows)
 
 
 def test_added_boxes_move_no_image(planned):
-    """Law 4: a further box of a class that an image has is no other combination."""
+    """Law 4: another box of a class that an image has is no new combination."""
     rng = np.random.default_rng(0)
     images = [list(rng.choice(["a", "b", "c"], rng.integers(3))) for _ in range(300)]
     more = [classes + classes[:1] for classes in images]

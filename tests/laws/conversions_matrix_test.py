@@ -13,12 +13,12 @@ import tfds_imagecsv
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "AVIF")
 MODES = ("1", "L", "LA", "P", "P+", "RGB", "RGBA", "CMYK", "I;16", "animated")
 HAVE_ORIENTATION = ("JPEG", "PNG", "WEBP", "TIFF", "AVIF")
-# By how many levels of 255 TensorFlow may differ from Pillow, on the average.
+# By how many levels of 255 TensorFlow may differ from Pillow, on average.
 JPEG_TOLERANCE = 2
 
 
 def picture(mode, kind, seed):
-    """Returns a picture of a mode, noisy or smooth, all corners of which differ."""
+    """Returns a picture of a mode, noisy or smooth, with four different corners."""
     height, width = 11, 18
     y, x = np.mgrid[0:height, 0:width]
     planes = [x * 14, y * 23, (x + y) * 9 % 256, 255 - x * 7]
@@ -66,7 +66,7 @@ def write_picture(path, image_format, mode, kind, orientation, seed):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory, write_csv):
-    """A folder with `images` and `labels.csv`, and no two equal pictures."""
+    """A folder with `images` and `labels.csv`; all pictures differ."""
     Image.init()
     folder = tmp_path_factory.mktemp("matrix")
     image_dir = folder / "images"
@@ -134,7 +134,7 @@ def shown(content, channels):
 
 
 def check(examples, folder, expected):
-    """Compares examples with what a function returns of their files."""
+    """Compares examples with what a function returns for their files."""
     wrong, seen = [], set()
     for example in examples:
         name = example["image/filename"]
@@ -158,7 +158,7 @@ def check(examples, folder, expected):
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
 def test_pictures_read_by_tensorflow(channels, folder, build):
-    """`tfds.load` gives what is seen."""
+    """`tfds.load` gives what people see."""
     examples = tfds.as_numpy(
         build("tfrecord", channels=channels).as_dataset(split="train")
     )
@@ -167,16 +167,16 @@ def test_pictures_read_by_tensorflow(channels, folder, build):
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
 def test_pictures_read_by_opencv_or_pillow(channels, folder, build, monkeypatch):
-    """`tfds.data_source` gives what is seen, with OpenCV and without."""
+    """`tfds.data_source` gives what people see, with OpenCV and without."""
     source = build("array_record", channels=channels).as_data_source(split="train")
     check(source, folder, lambda content: shown(content, channels))
-    # As where it isn't installed.
+    # As if it weren't installed.
     monkeypatch.setattr(image_feature, "cv2", None)
     check(source, folder, lambda content: shown(content, channels))
 
 
 def shown_16_bit(content):
-    """Returns the pixels (uint16, RGB) that are meant: 16 bits, or 8 scaled up."""
+    """Returns the intended pixels (uint16, RGB): 16 bits, or 8 scaled up."""
     with Image.open(io.BytesIO(content)) as image:
         if image.mode != "I;16":
             return shown(content, 3).astype(np.uint16) * 257
@@ -185,7 +185,7 @@ def shown_16_bit(content):
 
 
 def test_pictures_of_16_bits(folder, build):
-    """Those of 8 bits are scaled so that white stays white."""
+    """Pictures of 8 bits are scaled so that white stays white."""
     dataset = build("tfrecord", dtype="uint16").as_dataset(split="train")
     check(tfds.as_numpy(dataset), folder, shown_16_bit)
     source = build("array_record", dtype="uint16").as_data_source(split="train")

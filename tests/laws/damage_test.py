@@ -1,4 +1,4 @@
-"""Damaged images: each is reported, or reads back as it was planned."""
+"""Damaged images: each is reported, or reads back as planned."""
 
 import functools
 import random
@@ -85,7 +85,7 @@ def originals():
 
 @functools.cache
 def damaged():
-    """Returns damaged files, by a name that says what was done to them."""
+    """Returns damaged files, by a name that says how they were damaged."""
     files = {}
     for name, content in originals().items():
         draw = random.Random(name)
@@ -94,7 +94,7 @@ def damaged():
             length = len(content) * at // CUTS
             files[f"{stem}_cut_{length}.{extension}"] = content[:length]
         for number in range(FLIPS):
-            # Headers are short, and what is in them counts most.
+            # Headers are short, and matter most.
             end = len(content) if number % 2 else min(200, len(content))
             at, bits = draw.randrange(end), draw.randrange(1, 256)
             flipped = bytearray(content)
@@ -109,9 +109,9 @@ def damaged():
 
 
 def stored(content):
-    """Returns the bytes that are stored for a file, and their planned shape, or None.
+    """Returns the stored bytes of a file, and their planned shape, or None.
 
-    None stands for a file that is reported.
+    None stands for a reported file.
     """
     try:
         facts = formats.read_facts(content, max_pixels=OPTIONS.max_pixels, decode=True)
@@ -125,7 +125,7 @@ def stored(content):
 
 
 def is_read(content, shape):
-    """Returns whether both decoders of TFDS give a picture of a shape."""
+    """Returns whether both of TFDS's decoders give a picture of a shape."""
     try:
         pixels = tf.image.decode_image(content, channels=3)
     except tf.errors.InvalidArgumentError:
@@ -149,13 +149,13 @@ def quiet(monkeypatch):
 
 @pytest.mark.parametrize("name", originals())
 def test_the_whole_files_are_read(name):
-    """What is damaged below is sound before."""
+    """The files that are damaged below are sound at first."""
     assert is_read(*stored(originals()[name]))
 
 
 @pytest.mark.parametrize("name", originals())
 def test_each_damaged_file_is_reported_or_read(name):
-    """Law 5: what is written can be read, by TensorFlow and OpenCV."""
+    """Law 5: TensorFlow and OpenCV can read what is written."""
     stem, _, extension = name.rpartition(".")
     reported, not_read = 0, []
     for damaged_name, content in damaged().items():
@@ -173,7 +173,7 @@ def test_each_damaged_file_is_reported_or_read(name):
 
 @pytest.mark.parametrize("name", originals())
 def test_a_damaged_file_is_not_mistaken_without_pillow(name):
-    """What is said without it is what it says, or the file is reported."""
+    """Both say the same, or the file is reported."""
     stem, _, extension = name.rpartition(".")
     for damaged_name, content in damaged().items():
         is_of_this = damaged_name.startswith(f"{stem}_")
@@ -193,9 +193,9 @@ def test_a_damaged_file_is_not_mistaken_without_pillow(name):
 
 @pytest.mark.parametrize("name", originals())
 def test_cut_files_are_reported(name):
-    """What has lost half of its bytes doesn't pass."""
+    """A file that has lost half of its bytes doesn't pass."""
     content = originals()[name]
-    # After the first picture of an MPO comes another one.
+    # Another picture follows the first one of an MPO.
     end = content.index(b"\xff\xd9") if name == "mpo.jpg" else len(content)
     assert stored(content[: end // 2]) is None
     assert stored(content[:1]) is None
@@ -204,7 +204,7 @@ def test_cut_files_are_reported(name):
 
 @pytest.mark.parametrize("name", [name for name in originals() if name.endswith("png")])
 def test_a_png_with_a_wrong_byte_is_reported(name):
-    """All its bytes but those of the lengths are under a checksum."""
+    """Checksums cover all its bytes except the lengths."""
     content = originals()[name]
     for at in range(len(content)):
         flipped = bytearray(content)
@@ -213,7 +213,7 @@ def test_a_png_with_a_wrong_byte_is_reported(name):
 
 
 def test_a_build_of_all_damaged_files(tmp_path, write_csv, make_builder):
-    """What `on_error="skip"` leaves reads back whole, and the rest is listed."""
+    """With `on_error="skip"`, the rest reads back whole, and the others are listed."""
     image_dir = tmp_path / "images"
     image_dir.mkdir()
     files = originals() | damaged()

@@ -1,11 +1,11 @@
 """Law 3 over time: a new version of this package writes the records of the old one.
 
-`golden.json` has the digests of small datasets, as an earlier version wrote them. Files
-that are stored as they are give the same shards everywhere, so the shards are digested.
+`golden.json` has the digests of small datasets that an earlier version wrote. Files
+stored unchanged give the same shards everywhere, so the shards are digested.
 The bytes of converted images depend on the versions of Pillow and TensorFlow, so their
-records are digested with pixels in place of files.
+records are digested with pixels instead of files.
 
-To renew it after a change that is meant: `python tests/laws/golden_test.py`.
+To renew it after an intended change: `python tests/laws/golden_test.py`.
 """
 
 import csv
@@ -31,14 +31,14 @@ DUMMY_DATA = pathlib.Path(__file__).parents[2] / "dummy_data"
 def png(pixels):
     """Returns pixels (uint8 or uint16, height x width x channels) as a PNG.
 
-    It isn't compressed, so that its bytes don't depend on the version of zlib.
+    It isn't compressed: its bytes don't depend on the version of zlib.
     """
     height, width, channels = pixels.shape
     depth = 8 * pixels.itemsize
     color = {1: 0, 2: 4, 3: 2, 4: 6}[channels]
     big_endian = pixels.astype(pixels.dtype.newbyteorder(">"))
     rows = b"".join(b"\0" + row.tobytes() for row in big_endian)
-    # A block of DEFLATE that is stored has up to 65,535 bytes.
+    # A stored block of DEFLATE has up to 65,535 bytes.
     assert len(rows) < 65_536
     stored = struct.pack("<BHH", 1, len(rows), len(rows) ^ 0xFFFF) + rows
     data = b"\x78\x01" + stored + struct.pack(">I", zlib.adler32(rows))
@@ -102,7 +102,7 @@ def grouped(folder):
 
 
 def multilabel(folder):
-    """Several labels an image, and extra columns of all types."""
+    """Several labels per image, and extra columns of all types."""
     rows = []
     for at in range(60):
         names = [f"tag {tag}" for tag in range(4) if at * 37 % 11 >> tag & 1]
@@ -125,7 +125,7 @@ def multilabel(folder):
 
 
 def regression(folder):
-    """Two numbers an image, in folds."""
+    """Two numbers per image, in folds."""
     rows = [(name_of(at), at / 4, at * at % 50) for at in range(90)]
     contents = [png(noise(at)) for at in range(90)]
     fields = {
@@ -190,7 +190,7 @@ def cifar10(folder):
 
 
 def boxes(folder):
-    """Boxes of objects, from none to three an image, with columns of their own."""
+    """Zero to three boxes per image, with extra columns."""
     rows, contents = [], []
     for at in range(60):
         count = at * 37 % 11 % 4
@@ -255,7 +255,7 @@ def digests(builder):
 
 
 def digest_of_pixels(path):
-    """Returns the digest of a shard's records, with pixels in the place of files."""
+    """Returns the digest of a shard's records, with pixels instead of files."""
     digest = hashlib.sha256()
     for record in tf.data.TFRecordDataset([str(path)]):
         example = tf.train.Example.FromString(record.numpy())
@@ -270,7 +270,7 @@ def digest_of_pixels(path):
 
 @pytest.mark.parametrize("make", DATASETS, ids=lambda make: make.__name__)
 def test_the_records_are_those_of_earlier_versions(make, tmp_path):
-    """Also their order, their splits, and the bounds of the shards."""
+    """So are their order, their splits, and the bounds of the shards."""
     golden = json.loads(GOLDEN.read_text("utf-8"))
     assert digests(built(make, tmp_path)) == golden[make.__name__]
 

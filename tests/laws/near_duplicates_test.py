@@ -13,7 +13,7 @@ import tfds_imagecsv
 from tfds_imagecsv.images import inspection, near_duplicates
 from tfds_imagecsv.reports.summary import make_summary
 
-# Parts of photographs that show something, of which each second is altered twice.
+# Parts of photographs that show something; every second one is altered twice.
 PHOTOS = [Image.fromarray(one) for one in load_sample_images().images]
 PARTS = [
     part
@@ -73,7 +73,7 @@ def plan_of(config):
 
 
 def test_sets_are_found_in_files(config_of):
-    """Those that were made, and no others; their names are sorted."""
+    """It finds exactly those that were made; their names are sorted."""
     config = config_of()
     inspected = walk.inspect(config)
     summary = make_summary(inspected, walk.plan(config, inspected))
@@ -83,7 +83,7 @@ def test_sets_are_found_in_files(config_of):
 
 
 def test_together_keeps_each_set_in_one_split(config_of):
-    """Law 2, for what isn't byte-identical; without it, sets are torn."""
+    """Law 2, for images with different bytes; otherwise, sets are torn."""
     together = splits_of(plan_of(config_of(near_duplicates="together")))
     assert all(len({together[key] for key in one}) == 1 for one in SETS)
     reported = splits_of(plan_of(config_of()))
@@ -91,7 +91,7 @@ def test_together_keeps_each_set_in_one_split(config_of):
 
 
 def test_reports_do_not_change_splits(config_of):
-    """What was built before is built again."""
+    """Another build gives the same."""
     plans = [plan_of(config_of(near_duplicates=one)) for one in (None, "report", "off")]
     assert splits_of(plans[0]) == splits_of(plans[1]) == splits_of(plans[2])
     assert plans[0].notes == plans[1].notes
@@ -118,7 +118,7 @@ def test_drop_keeps_one_of_each_set(config_of, dataset):
 
 
 def test_drop_keeps_one_with_a_given_split(config_of, dataset, tmp_path, write_csv):
-    """As among identical images."""
+    """As with identical images."""
     config = config_of(near_duplicates="drop")
     rows = [(*row, "test" if row[0] == "00-1.jpg" else "") for row in dataset[1]]
     write_csv(tmp_path / "labels.csv", rows, header=("filename", "label", "split"))
@@ -129,7 +129,7 @@ def test_drop_keeps_one_with_a_given_split(config_of, dataset, tmp_path, write_c
 
 
 def test_a_set_in_two_given_splits_is_a_leak(config_of, dataset, tmp_path, write_csv):
-    """The table tears what belongs together."""
+    """The table tears a set apart."""
     config = config_of()
     rows = [(*row, "test" if row[0] == "02-1.jpg" else "train") for row in dataset[1]]
     write_csv(tmp_path / "labels.csv", rows, header=("filename", "label", "split"))
@@ -177,7 +177,7 @@ def test_notes_say_what_became_of_them(config_of):
 
 
 def test_identical_images_alone_are_no_near_duplicates(config_of, dataset, tmp_path):
-    """They are reported as what they are."""
+    """They are reported as identical."""
     folder = tmp_path / "copies"
     folder.mkdir()
     for name in ("a.png", "b.png"):
@@ -199,7 +199,7 @@ def test_very_many_images_are_compared_only_if_asked(config_of, monkeypatch):
 
 
 def test_headers_alone_do_not_tell(config_of):
-    """Nothing is looked for, and asking for it is an error."""
+    """It looks for none, and asking for them is an error."""
     config = config_of(verify="header")
     assert make_summary(walk.inspect(config), None).near_duplicates is None
     with pytest.raises(tfds_imagecsv.ConfigError) as caught:
@@ -210,7 +210,7 @@ def test_headers_alone_do_not_tell(config_of):
 
 
 def test_rejected_rows_are_listed_in_a_file(config_of, make_builder):
-    """A whole build leaves out the same."""
+    """A whole build leaves out the same images."""
     builder = make_builder(config_of(near_duplicates="drop"))
     builder.download_and_prepare()
     total = sum(split.num_examples for split in builder.info.splits.values())

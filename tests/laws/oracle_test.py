@@ -16,7 +16,7 @@ FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP")
 
 
 def picture(rng):
-    """Returns an image file's bytes: of a random format and size, and of noise."""
+    """Returns the bytes of an image file: noise of a random format and size."""
     size = rng.randint(1, 40), rng.randint(1, 40)
     image = Image.frombytes("RGB", size, rng.randbytes(3 * size[0] * size[1]))
     if rng.random() < 0.2:
@@ -70,7 +70,7 @@ def random_config(tmp_path, write_csv):
 
 
 class UnshuffledImageCsv(tfds_imagecsv.ImageCsv):
-    """A dataset of somebody's own, whose records are in the order of their keys."""
+    """A user's own dataset, with records in the order of their keys."""
 
     BUILDER_CONFIGS = ()
 
@@ -127,7 +127,7 @@ def examples_of(split, file_format):
 
 
 def described(builder):
-    """Returns what a dataset has besides its records, by the files' names."""
+    """Returns the files of a dataset besides its records, by name."""
     return {
         path.name: path.read_text("utf-8")
         for path in builder.data_path.iterdir()
@@ -250,7 +250,7 @@ OF_BOXES = {
 def test_the_records_of_boxes_are_those_of_tfds(
     random_boxes, tmp_path, file_format, extra
 ):
-    """Law 3: also of images without any, and with further columns of each type."""
+    """Law 3: even of images without any, and with further columns of each type."""
     config = random_boxes(1, extra_columns=extra)
     theirs = built(config, tmp_path / "theirs", file_format=file_format, stock=True)
     ours = built(config, tmp_path / "ours", file_format=file_format, num_shards=2)
@@ -268,7 +268,7 @@ def test_the_records_of_boxes_are_those_of_tfds(
 
 
 def test_the_order_of_the_rows_of_boxes_changes_nothing(random_boxes, tmp_path):
-    """Law 3: neither that of images, nor that of the boxes of an image."""
+    """Law 3: neither the order of images, nor that of an image's boxes."""
     config = random_boxes(2, extra_columns="all")
     first = built(config, tmp_path / "first")
     header, *rows = (tmp_path / "labels.csv").read_text("utf-8").splitlines()
@@ -283,7 +283,7 @@ def test_the_order_of_the_rows_of_boxes_changes_nothing(random_boxes, tmp_path):
 def test_records_that_are_not_shuffled_are_those_of_tfds(
     random_config, tmp_path, file_format
 ):
-    """A subclass may say so in its info: they are in the order of their keys."""
+    """A subclass may ask for this in its info: they are in the order of their keys."""
     config = random_config(5)
     kwargs = {
         "builder_class": UnshuffledImageCsv,
@@ -303,7 +303,7 @@ def test_records_that_are_not_shuffled_are_those_of_tfds(
 
 
 def digests_of(builder):
-    """Returns the SHA-256 of each file of a dataset, but that about its sources.
+    """Returns the SHA-256 of each file of a dataset, except that about its sources.
 
     They have other times, and the CSV another order.
     """
@@ -318,8 +318,8 @@ def digests_of(builder):
 def test_the_bytes_are_the_same_in_every_run(
     random_config, tmp_path, monkeypatch, file_format
 ):
-    """Law 3: of two runs, of shuffled rows, and of one and of two processes."""
-    # Processes are started even for little work.
+    """Law 3: in two runs, with shuffled rows, and with one and two processes."""
+    # Starts processes even for little work.
     monkeypatch.setattr(
         "tfds_imagecsv.engines.local.LocalEngine",
         functools.partial(tfds_imagecsv.engines.local.LocalEngine, patience=0),

@@ -11,10 +11,10 @@ from sklearn.utils.class_weight import compute_class_weight
 
 @pytest.fixture
 def weights_and_labels(run_example, data_dir, make_dataset, make_builder):
-    """Returns a function that builds a dataset of some labels.
+    """Returns a function that builds a dataset with some labels.
 
-    It returns the weights by class id, by the README's code, and the ids of the train
-    split's images, as they are read.
+    It returns the weights by class id, from the README's code, and the ids of the train
+    split's images, as read.
     """
 
     def weights_and_labels(labels, **fields):
@@ -36,7 +36,7 @@ LABELS = ["cat"] * 10 + ["dog"] * 20 + ["emu"] * 40
 
 
 def test_they_are_those_of_scikit_learn(weights_and_labels):
-    """For three classes, of which one is four times as large as another."""
+    """For three classes, one of them four times as large as another."""
     weights, labels = weights_and_labels(LABELS)
     assert len(labels) == 56
     expected = compute_class_weight("balanced", classes=np.arange(3), y=labels)
@@ -44,7 +44,7 @@ def test_they_are_those_of_scikit_learn(weights_and_labels):
 
 
 def test_a_class_without_images_changes_nothing(weights_and_labels):
-    """The others have scikit-learn's weights; all have one, as Keras wants it."""
+    """The others have scikit-learn's weights; all have one, as Keras requires."""
     weights, labels = weights_and_labels(LABELS, classes=["ant", "cat", "dog", "emu"])
     assert sorted(set(labels)) == [1, 2, 3]
     expected = compute_class_weight("balanced", classes=np.arange(1, 4), y=labels)

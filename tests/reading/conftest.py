@@ -26,10 +26,10 @@ class Digits:
     Attributes:
       image_dir: the directory of the PNG files, in gray and RGB.
       label_csv: the CSV.
-      labels: the label by file name, as the CSV has it.
+      labels: the label in the CSV, by file name.
       data_dir: the data directory, with `image_csv/pets` and `image_csv/pets_folds` as
-        TFRecords, and `image_csv/pets_arrays` and `image_csv/pets_folds_arrays`, which
-        have the same, as ArrayRecords.
+        TFRecords, and `image_csv/pets_arrays` and `image_csv/pets_folds_arrays` with
+        the same as ArrayRecords.
     """
 
     image_dir: pathlib.Path
@@ -38,7 +38,7 @@ class Digits:
     data_dir: pathlib.Path
 
     def pixels(self, filename):
-        """Returns what Pillow reads: uint8, height x width x 3."""
+        """Returns Pillow's pixels: uint8, height x width x 3."""
         with Image.open(self.image_dir / filename) as image:
             return np.asarray(image.convert("RGB"))
 
@@ -103,9 +103,9 @@ class Objects:
     """Images of squares of two colours, as datasets of boxes and of texts.
 
     Attributes:
-      boxes: by file name each box: its class, and its left, upper, right and lower edge
-        in pixels; some images have none, and no two boxes have a center in one cell.
-      captions: by file name a text on the image.
+      boxes: by file name, each box: its class, and left, upper, right and lower edge in
+        pixels; some images have none, and no two boxes have a center in one cell.
+      captions: by file name, a text about the image.
       data_dir: the data directory, with `image_csv/pet_boxes`, `boxes_in_cells`,
         `fractions` and `like_coco`, which come from different tables of boxes, and
         `pet_captions`, as TFRecords; and `pet_boxes_arrays` and `pet_captions_arrays`
@@ -250,7 +250,7 @@ def masked(tmp_path_factory):
 
 @pytest.fixture
 def run_example(tmp_path):
-    """Returns a function that runs a block of the README, and checks of its result."""
+    """Returns a function that runs a block of the README, and checks its result."""
 
     def run_example(code, data_dir, checks="", epochs=None, with_tensorflow=False):
         """Runs it in a new process.
@@ -258,17 +258,17 @@ def run_example(tmp_path):
         Args:
           code: the block.
           data_dir: where its datasets are.
-          checks: Python code that goes on where the block ends.
-          epochs: a piece of the block that says 2 epochs, and one that says more.
+          checks: Python code that continues the block.
+          epochs: the part of the block that says 2 epochs, and one that says more.
           with_tensorflow: whether the process finds TensorFlow imported.
 
         Returns:
-          What was printed, as lines.
+          The printed lines.
         """
         if epochs is not None:
             assert code.count(epochs[0]) == 1
             code = code.replace(*epochs)
-        # Workers import the block without what it, or its checks, do.
+        # Workers import the block, but don't run it or its checks.
         checks = textwrap.indent(textwrap.dedent(checks) or "pass", "    ")
         script = tmp_path / "example.py"
         script.write_text(f'{code}\n\nif __name__ == "__main__":\n{checks}')

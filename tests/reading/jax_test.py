@@ -12,7 +12,7 @@ LOSS = "loss "
 
 
 def test_a_model_learns(digits, run_example):
-    """The README's code; its loss falls in some epochs."""
+    """The README's code; its loss falls over some epochs."""
     *losses, facts = run_example(
         readme.find_code("import jax"),
         digits.data_dir,
@@ -64,7 +64,7 @@ def test_images_are_those_of_the_files(digits):
 
 
 def test_shuffled_epochs_have_each_image_once(digits):
-    """In another order each time, which the seed repeats."""
+    """Each epoch has another order, which the seed repeats."""
 
     def order(**kwargs):
         names = [name for name, _ in pipeline(digits, epochs=2, **kwargs)]
@@ -81,7 +81,7 @@ def test_shuffled_epochs_have_each_image_once(digits):
 def test_processes_give_what_threads_give(digits, run_example):
     """The README's batches, in the same order, from two other processes."""
     code = readme.find_code("import jax")
-    # Only the reading is of interest.
+    # Only reading matters here.
     definitions, source, rest = code.partition("source = ")
     pipeline = (source + rest).partition("num_classes")[0]
     lines = run_example(
@@ -104,7 +104,7 @@ def test_processes_give_what_threads_give(digits, run_example):
 
 
 def test_boxes_in_batches(objects, run_example):
-    """The page's code: boxes are padded, those that are there are the table's."""
+    """The page's code: boxes are padded; the real ones are the table's."""
     *shapes, facts = run_example(
         readme.find_code("MOST = 8"),
         objects.data_dir,
@@ -137,5 +137,5 @@ def test_boxes_in_batches(objects, run_example):
 
 
 def indent(code):
-    """Returns code for a block that is indented by eight spaces."""
+    """Returns code for a block, indented by eight spaces."""
     return "".join(f"        {line}\n" for line in code.splitlines())

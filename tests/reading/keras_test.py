@@ -1,4 +1,4 @@
-"""Keras trains on what `tfds.load` reads, as in the README."""
+"""Keras trains on the output of `tfds.load`, as in the README."""
 
 import ast
 
@@ -30,7 +30,7 @@ DIALECTS = ("pet_boxes", "boxes_in_cells", "fractions", "like_coco")
 
 
 def test_a_detector_learns_from_each_table_of_boxes(objects, run_example):
-    """The code of the page on boxes; datasets need nothing but TFDS to be read."""
+    """The code of the page on boxes; reading datasets needs only TFDS."""
     *_, lines, modules = run_example(
         SEED + readme.find_code("to_grid"),
         objects.data_dir,
@@ -64,7 +64,7 @@ def test_a_detector_learns_from_each_table_of_boxes(objects, run_example):
 
 
 def test_tables_of_one_kind_of_boxes_give_the_same(objects):
-    """Whatever their dialect, they are the boxes of the images."""
+    """In any dialect, they are the boxes of the images."""
     for name in DIALECTS:
         found = {}
         data = tfds.load(f"image_csv/{name}", data_dir=objects.data_dir)
@@ -91,7 +91,7 @@ def test_tables_of_one_kind_of_boxes_give_the_same(objects):
 
 
 def test_a_model_learns_which_text_belongs_to_an_image(objects, run_example):
-    """The code on captions; its loss falls below that of guessing."""
+    """The code for captions; its loss falls below that of guessing."""
     [*_, losses, words] = run_example(
         SEED + readme.find_code("TextVectorization"),
         objects.data_dir,
@@ -109,7 +109,7 @@ def test_a_model_learns_which_text_belongs_to_an_image(objects, run_example):
 
 
 def test_a_u_net_learns_masks_of_a_table_and_of_a_directory(masked, run_example):
-    """The code of the page on masks; datasets need nothing but TFDS to be read."""
+    """The code of the page on masks; reading datasets needs only TFDS."""
     *_, of_cells, of_street, modules = run_example(
         SEED + readme.find_code("UpSampling2D"),
         masked,

@@ -10,7 +10,7 @@ import tfds_imagecsv
 
 
 def test_a_table_and_pictures(digits, run_example):
-    """Rows are examples, with thumbnails in HTML; pictures have the class below."""
+    """Rows are examples, with thumbnails in HTML; pictures have their class below."""
     lines = run_example(
         readme.find_code("tfds.as_dataframe("),
         digits.data_dir,
@@ -37,7 +37,7 @@ def test_a_table_and_pictures(digits, run_example):
 
 
 def test_boxes(tmp_path, write_png, write_csv, run_example):
-    """The table has a drawing of an image's boxes; the grid has images alone."""
+    """The table draws an image's boxes; the grid has images alone."""
     rows = []
     for at in range(12):
         write_png(
@@ -102,7 +102,7 @@ def test_boxes(tmp_path, write_png, write_csv, run_example):
     [{}, {"label_type": "none", "classes": [f"value {at}" for at in range(10)]}],
 )
 def test_several_images_and_masks(tmp_path, write_png, write_csv, run_example, fields):
-    """The table has all of them; the grid has the one that is named."""
+    """The table has all of them; the grid has the named one."""
     rows = []
     for at in range(10):
         names = [f"{name}{at}.png" for name in ("left", "right", "mask")]

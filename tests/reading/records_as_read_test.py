@@ -1,4 +1,4 @@
-"""`tfds.load` and `tfds.data_source` read what was put in."""
+"""`tfds.load` and `tfds.data_source` read what a build has written."""
 
 import collections
 import pickle
@@ -11,7 +11,7 @@ SPLITS = ["train", "validation", "test"]
 
 
 def by_filename(examples):
-    """Returns a dict of the examples; each may be there once only."""
+    """Returns the examples by file name; each may occur only once."""
     found = {example["image/filename"].decode(): example for example in examples}
     assert len(found) == len(examples)
     return found
@@ -60,21 +60,21 @@ def test_parts_of_splits_make_up_the_whole(read, parts, whole):
 
 
 def test_the_parts_have_the_sizes_that_they_say(read):
-    """A percentage is one of the number of records."""
+    """A percentage is that of the number of records."""
     assert len(read("train")) == 288
     assert len(read("train[:25%]")) == 72
     assert len(read("train[:7]")) == 7
 
 
 def test_a_part_of_a_split_is_a_random_one(read):
-    """A quarter has about a quarter of each class, though the CSV may be sorted."""
+    """A quarter has about a quarter of each class, even if the CSV is sorted."""
     counts = collections.Counter(one["label"] for one in read("train[:25%]"))
     assert len(counts) == 10
     assert max(counts.values()) <= 15
 
 
 def test_each_fold_is_held_out_once(digits, read):
-    """The other folds are the rest of what isn't for testing."""
+    """The other folds are the rest, without the test split."""
     folds = [f"fold{at}" for at in range(5)]
     test = by_filename(read("test", "pets_folds")).keys()
     held_out = []
@@ -89,7 +89,7 @@ def test_each_fold_is_held_out_once(digits, read):
 
 
 def test_shuffled_epochs_have_each_image_once(digits):
-    """With `tf.data`, in another order each time."""
+    """With `tf.data`, each epoch has another order."""
     dataset = digits.dataset("train", shuffle_files=True).shuffle(100)
     epochs = [
         [one["image/filename"] for one in tfds.as_numpy(dataset)] for _ in range(2)
@@ -102,7 +102,7 @@ def test_shuffled_epochs_have_each_image_once(digits):
 
 
 def test_a_data_source_can_be_sent_to_another_process(digits):
-    """It reads the same there, also if it has read before; its images aren't sent."""
+    """It reads the same there, even after reading here; its images aren't sent."""
     source = digits.source("train")
     first = source[0]
     sent = pickle.dumps(source)

@@ -10,12 +10,12 @@ pytestmark = readme.needs_extra("torch")
 
 
 def test_a_model_learns_and_sees_each_image_once(digits, run_example):
-    """The README's code, whose two workers go on for some epochs after a look."""
+    """The README's code: two workers run for some epochs after a first read."""
     code = readme.find_code("persistent_workers")
     line = '    source = tfds.data_source("image_csv/pets_arrays", split="train")\n'
     assert line in code
     *losses, facts = run_example(
-        # Workers that are forked die of that look.
+        # That read would kill forked workers.
         code.replace(line, f"{line}    source[0]\n"),
         digits.data_dir,
         """
@@ -83,7 +83,7 @@ def test_images_are_those_of_the_files(digits):
 
 
 def test_a_seed_repeats_the_order(digits):
-    """Two loaders with one seed are alike, another seed isn't."""
+    """Two loaders with one seed are alike, but not one with another seed."""
     import torch
 
     def order(seed):

@@ -176,7 +176,7 @@ def test_classes_have_colours(make, write):
     for pictures in examples.values():
         [one] = pictures
         assert {color for _, color in one.shapes} == {*colors.values()}
-    assert "A box has the colour that is beside its class." in page
+    assert "A box has the colour shown beside its class." in page
 
 
 def test_boxes_are_said(make, write):

@@ -586,7 +586,7 @@ def test_near_duplicates_that_are_in_one_split(altered, policy):
 
 
 def test_what_has_changed_since_an_earlier_build(make_dataset, make_builder, tmp_path):
-    """The report of a build with `pinned_splits` shows it, even if it replaces that one.
+    """A build with `pinned_splits` reports it, even if it replaces the earlier one.
 
     Images are new, gone, moved, relabelled; classes drift by number, size, brightness.
     """

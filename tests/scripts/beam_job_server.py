@@ -1,6 +1,6 @@
 """Runs Apache Beam's portable job server, until the standard input ends.
 
-The line on the standard output is its port.
+It prints its port on a line.
 """
 
 import sys

@@ -1,20 +1,20 @@
-"""Builds datasets in processes of their own, which may be killed at given moments.
+"""Builds datasets in processes of their own, and may kill them at given moments.
 
-Each line of the standard input is a list of jobs, as JSON, which are done at once, each
-in a fork of this process: that saves the imports. When all processes have ended, also
-those that the builds have started, a line with a list of outcomes is printed. A job has
+Each line of the standard input is a list of jobs, as JSON. They run at once, each in a
+fork of this process, which saves the imports. When all processes have ended, including
+those that the builds have started, it prints a line with a list of outcomes. A job has
 
 * `fields`: those of the config, `data_dir`, `file_format`, `overwrite`, `beam_runner`;
 * `helpers`: whether other processes take part;
-* `kill_at`: a number, to be killed before so many file operations below `root`, or
+* `kill_at`: a number, to be killed before that file operation below `root`, or
   "replaced", to be killed when a new dataset has taken its place;
-* `file_limit`: the bytes that a file may have;
-* `wait`: whether to wait, when the dataset is about to take its place, until the next
-  job waits for that. The next job is started at that moment.
+* `file_limit`: the most bytes of a file;
+* `wait`: whether to wait, before the dataset takes its place, until the next job
+  waits for that. The next job starts at that moment.
 
 An outcome has `killed`, and if it is false `error`, `splits` (the examples of each),
 `operations` (their number), `first_change` (the number of the first that changes
-something) and `states`: what a reader saw before each operation, either None or the
+something) and `states`: what a reader saw before each operation: None, or the
 names and sizes of the dataset's files.
 """
 
@@ -39,7 +39,7 @@ from tfds_imagecsv.images import image_table, inspection  # noqa: F401 - as abov
 from tfds_imagecsv.shards import write  # noqa: F401 - as above
 from tfds_imagecsv.splits import dataset_plan  # noqa: F401 - as above
 
-# Seconds after which processes that don't end make the test fail.
+# If processes don't end within so many seconds, the test fails.
 LIMIT = 120
 
 # From `linux/prctl.h`: processes whose parent has died become children of this one.
@@ -49,7 +49,7 @@ CHANGES = ("os.rename", "os.remove", "os.rmdir", "os.mkdir")
 
 
 class Watcher:
-    """Sees all file operations of this process before they are done."""
+    """Sees all file operations of this process before they happen."""
 
     def __init__(self, job, data_path, reached, other_waits):
         self.operations = 0
@@ -62,9 +62,9 @@ class Watcher:
         self._is_replaced = False
 
     def __call__(self, event, args):
-        """Is called by Python: an audit hook."""
+        """Python calls it: an audit hook."""
         path = str(args[0]) if args else ""
-        # Where a tree is removed, names are relative to its directory.
+        # When a tree is removed, names are relative to its directory.
         is_below = path.startswith(self._job["root"]) or event in CHANGES[1:3]
         if not is_below or event not in ("open", *CHANGES):
             return
@@ -81,7 +81,7 @@ class Watcher:
             self._is_replaced = True
             if self._job.get("wait"):
                 os.close(self._reached)
-                os.read(self._other_waits, 1)  # ends also if the other one does
+                os.read(self._other_waits, 1)  # also ends if the other one does
 
     def _see(self):
         found = None
@@ -95,8 +95,8 @@ class Watcher:
 
 
 def build(job, outcome, reached, other_waits, waits):
-    """Does a job, and writes what came of it to a pipe."""
-    if job.get("helpers"):  # also for small images
+    """Does a job, and writes its outcome to a pipe."""
+    if job.get("helpers"):  # even for small images
         local_engine = local.LocalEngine
         local.LocalEngine = lambda _, folder: local_engine(2, patience=0, folder=folder)
     builder = tfds.builder(
@@ -146,7 +146,7 @@ def build(job, outcome, reached, other_waits, waits):
 
 
 def start(job, other_waits, waits):
-    """Starts a job; returns its process, where its outcome comes, and when it waits."""
+    """Starts a job; returns its process, and pipes for its outcome and its waiting."""
     outcome, to_outcome = os.pipe()
     when_reached, reached = os.pipe()
     process = os.fork()
@@ -178,7 +178,7 @@ def work(jobs):
             text = file.read()
         os.waitpid(process, 0)
         outcomes.append({"killed": not text, **json.loads(text or "{}")})
-    # The processes that builds have started end too.
+    # Processes that builds have started end, too.
     while True:
         try:
             os.waitpid(-1, 0)
@@ -192,7 +192,7 @@ def main():
     """Works until the standard input ends."""
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     Image.init()
-    # What libraries print must not get between the outcomes.
+    # Output of libraries must not get between the outcomes.
     outcomes = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     for line in sys.stdin:

@@ -1,7 +1,7 @@
 """Runs a Dask cluster of two worker processes, until its standard input ends.
 
-The first line on the standard output is the scheduler's address. At the end comes, as
-JSON, how many tasks each worker has done.
+It first prints a line with the scheduler's address. At the end it prints, as
+JSON, the number of tasks of each worker.
 """
 
 import collections
@@ -18,7 +18,7 @@ class Counter(distributed.SchedulerPlugin):
         self.done = collections.Counter()
 
     def transition(self, key, start, finish, *args, worker=None, **kwargs):
-        """Is called by the scheduler when a task gets another state."""
+        """The scheduler calls it when the state of a task changes."""
         if finish == "memory":
             self.done[worker] += 1
 

@@ -1,4 +1,4 @@
-"""Makes `dummy_data/`: the layout of Kaggle's CIFAR-10, in small.
+"""Makes `dummy_data/`: a small version of Kaggle's CIFAR-10, with its layout.
 
     python tests/scripts/make_dummy_data.py [OUTPUT_DIR]
 
@@ -53,7 +53,7 @@ def cut_tiles(photo: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.uint8]]:
         for left in range(0, width - TILE_SIZE + 1, TILE_SIZE):
             tile = photo[top : top + TILE_SIZE, left : left + TILE_SIZE]
             # The mean of every 2x2 block, in integers: the same on every machine,
-            # which a resampling filter doesn't promise.
+            # unlike a resampling filter.
             blocks = tile.reshape(IMAGE_SIZE, 2, IMAGE_SIZE, 2, 3)
             sums = blocks.sum(axis=(1, 3), dtype=np.uint16)
             tiles.append((sums // 4).astype(np.uint8))

@@ -6,10 +6,10 @@ import sys
 
 
 class Marker(importlib.abc.MetaPathFinder):
-    """Finds nothing, and notices what is looked for."""
+    """Finds nothing, but notices what Python looks for."""
 
     def find_spec(self, fullname, path, target=None):
-        """Writes the line, past all of Python's own buffers."""
+        """Writes the line, bypassing Python's own buffers."""
         if fullname == "tfds_imagecsv":
             os.write(2, f"{os.environ['MARK']}\n".encode())
 

@@ -1,9 +1,9 @@
 """Runs programs in forks of this process, which has imported TensorFlow.
 
-The import takes four seconds of a core, and most commands of TFDS begin with it. A
-program imports all else itself.
+The import takes four seconds of a core, and most commands of TFDS start with it. A
+program imports everything else itself.
 
-The argument is the path of its socket; this process ends when its standard input does.
+The argument is the path of the socket; this process ends when its standard input ends.
 `run_with_tensorflow.py` sends a program: its `argv`, `cwd` and `env` as JSON, and its
 three standard files. It gets the exit code when the program has ended.
 """
@@ -44,7 +44,7 @@ def next_job(listener):
 
 
 def prepare(argv, cwd, env, files):
-    """Makes this process what it would be if it had been started for a program."""
+    """Makes this process look as if it had been started for a program."""
     for number, file in enumerate(files):
         os.dup2(file, number)
         os.close(file)
