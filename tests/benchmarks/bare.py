@@ -1,4 +1,4 @@
-"""Bare tasks, to compare with: files are read, copied and decoded, and no more."""
+"""Bare tasks for comparison: files are only read, copied and decoded."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from PIL import Image
 
-# Files that a worker gets at once.
+# The files that a worker gets at once.
 _CHUNK = 64
 
 Task = Callable[[], object]
@@ -40,7 +40,7 @@ def decode_with_pillow(paths: Sequence[str]) -> None:
 
 
 def decode_with_opencv(paths: Sequence[str]) -> None:
-    """Decodes files with OpenCV, which has no need of its own threads then."""
+    """Decodes files with OpenCV, which then needs no threads of its own."""
     import cv2
 
     cv2.setNumThreads(1)
@@ -58,11 +58,11 @@ def decode_with_tensorflow(paths: Sequence[str]) -> None:
 
 
 def tf_data(paths: Sequence[str]) -> Task:
-    """Returns what decodes files with tf.data."""
+    """Returns a function that decodes files with tf.data."""
     import tensorflow as tf
 
     decode = _tensorflow_decoder(paths[0])
-    # The last pixel: nothing can be left out to get it.
+    # The last pixel: nothing can be skipped to get it.
     dataset = (
         tf.data.Dataset.from_tensor_slices(list(paths))
         .map(
@@ -84,7 +84,7 @@ def _tensorflow_decoder(path: str) -> Callable[..., object]:
 def in_pool(
     pool: Executor, function: Callable[[Sequence[str]], None], paths: Sequence[str]
 ) -> Task:
-    """Returns what applies a function to parts of the paths, in a pool."""
+    """Returns a function that applies another one to parts of the paths, in a pool."""
     chunks = [paths[at : at + _CHUNK] for at in range(0, len(paths), _CHUNK)]
     return lambda: list(pool.map(function, chunks))
 
@@ -92,7 +92,7 @@ def in_pool(
 def ways_to_decode(
     paths: Sequence[str], threads: Executor, processes: Executor
 ) -> dict[str, Task]:
-    """Returns the ways to decode files on all cores, of which the fastest counts."""
+    """Returns the ways to decode files on all cores; the fastest counts."""
     return {
         "Pillow, processes": in_pool(processes, decode_with_pillow, paths),
         "OpenCV, processes": in_pool(processes, decode_with_opencv, paths),
@@ -105,7 +105,7 @@ def ways_to_decode(
 def ways_to_read(
     paths: Sequence[str], threads: Executor, processes: Executor
 ) -> dict[str, Task]:
-    """Returns the ways to read files on all cores, of which the faster one counts."""
+    """Returns the ways to read files on all cores; the faster one counts."""
     return {
         "reading, processes": in_pool(processes, read, paths),
         "reading, threads": in_pool(threads, read, paths),
@@ -115,7 +115,7 @@ def ways_to_read(
 def ways_to_copy(
     paths: Sequence[str], threads: Executor, processes: Executor, *, folder: str
 ) -> dict[str, Task]:
-    """Returns the ways to copy files on all cores, of which the faster one counts."""
+    """Returns the ways to copy files on all cores; the faster one counts."""
     copy_there = functools.partial(copy, folder=folder)
     return {
         "copying, processes": in_pool(processes, copy_there, paths),

@@ -2,11 +2,11 @@
 
     python tests/benchmarks/boxes.py [--images=12000] [--boxes=100000] [--rounds=3]
 
-The same photographs (JPEGs of 384 x 480) are built with a table of boxes, a row each,
-and with a table of one class an image. Both take turns in one process. Neither looks
-for near duplicates, since parts of two photographs are, nor writes a report, whose time
-is fixed. What is compared is the processor's time of all processes, and the time on the
-clock; of each, the median of the rounds, after one that isn't measured.
+The same photographs (JPEGs of 384 x 480) are built with a table of boxes, a row for
+each, and with a table of one class per image. Both take turns in one process. Neither
+looks for near duplicates, since parts of two photographs are near duplicates, nor
+writes a report, whose time is fixed. The benchmark compares the processor time of all
+processes and the time on the clock: the medians of the rounds, after an unmeasured one.
 
 To see that it works: `python tests/benchmarks/boxes.py --quick`.
 """
@@ -32,12 +32,12 @@ import tfds_imagecsv
 # The table of boxes, beside that of labels.
 _BOXES = "boxes.csv"
 
-# The most that a build with boxes may take, of the one without.
+# The most that a build with boxes may take, relative to one without.
 LIMIT = 1.2
 
 
 class Taken(NamedTuple):
-    """What a build took, in seconds: of all processors, and on the clock."""
+    """The seconds of a build: of all processors, and on the clock."""
 
     processors: float
     clock: float
@@ -79,7 +79,7 @@ def main() -> None:
 
 
 def write_boxes(folder: Path, count: int) -> None:
-    """Writes a table of boxes, which are anywhere in the images of a directory."""
+    """Writes a table of boxes anywhere in the images of a directory."""
     rng = np.random.default_rng(0)
     names = sorted(path.name for path in (folder / data.IMAGES).iterdir())
     height, width = 384, 480
@@ -131,7 +131,7 @@ def build(folder: Path, has_boxes: bool) -> Taken:
 
 
 def _processors() -> float:
-    """Returns the processor's seconds of this process, and of those that have ended."""
+    """Returns the processor seconds of this process, and of ended ones."""
     return sum(os.times()[:4])
 
 

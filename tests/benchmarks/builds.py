@@ -1,29 +1,29 @@
-"""Compares builds with those of a builder as TFDS's guide has it, and with bare tasks.
+"""Compares builds with those of a builder as in TFDS's guide, and with bare tasks.
 
 Run as `python tests/benchmarks/builds.py`; it needs Linux, opencv-python-headless
 besides the project, and 2 GB in the directory for temporary files. All figures of a
-table are medians of five rounds of one run, in each of which every line is measured
-once, one after the other. Files are in the page cache.
+table are medians of five rounds of one run; each round measures every line once, one
+after the other. Files are in the page cache.
 
 * The builds are ours with `verify="decode"` and `verify="header"`, and that of
-  `stock_images`. Each is done in a new process, which has imported TensorFlow, TFDS
-  and this project, and has built a tiny dataset, before the clock. What is timed is
-  `download_and_prepare()`, into a directory that is new and is removed afterwards. No
-  progress bar is shown.
-* Peak memory is by how much that of the process and its descendants grows (PSS: what
-  they share counts once). It is looked at in a build of its own, since that takes
+  `stock_images`. Each runs in a new process, which has imported TensorFlow, TFDS and
+  this project, and has built a tiny dataset, before the clock starts. The clock
+  measures `download_and_prepare()` into a new directory, which is removed afterwards.
+  There is no progress bar.
+* Peak memory is the growth of the memory of the process and its descendants (PSS:
+  shared memory counts once). It is measured in a build of its own, since that takes
   time.
 * Bytes written are what Linux counts as `wchar` of the process, and of the workers
-  that it has waited for (proc_pid_io(5)): all that was given to `write` and its like,
-  be it to a file of the dataset, to a temporary one or to a pipe between processes.
-  So it is an upper bound of what went to files. Bytes that are written through mapped
-  memory would be missed; no build does that.
+  that it has waited for (proc_pid_io(5)): all bytes given to `write` and its like, for
+  a file of the dataset, a temporary file or a pipe between processes. So they are an
+  upper bound of the bytes in files. They lack bytes written through mapped memory, but
+  no build writes so.
 * Bare reading reads all bytes of each file, bare copying also writes them to a file of
-  each worker: no build can do less. They are done by one process, and on all cores, in
-  threads or processes that were started before the clock (the faster one counts). Bare
+  each worker: no build can do less. One process does them, and all cores do, in
+  threads or processes that start before the clock (the faster one counts). Bare
   decoding is that of `images.py`.
-* A table of its own shows how memory grows with the number of images. All workers are
-  started for it however few these are, so that they take as much memory each time.
+* A table of its own shows how memory grows with the number of images. It starts all
+  workers for any number of images, so that they take as much memory each time.
 * Start-up is that of new processes.
 
 To see that it works: `python tests/benchmarks/builds.py --images=500 --quick`.
@@ -58,7 +58,7 @@ from measuring import CORES
 _OURS = ("decode", "header")
 _STOCK = "stock"
 
-# The data directory of the build that is measured.
+# The data directory of the measured build.
 _MEASURED = "measured"
 
 # Images with which a process warms up.
@@ -67,14 +67,14 @@ _TINY = 100
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Build:
-    """What a build took.
+    """The cost of a build.
 
     Attributes:
-      seconds: how long it was.
-      written: the bytes that were written.
+      seconds: its time.
+      written: the bytes that it wrote.
       stored: the bytes of the dataset's files.
-      libraries: the memory that the process had before, in MB.
-      grown: by how much that grew, in MB; 0 if nobody looked.
+      libraries: the memory of the process before, in MB.
+      grown: the growth of that memory, in MB; 0 if unmeasured.
     """
 
     seconds: float
@@ -89,9 +89,9 @@ class Builder:
 
     Args:
       kind: `"decode"`, `"header"` or `"stock"`; or fields of our config as JSON.
-      source: what `data.make_dataset` has made.
-      tiny: the like, to warm up with.
-      at_once: whether all workers are started even if there is little work.
+      source: a directory of `data.make_dataset`.
+      tiny: a tiny one, to warm up with.
+      at_once: whether to start all workers even for little work.
     """
 
     def __init__(
@@ -130,7 +130,7 @@ class Builder:
         """Builds the dataset.
 
         Args:
-          watched: whether the memory is looked at.
+          watched: whether to measure the memory.
         """
         pid, answers = self._process.pid, self._process.stdout
         before = peak = measuring.megabytes(pid)
@@ -140,7 +140,7 @@ class Builder:
             peak = max(peak, measuring.megabytes(pid))
         answer = json.loads(self._read())
         stored = _size(Path(self._data_dir.name) / _MEASURED)
-        # At once, so that it isn't written to the disk while others are measured.
+        # At once, so that the disk is quiet while others are measured.
         self._data_dir.cleanup()
         return Build(**answer, stored=stored, grown=peak - before)
 
@@ -169,7 +169,7 @@ def build_when_told(
     tfds.disable_progress_bar()
     if at_once:
         local.LocalEngine = functools.partial(local.LocalEngine, patience=0)
-    # TFDS prints what it does.
+    # TFDS prints its progress.
     with contextlib.redirect_stdout(io.StringIO()):
         _builder(kind, f"{data_dir}/warm-up").download_and_prepare(
             download_config=tfds.download.DownloadConfig(manual_dir=tiny)
@@ -191,7 +191,7 @@ def build_when_told(
         "libraries": libraries,
     }
     print(json.dumps(answer), flush=True)
-    # Its end would raise the part that others have of the memory that they share.
+    # Its end would raise the others' part of shared memory.
     sys.stdin.read()
 
 
@@ -225,7 +225,7 @@ def measure_builds(folder: Path, what: str, *, tiny: Path, quick: bool) -> None:
     """Prints the table of builds and bare tasks, and ratios.
 
     Args:
-      folder: what `data.make_dataset` has made.
+      folder: a directory of `data.make_dataset`.
       what: the name of its images.
       tiny: a tiny dataset.
       quick: whether one round is enough.
@@ -291,7 +291,7 @@ def measure_builds(folder: Path, what: str, *, tiny: Path, quick: bool) -> None:
 def _build_all(folder: Path, tiny: Path, *, quick: bool) -> dict[str, Build]:
     """Builds with each builder: for the time, and again for the memory.
 
-    If it has to be quick, both are measured in one build.
+    If it must be quick, one build measures both.
     """
     kinds = (*_OURS, _STOCK)
     with contextlib.ExitStack() as stack:
@@ -379,7 +379,7 @@ def measure_growth(folder: Path, counts: Sequence[int], *, tiny: Path) -> None:
 
 
 def measure_start(rounds: int) -> None:
-    """Prints the table of what takes how long to start."""
+    """Prints the table of start-up times."""
     commands = {
         "python -c pass": [sys.executable, "-c", "pass"],
         **{
@@ -399,7 +399,7 @@ def measure_start(rounds: int) -> None:
     }
     print("| start | seconds |")
     print("|---|---:|")
-    # The first round compiles what is imported.
+    # The first round compiles imported modules.
     for name, taken in measuring.medians(tasks, rounds).items():
         print(f"| {name} | {taken:.3f} |")
 

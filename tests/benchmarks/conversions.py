@@ -1,19 +1,19 @@
-"""Compares builds that convert images with loops that anyone would write by hand.
+"""Compares builds that convert images with hand-written loops.
 
 Run as `python tests/benchmarks/conversions.py`; it needs what `builds.py` needs, and
 3 GB in the directory for temporary files. All figures of a table are medians of five
-rounds of one run, in each of which every line is measured once, one after the other.
-Files are in the page cache.
+rounds of one run; each round measures every line once, one after the other. Files are
+in the page cache.
 
-* Ours are builds as `builds.py` measures them, with default settings but for the field
-  that is named: images are verified, and sharded, shuffled and split.
+* Ours are builds as in `builds.py`, with default settings except for the named field:
+  they verify, shard, shuffle and split images.
 * The pools are a process for each core, started before the clock, that decodes,
   resizes and encodes, and writes the results one after the other: with Pillow
-  (reduced while it is decoded where that is possible, Lanczos) and with OpenCV (area),
-  both to JPEG of quality 95 with a quarter of the colours, or to PNG.
-* The limit is such a pool of the parts that ours are made of: Pillow's decoder and
-  encoder, and `cykooz-resizer`.
-* `One converted` is a build of files as they are, of which one is turned, beside a
+  (reduced while decoding if possible, Lanczos) and with OpenCV (area), both to JPEG of
+  quality 95 with a quarter of the colours, or to PNG.
+* The limit is such a pool of the parts of ours: Pillow's decoder and encoder, and
+  `cykooz-resizer`.
+* `One converted` is a build of unchanged files with one turned image, compared with a
   build without that one.
 * Reading is an epoch of `tf.data` in batches of 224 x 224 pixels.
 
@@ -48,14 +48,14 @@ _QUALITY = 95
 
 
 class Case(NamedTuple):
-    """What is measured.
+    """A case to measure.
 
     Attributes:
-      name: what a user would say.
+      name: what users would call it.
       make: makes the images.
       count: how many.
       fields: those of our config.
-      rivals: what pools do with a picture: fields of `convert_with_pillow`.
+      rivals: how pools convert a picture: fields of `convert_with_pillow`.
     """
 
     name: str
@@ -102,7 +102,7 @@ CASES = (
 def target_size(
     size: tuple[int, int], longer: int | None, fixed: tuple[int, int] | None
 ) -> tuple[int, int]:
-    """Returns the width and height that a picture gets."""
+    """Returns the new width and height of a picture."""
     if fixed is not None:
         return fixed
     if longer is None or max(size) <= longer:
@@ -259,7 +259,7 @@ def measure(case: Case, source: Path, tiny: Path, *, rounds: int) -> None:
 
 
 def measure_one_converted(folder: Path, count: int, tiny: Path, *, rounds: int) -> None:
-    """Prints how long a build takes of which one image is converted, beside none."""
+    """Prints the time of builds that convert one image, and none."""
     sources = {"none converted": folder / "none", "one converted": folder / "one"}
     for source in sources.values():
         data.make_dataset(source, data.make_small_photographs, count)
@@ -283,7 +283,7 @@ def measure_one_converted(folder: Path, count: int, tiny: Path, *, rounds: int) 
 def measure_reading(
     source: Path, fields: Sequence[dict[str, Any]], *, rounds: int
 ) -> None:
-    """Prints how long an epoch takes of builds of the same images."""
+    """Prints the time of an epoch for builds of the same images."""
     import tensorflow as tf
     import tensorflow_datasets as tfds
     from absl import logging

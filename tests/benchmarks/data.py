@@ -1,4 +1,4 @@
-"""The images that the benchmarks work on: parts of scikit-learn's two photographs."""
+"""The images of the benchmarks: parts of scikit-learn's two photographs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def make_thumbnails(folder: Path, count: int) -> None:
 
 
 def make_small_photographs(folder: Path, count: int) -> None:
-    """Writes JPEGs of 375 x 500 pixels, as collections of the web have them."""
+    """Writes JPEGs of 375 x 500 pixels, as in collections from the web."""
     _make_parts(folder, count, (375, 500), "JPEG", ".jpg", quality=90)
 
 
@@ -40,7 +40,7 @@ def make_turned(folder: Path, count: int) -> None:
 
 
 def make_large_turned(folder: Path, count: int) -> None:
-    """Writes JPEGs of 12 megapixels with the EXIF orientation 6, as phones do."""
+    """Writes JPEGs of 12 megapixels with the EXIF orientation 6, like phones."""
     size = (3024, 4032)
     _make_parts(
         folder, count, size, "JPEG", ".jpg", scale=7.5, quality=90, exif=_turned()
@@ -84,7 +84,7 @@ def _make_parts(
         photograph = photographs[at % len(photographs)]
         top, left = rng.integers(np.subtract(photograph.shape[:2], size) + 1)
         part = photograph[top : top + size[0], left : left + size[1]].copy()
-        # All differ, also if they are of the same place.
+        # All differ, even parts of the same place.
         part[0, :4] = rng.integers(256, size=(4, 3))
         image = Image.fromarray(part)
         if is_transparent:
@@ -98,7 +98,7 @@ def make_dataset(folder: Path, make: Callable[[Path, int], None], count: int) ->
     """Writes images, and the CSV of their labels.
 
     Args:
-      folder: a directory that isn't there yet.
+      folder: a directory that doesn't exist yet.
       make: writes images into a directory.
       count: how many.
     """

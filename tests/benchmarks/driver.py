@@ -1,13 +1,13 @@
 """Measures what one process needs to plan a build, and which step needs it.
 
 Run as `python tests/benchmarks/driver.py`, or with `--rows=10000000` for one table of
-that size. It is all that a build does besides reading images and writing records:
+that size. It measures all that a build does besides reading images and writing records:
 reading the CSV, handing out and taking back the work by file, planning splits and
-shards, writing the files beside the records. The workers of Apache Beam are played by
-functions that answer at once, outside of the time. The tables have 10,000 very unequal
-classes; half of the rows are in groups of ten, each of a class, and every fiftieth
-image is a copy. A figure is the slope from a small table, so that what each process
-needs at least doesn't count. pandas reads and sorts the same tables.
+shards, writing the files beside the records. Functions that answer at once, unmeasured,
+stand for the workers of Apache Beam. The tables have 10,000 very unequal classes; half
+of the rows are in groups of ten, each of one class, and every fiftieth image is a copy.
+A figure is the slope from a small table, so that the fixed needs of a process don't
+count. pandas reads and sorts the same tables.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from tfds_imagecsv.table import label_table
 CLASSES = 10_000
 STEPS = ("table", "inspect", "splits", "beside", "shards", "work")
 
-# The smallest table, whose needs are those of any.
+# The smallest table, which shows the fixed needs.
 SMALL = 100_000
 
 
@@ -94,7 +94,7 @@ class Engine(beam.BeamEngine):
 
 
 def measure(label_csv: str, folder: str) -> Iterator[float]:
-    """Yields the seconds of each step, and the megabytes that there were until then."""
+    """Yields the seconds of each step, and the most megabytes until then."""
     image_dir = epath.Path(folder) / "images"
     image_dir.mkdir()
     config = tfds_imagecsv.ImageCsvConfig(
@@ -102,7 +102,7 @@ def measure(label_csv: str, folder: str) -> Iterator[float]:
         image_dir=str(image_dir),
         label_csv=label_csv,
         group_column="patient",
-        # As by default for more than a million images.
+        # The default for more than a million images.
         near_duplicates="off",
     )
     with Engine(epath.Path(folder) / "work", runner=None, options=None) as engine:

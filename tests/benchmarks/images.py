@@ -1,20 +1,19 @@
 """Compares the inspection of images with bare decoding and bare reading.
 
 Run as `python tests/benchmarks/images.py`; it needs Linux, and opencv-python-headless
-besides the project. All figures of a table are medians of five rounds of one run, in
-each of which every line is measured once, one after the other. Files are in the page
-cache.
+besides the project. All figures of a table are medians of five rounds of one run; each
+round measures every line once, one after the other. Files are in the page cache.
 
 * Inspection is timed from its call to its result, with the start of its workers.
-* What is measured is the quality of the images, as in a build.
+* It measures the quality of the images, as in a build.
 * Bare decoding reads each file, and decodes all of it to pixels that are dropped, on
-  all cores: with Pillow, OpenCV and TensorFlow, in processes and in threads that were
-  started, and had worked, before the clock. The fastest of them counts.
+  all cores: with Pillow, OpenCV and TensorFlow, in processes and in threads that have
+  started and worked before the clock. The fastest of them counts.
 * Bare reading reads all bytes of each file, in threads or processes on all cores
   (the faster one counts), and in one process.
-* Peak memory is that of all processes together (PSS: what they share counts once),
-  without what the first one had before the inspection. The rows are so many that
-  workers are started; they name the same files again and again.
+* Peak memory is that of all processes together (PSS: shared memory counts once),
+  without that of the first one before the inspection. There are enough rows to start
+  workers; they name the same files again and again.
 
 To see that it works: `python tests/benchmarks/images.py --images=500 --quick`.
 """
@@ -47,7 +46,7 @@ from tfds_imagecsv.images import image_table, quality
 from tfds_imagecsv.images.small_pictures import Measure
 from tfds_imagecsv.options import ImageOptions
 
-# How many rows the memory is measured with.
+# The rows for measuring the memory.
 _FEW, _MANY = 4_000, 16_000
 
 
@@ -140,7 +139,7 @@ def measure_memory(folder: Path, what: str, counts: Sequence[int]) -> None:
 
 
 def _peak_megabytes(folder: Path, count: int) -> float:
-    """Returns by how much the memory of a new process and its children grows."""
+    """Returns the growth of the memory of a new process and its children."""
     with subprocess.Popen(
         [sys.executable, __file__, "--inspect", os.fspath(folder), str(count)],
         stdin=subprocess.PIPE,

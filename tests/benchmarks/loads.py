@@ -1,14 +1,14 @@
-"""Measures what a load spends on the question whether the dataset is still fresh.
+"""Measures the time in which a load checks whether the dataset is still fresh.
 
 Run as `python tests/benchmarks/loads.py`. A dataset of thumbnails is built once. All
-figures are medians of five rounds, in each of which every line is measured once, in a
-new process, after imports. Files are in the page cache, and nothing has changed.
+figures are medians of five rounds; each round measures every line once, in a new
+process, after imports. Files are in the page cache, and nothing has changed.
 
 * "by its config" is `tfds.load("image_csv", builder_kwargs={"config": ...})`, and the
-  comparison is the part of it in `raise_if_stale`.
-* "by its name" is `tfds.load("image_csv/measured")` of a process that doesn't know this
-  package: nothing is compared.
-* Where other programs use the cores as well, "computed" (CPU time) tells more.
+  comparison is its part in `raise_if_stale`.
+* "by its name" is `tfds.load("image_csv/measured")` in a process that doesn't know this
+  package: it compares nothing.
+* If other programs use the cores as well, "computed" (CPU time) tells more.
 * "all times changed" is the comparison if the time of each image has changed, but not
   its content, as in a copy: all are read once, and the new times are noted.
 """
@@ -33,7 +33,7 @@ _WAYS = ("name", "config", "times")
 
 
 def load(way: str, source: str, data_dir: str) -> None:
-    """Loads the dataset, and prints seconds: of all, of the comparison, and its CPU."""
+    """Loads the dataset; prints the seconds of all, of the comparison, and its CPU."""
     import tensorflow  # noqa: F401 - so that no load imports it
     import tensorflow_datasets as tfds
 

@@ -22,14 +22,14 @@ _FORKED_ONLY = 0x40
 
 
 def timed(task: Callable[[], object]) -> float:
-    """Does a task, and returns how many seconds it takes."""
+    """Does a task, and returns its seconds."""
     start = time.perf_counter()
     task()
     return time.perf_counter() - start
 
 
 def peak_megabytes() -> float:
-    """Returns the most memory that this process has had."""
+    """Returns the peak memory of this process."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
 
 
@@ -51,9 +51,9 @@ def medians(
     """Returns the median of the seconds that each task takes.
 
     Args:
-      tasks: what is done in each round, one after the other.
+      tasks: the tasks of a round, one after the other.
       rounds: how many there are, after a first one that doesn't count; 0 to see that
-        it works: then the first one counts.
+        it works: the first one then counts.
     """
     seconds: dict[str, list[float]] = {name: [] for name in tasks}
     for done in range(1 + rounds):
@@ -67,14 +67,14 @@ def medians(
 def megabytes(pid: int) -> float:
     """Returns the memory of a process and its descendants (PSS).
 
-    What several processes share counts once: each has its part of it. A process that
-    was made, but doesn't run its own program yet, has its parent's memory (vfork(2)),
-    and doesn't count.
+    Shared memory counts once: each process has its part of it. A new process that
+    doesn't run its own program yet has its parent's memory (vfork(2)), and doesn't
+    count.
     """
     folder = Path(f"/proc/{pid}")
     try:
-        # The name of the program, in parentheses, may have spaces; then come the state
-        # and five numbers.
+        # The name of the program, in parentheses, may have spaces; the state and five
+        # numbers follow.
         flags = int((folder / "stat").read_text().rpartition(")")[2].split()[6])
         if flags & _FORKED_ONLY:
             return 0

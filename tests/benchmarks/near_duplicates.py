@@ -2,21 +2,21 @@
 
 Run as `python tests/benchmarks/near_duplicates.py photographs=FOLDER drawings=FOLDER`,
 with any names, and folders of different pictures. Without folders, it makes pictures
-of random shapes, which say whether all works, not how well.
+of random shapes, which show whether it works, but not how well.
 
-* For each kind of pictures, and each way to alter them: the pictures and a copy of
-  each, altered so and stored as JPEG, are inspected as by a build. Recall is the share
-  of the copies that are in the set of their original; precision the share of true pairs
-  among all pairs of pictures in one set. `edges` cuts that share of the sides at each
-  edge; `place` cuts it of each side, at a random place. Pictures are left out that
-  differ from another one by less than JPEG of quality 30 changes one of the two (icons
-  of one theme do): whoever finds such copies can't tell these apart.
-* The cost: seconds of a processor for a build of JPEGs of 500 x 375, in one process and
-  with `verify="decode"`, that looks for near duplicates, beside one that doesn't. They
-  are pictures of random waves, as strong as in photographs: parts of a few photographs
+* For each kind of pictures, and each alteration: it inspects, like a build, the
+  pictures and an altered copy of each, stored as JPEG. Recall is the share of the
+  copies that are in the set of their original; precision is the share of true pairs
+  among all pairs of pictures in one set. `edges` cuts its share of the sides at each
+  edge; `place` cuts it from each side, at a random place. A picture is left out if it
+  differs from another one by less than JPEG of quality 30 changes one of the two (as
+  icons of one theme do): nobody who finds such copies can tell these apart.
+* The cost: processor seconds of a build of JPEGs of 500 x 375, in one process and with
+  `verify="decode"`, that looks for near duplicates, and of one that doesn't. They are
+  pictures of random waves, as strong as in photographs: parts of a few photographs
   would be near duplicates.
-* A search of a million hashes of random bits, in a new process: seconds and the most
-  memory. Of 1 in 10, a copy with 5 other bits is among them.
+* A search of a million hashes of random bits, in a new process: seconds and peak
+  memory. 1 in 10 has a copy among them with 5 other bits.
 
 To see that it works: `python tests/benchmarks/near_duplicates.py --quick`.
 """
@@ -51,7 +51,7 @@ from tfds_imagecsv.images import (
     near_duplicates,
 )
 
-# How many pictures are made, and how large.
+# The number of pictures to make, and their size.
 _MADE, _SIDES = 60, (320, 240)
 
 # The pixels of a side on which originals are compared.
@@ -113,7 +113,7 @@ def _watermarked(image: Image.Image, _: random.Random) -> Image.Image:
     return Image.alpha_composite(image.convert("RGBA"), mark).convert("RGB")
 
 
-# What is done to pictures, and the quality of the JPEG.
+# The alterations of pictures, and the quality of the JPEG.
 ALTERED: Mapping[str, tuple[_Alter, int]] = {
     **{f"quality {one}": (lambda image, _: image, one) for one in (30, 60, 95)},
     **{f"scale {one}": (_scaled(one), 90) for one in (0.3, 0.5, 2)},
@@ -140,7 +140,7 @@ def _opened(path: Path) -> Image.Image:
 
 
 def _different(paths: Sequence[Path]) -> list[Path]:
-    """Returns the pictures that differ by more than a copy may, see above."""
+    """Returns the pictures that differ more than a copy may, see above."""
     pixels = np.empty((len(paths), 3 * _COMPARED**2), np.float32)
     noises = np.empty(len(paths))
     kept: list[Path] = []
@@ -181,7 +181,7 @@ def _color(rng: random.Random) -> tuple[int, ...]:
 
 
 def fingerprints_of(folder: Path, names: Sequence[str]) -> fingerprint.Fingerprints:
-    """Returns the fingerprints of images, as an inspection makes them."""
+    """Returns the fingerprints of images, as in an inspection."""
     rows = pa.RecordBatch.from_pydict(
         {
             "row": np.arange(len(names)),
@@ -234,7 +234,7 @@ def _pairs(sets: arrays.Codes) -> int:
 
 
 def make_waves(folder: Path, count: int) -> None:
-    """Writes JPEGs of 500 x 375 pixels whose waves are as strong as in photographs."""
+    """Writes JPEGs of 500 x 375 pixels, with waves as strong as in photographs."""
     rng = np.random.default_rng(0)
     down, right = np.fft.fftfreq(375), np.fft.rfftfreq(500)
     falling = 1 / np.maximum(np.hypot(down[:, None], right), 1 / 500)
@@ -248,7 +248,7 @@ def make_waves(folder: Path, count: int) -> None:
 
 
 def measure_cost(folder: Path, *, rounds: int) -> None:
-    """Prints what near duplicates cost in a build of photographs."""
+    """Prints the cost of near duplicates in a build of photographs."""
     import tensorflow_datasets as tfds
     from absl import logging
 
@@ -285,7 +285,7 @@ def measure_cost(folder: Path, *, rounds: int) -> None:
 
 
 def measure_search(count: int) -> None:
-    """Prints how long a search of hashes takes, and its memory."""
+    """Prints the time and the memory of a search of hashes."""
     seconds, megabytes, pairs = measuring.in_new_process(__file__, f"--search={count}")
     print(f"{count:,} hashes of {len(fingerprint.WINDOWS)} windows: {seconds:.1f} s,")
     print(f"{megabytes:.0f} MB at most, {pairs:,.0f} pairs\n")

@@ -1,8 +1,8 @@
 """Measures zlib's strategies and levels for PNGs: bytes against time.
 
-Run as `python tests/benchmarks/png_settings.py`. Photographs, which have noise, and
-drawings, which have areas of one colour, are encoded by Pillow with each setting, one
-after the other in each round; both columns are relative to Pillow's default.
+Run as `python tests/benchmarks/png_settings.py`. Pillow encodes photographs, which have
+noise, and drawings, which have areas of one colour, with each setting, one after the
+other in each round; both columns are relative to Pillow's default.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def drawing(number: int) -> Image.Image:
 
 
 def encoded(images: Sequence[Image.Image], settings: dict[str, Any]) -> int:
-    """Encodes images, and returns how many bytes they are."""
+    """Encodes images, and returns their bytes."""
     size = 0
     for image in images:
         file = io.BytesIO()

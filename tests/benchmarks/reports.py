@@ -1,9 +1,9 @@
-"""Measures what a report adds to a build.
+"""Measures the time that a report adds to a build.
 
     python tests/benchmarks/reports.py [--images=2000] [--rounds=3]
 
-A report looks at a few images and at counts, so it takes a fixed time: the share of it
-falls with the number of images. Builds with and without take turns.
+A report looks at a few images and at counts, so it takes a fixed time: its share falls
+with the number of images. Builds with and without a report take turns.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import tfds_imagecsv
 
 
 def main() -> None:
-    """Prints the seconds of builds with and without a report, for kinds of images."""
+    """Prints the seconds of builds with and without a report, by kind of images."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=2000)
     parser.add_argument("--rounds", type=int, default=3)

@@ -3,11 +3,12 @@
 Run as `python tests/benchmarks/splits.py`. All figures of a table come from one run on
 the same rows:
 
-* 12,000 rows in 200 very unequal classes, of which 2 % are copies of others: how far
-  the counts are off, how many copies leak, and how many rows change their split when
-  rows are added or the CSV is shuffled;
+* 12,000 rows in 200 very unequal classes, 2 % of them copies of others: how far the
+  counts are off, how many copies leak, and how many rows change their split when rows
+  are added or the CSV is shuffled;
 * up to 20,000,000 rows in 1,000 classes, in groups: the time to read and to plan a
-  row, in relation to what pandas needs to read and sort the same CSV, and the memory.
+  row, relative to the time in which pandas reads and sorts the same CSV; and the
+  memory.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from tfds_imagecsv.table import label_table
 VAL_SIZE, TEST_SIZE = 0.1, 0.1
 SHARES = {"train": 0.8, "validation": 0.1, "test": 0.1}
 
-# Rows up to which a table is read more than once.
+# Tables of up to this many rows are read more than once.
 _MOST_REPEATED = 1_000_000
 
 # Keys and labels in, the split of each key out.
@@ -144,7 +145,7 @@ def make_rows(count: int) -> tuple[list[str], list[str], list[str]]:
 def largest_deviations(
     planned: dict[str, str], keys: Sequence[str], labels_of_rows: Sequence[str]
 ) -> tuple[float, float]:
-    """Returns by how many rows a cell, and a total, is off at the most."""
+    """Returns by how many rows a cell, and a total, is off at most."""
     found = collections.Counter(
         (label, planned[key]) for key, label in zip(keys, labels_of_rows, strict=True)
     )
@@ -169,7 +170,7 @@ def leaked(planned: dict[str, str], keys: Sequence[str], digests: Sequence[str])
 
 
 def moved(before: dict[str, str], after: dict[str, str]) -> str:
-    """Returns the share of the rows of `before` that are elsewhere in `after`."""
+    """Returns the share of the rows of `before` that `after` has elsewhere."""
     return (
         f"{sum(after[key] != split for key, split in before.items()) / len(before):.2%}"
     )
@@ -261,11 +262,10 @@ def read_and_sort(path: str) -> None:
 def measure_large_tables(most: int) -> None:
     """Prints the time and the memory of a row; the median of three for small tables.
 
-    The memory is what the process has at the most, with all that Python and its
-    libraries need.
+    The memory is the peak of the process, including Python and its libraries.
 
     Args:
-      most: how many rows a table has at the most.
+      most: the most rows of a table.
     """
     names = "rows in 1,000 classes", "groups of", "read, µs", "plan, µs", "pandas, µs"
     print(f"| {' | '.join(names)} | ratio | bytes |")

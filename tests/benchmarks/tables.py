@@ -1,10 +1,10 @@
-"""Times how tables are read and names resolved, beside pandas and a walk.
+"""Times reading tables and resolving names, compared with pandas and a walk.
 
 Run as `python tests/benchmarks/tables.py`. A table of 1,000,000 rows names files in
-1,000 folders: as they are, without folders, without extensions, as absolute paths.
-Each is read and resolved in a new process, and then once more with all checks, sorted;
-both are compared with `pandas.read_csv` of the same file and a walk with `os.scandir`,
-interleaved. Ratios of medians are shown, and the peak of the memory.
+1,000 folders: as they are, without folders, without extensions, as absolute paths. A
+new process reads and resolves each, and then once more with all checks, sorted. Both
+are compared with `pandas.read_csv` of the same file and a walk with `os.scandir`,
+interleaved. It prints ratios of medians, and the peak memory.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ ROUNDS = 3
 
 
 def write(folder: Path, rows: int) -> dict[str, Path]:
-    """Writes empty files, and tables that name them; returns these by their names."""
+    """Writes empty files, and tables that name them; returns the tables by name."""
     keys = []
     for at in range(rows):
         key = f"{at % 1000:03}/image_{at:07}.jpg"
@@ -56,7 +56,7 @@ def write(folder: Path, rows: int) -> dict[str, Path]:
 def read(path: str, image_dir: str) -> None:
     """Reads a table and resolves its names; then makes a label table of it.
 
-    It prints the seconds of the first, those of both, and the memory.
+    Prints the seconds of the first step, those of both, and the memory.
     """
     source = locate.TableSource(field="label_csv", table=epath.Path(path))
     directory = epath.Path(image_dir)

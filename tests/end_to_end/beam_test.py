@@ -1,4 +1,4 @@
-"""Builds with Apache Beam, which must be those of one process, bit by bit."""
+"""Builds with Apache Beam: they must be those of one process, byte for byte."""
 
 import contextlib
 import csv
@@ -32,12 +32,12 @@ from tfds_imagecsv.shards import shard_plan
 
 SCRIPTS = pathlib.Path(__file__).parents[1] / "scripts"
 
-# What a worker runs that the portable job server starts.
+# The program of a worker that the portable job server starts.
 WORKER = f"{sys.executable} -m apache_beam.runners.worker.sdk_worker_main"
 
 
 def write_images(folder, write_png):
-    """Writes 60 images, of which every third is converted; returns their rows."""
+    """Writes 60 images, a third of them to convert; returns their rows."""
     rows = []
     for at in range(60):
         if at % 3:
@@ -59,7 +59,7 @@ def write_images(folder, write_png):
 
 @pytest.fixture(scope="module")
 def manual_dir(tmp_path_factory, write_png, write_csv):
-    """A directory with `images` and `labels.csv`, of which one row has no image."""
+    """A directory with `images` and `labels.csv`; one row has no image."""
     folder = tmp_path_factory.mktemp("manual")
     rows = write_images(folder / "images", write_png)
     write_csv(folder / "labels.csv", [*rows, ("none.png", "cat")])
@@ -103,7 +103,7 @@ def digests(data_dir):
 
 @pytest.fixture(scope="module")
 def in_process(manual_dir, tmp_path_factory):
-    """The digests of the files that a build without Beam makes, by file format."""
+    """The digests of the files of a build without Beam, by file format."""
     found = {}
     for file_format in ("tfrecord", "array_record"):
         data_dir = tmp_path_factory.mktemp(file_format)
@@ -137,7 +137,7 @@ def test_in_memory(manual_dir, data_dir, in_process, file_format):
     ],
 )
 def test_labels_of_all_types(manual_dir, data_dir, tmp_path, write_csv, fields):
-    """Lists, bytes, empty cells and numbers that aren't travel as tables, too."""
+    """Lists, bytes, empty cells and missing numbers travel as tables, too."""
     (tmp_path / "manual").mkdir()
     (tmp_path / "manual" / "images").symlink_to(manual_dir / "images")
     with (manual_dir / "labels.csv").open() as file:
@@ -170,7 +170,7 @@ def test_labels_of_all_types(manual_dir, data_dir, tmp_path, write_csv, fields):
 
 
 def test_boxes(tmp_path, manual_dir, monkeypatch, write_csv):
-    """Law 3: for one worker and two, another order of the rows, and with Beam."""
+    """Law 3: with one worker and two, another order of the rows, and with Beam."""
     (tmp_path / "images").symlink_to(manual_dir / "images")
     with (manual_dir / "labels.csv").open() as file:
         _, *names = csv.reader(file)
@@ -188,7 +188,7 @@ def test_boxes(tmp_path, manual_dir, monkeypatch, write_csv):
         "beam_runner": "DirectRunner",
         "beam_options": PipelineOptions(["--direct_running_mode=in_memory"]),
     }
-    # Processes are started even for little work.
+    # Starts processes even for little work.
     monkeypatch.setattr(
         "tfds_imagecsv.engines.local.LocalEngine",
         functools.partial(local.LocalEngine, patience=0),
@@ -207,7 +207,7 @@ def test_boxes(tmp_path, manual_dir, monkeypatch, write_csv):
         found[name] = {
             path: digest
             for path, digest in digests(data_dir).items()
-            # These have the rows' numbers or the table's digest.
+            # These have numbers of rows, or the table's digest.
             if not path.endswith(("sources.json", "rejected_rows.csv", "report.html"))
         }
     assert sum("-of-00003" in path for path in found["one worker"]) == 9
@@ -216,7 +216,7 @@ def test_boxes(tmp_path, manual_dir, monkeypatch, write_csv):
 
 
 def test_processes_on_this_machine(manual_dir, data_dir, in_process):
-    """Beam's `multi_processing`, whose workers get the functions by their names."""
+    """Beam's `multi_processing`: workers get the functions by name."""
     options = ["--direct_running_mode=multi_processing", "--direct_num_workers=2"]
     build(
         manual_dir,
@@ -228,7 +228,7 @@ def test_processes_on_this_machine(manual_dir, data_dir, in_process):
 
 
 def test_options_alone(manual_dir, data_dir, in_process):
-    """The runner is among them, as it is for `tfds build`."""
+    """They name the runner, as for `tfds build`."""
     options = PipelineOptions(["--runner=BundleBasedDirectRunner"])
     build(manual_dir, data_dir, beam_options=options)
     assert digests(data_dir) == in_process["tfrecord"]
@@ -236,9 +236,9 @@ def test_options_alone(manual_dir, data_dir, in_process):
 
 @contextlib.contextmanager
 def running(script, folder):
-    """Runs a script of `tests/scripts` in a directory, until the block ends.
+    """Runs a script of `tests/scripts` in a directory until the block ends.
 
-    Yields its first line, and what takes the others when it has ended.
+    Yields its first line, and a list that gets the others when it has ended.
     """
     later = []
     with (
@@ -262,7 +262,7 @@ def running(script, folder):
 
 
 def tfds_build(manual_dir, folder, options):
-    """Runs `tfds build` in a directory, with paths that are relative to it."""
+    """Runs `tfds build` in a directory, with paths relative to it."""
     (folder / "manual").symlink_to(manual_dir)
     done = subprocess.run(
         [
@@ -283,7 +283,7 @@ def tfds_build(manual_dir, folder, options):
 
 
 def test_a_dask_cluster(manual_dir, tmp_path, in_process):
-    """Both workers, which run in another directory, take part."""
+    """Both workers, in another directory, take part."""
     (tmp_path / "cluster").mkdir()
     with running("dask_cluster.py", tmp_path / "cluster") as (address, later):
         options = [
@@ -311,10 +311,10 @@ def test_a_portable_job_server(manual_dir, tmp_path, in_process):
 
 
 class Recorder(PipelineRunner):
-    """Runs pipelines in this process, some times over, and keeps their graphs.
+    """Runs pipelines in this process, each several times, and keeps their graphs.
 
     Args:
-      times: how often each pipeline is run.
+      times: how often to run each pipeline.
     """
 
     def __init__(self, times=1):
@@ -336,7 +336,7 @@ class Recorder(PipelineRunner):
 
 
 def test_the_job_graph_is_small(tmp_path, data_dir, write_png):
-    """It has the numbers of files, and neither rows nor images; so has the shuffle."""
+    """It has numbers of files, but no rows or images; so does the shuffle."""
     write_png(tmp_path / "images" / "sample.png")
     content = (tmp_path / "images" / "sample.png").read_bytes()
     sizes = []
@@ -357,7 +357,7 @@ def test_the_job_graph_is_small(tmp_path, data_dir, write_png):
             assert b"a_long_name_of" not in serialized
             assert content[:8] not in serialized
             sizes.append(len(serialized))
-    # Most is what Beam says of itself.
+    # Most of it is about Beam itself.
     assert max(sizes) - min(sizes) < 500
     assert max(sizes) < 50_000
 
@@ -370,7 +370,7 @@ def steps_of(graph):
 
 
 def test_work_that_is_done_twice(manual_dir, data_dir, in_process):
-    """Engines do so after a failure, or to be done sooner; nothing changes."""
+    """Engines repeat work after a failure, or to finish sooner; nothing changes."""
     build(manual_dir, data_dir, beam_runner=Recorder(times=2))
     assert digests(data_dir) == in_process["tfrecord"]
 
@@ -379,7 +379,7 @@ def test_work_that_is_done_twice(manual_dir, data_dir, in_process):
 def test_problems_are_those_of_one_process(
     manual_dir, tmp_path, data_dir, list_tree, write_csv, there
 ):
-    """Their words are the same, and the data directory stays as it was."""
+    """Their words are the same, and the data directory doesn't change."""
     (tmp_path / "images").symlink_to(manual_dir / "images")
     rows = [(f"{at:02}.png", "cat") for at in range(1, 60)]
     write_csv(tmp_path / "labels.csv", [*rows, ("00.gif", ""), ("03.gif", "dog")])
@@ -409,7 +409,7 @@ def test_problems_are_those_of_one_process(
 
 
 def test_an_image_that_changes(manual_dir, tmp_path, data_dir, write_png, write_csv):
-    """A worker that writes notices it, and the message is that of one process."""
+    """The writing worker notices it; the message is that of one process."""
     rows = write_images(tmp_path / "images", write_png)
     write_csv(tmp_path / "labels.csv", rows)
 
@@ -443,7 +443,7 @@ def chunks(count):
 
 @pytest.mark.parametrize("most", [1, 3, 100])
 def test_many_chunks_share_a_file(tmp_path, monkeypatch, most):
-    """There are no more answers than a file system bears, and the order stays."""
+    """There are few enough answers for a file system, and the order stays."""
     monkeypatch.setattr(beam, "_MOST_FILES", most)
     stored = []
 
@@ -469,7 +469,7 @@ def test_no_chunk(tmp_path):
 
 
 class Idle(PipelineRunner):
-    """Does nothing, and says that it is done."""
+    """Does nothing, but reports success."""
 
     def run_pipeline(self, pipeline, options):
         """Returns a result."""
@@ -477,7 +477,7 @@ class Idle(PipelineRunner):
 
 
 def test_results_that_nobody_sees(tmp_path):
-    """Such as those of workers with disks of their own."""
+    """Such as those on workers' own disks."""
     folder = epath.Path(tmp_path / "work")
     with (
         beam.BeamEngine(folder, runner=Idle(), options=None) as engine,

@@ -20,7 +20,7 @@ from tfds_imagecsv import cli
 from tfds_imagecsv.problems import Kind
 
 # A red and a blue rectangle on an upright photograph, as left, upper, right and lower
-# edge in pixels; no turn or mirror image of it is like itself.
+# edge in pixels; all its turns and mirror images differ.
 WIDTH, HEIGHT = 64, 40
 BOXES = {"red": (4, 6, 30, 14), "blue": (40, 20, 50, 38)}
 COLORS = {"red": (255, 0, 0), "blue": (0, 0, 255)}
@@ -35,14 +35,14 @@ def photograph():
 
 
 def edges_of(image, color):
-    """Returns the left, upper, right and lower edge of what has a color."""
+    """Returns the left, upper, right and lower edge of a colored area."""
     is_color = np.abs(np.asarray(image).astype(int) - COLORS[color]).sum(axis=2) < 200
     rows, columns = np.flatnonzero(is_color.any(1)), np.flatnonzero(is_color.any(0))
     return columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
 
 
 def in_file(orientation, color):
-    """Returns where a rectangle is in the file of an orientation."""
+    """Returns the place of a rectangle in the file of an orientation."""
     image = photograph()
     if orientation in samples.TO_FILE:
         image = image.transpose(samples.TO_FILE[orientation])
@@ -111,7 +111,7 @@ HEADER = ("filename", "class", "xmin", "ymin", "xmax", "ymax")
 def test_sizes_in_the_table_tell_the_frame(
     write_photographs, make, data_dir, apply_exif
 ):
-    """Those of the file mean its frame; boxes are turned with their images."""
+    """Sizes of the file mean its frame; boxes are turned with their images."""
     write_photographs()
     header = ("filename", "width", "height", *HEADER[1:])
     for upright, box_of in (
@@ -155,7 +155,7 @@ def test_sizes_that_tell_both_frames(write_photographs, make, data_dir):
     assert not data_dir.exists()
 
 
-# The tables that people have
+# Tables of people
 
 CENTERS = {
     name: (
@@ -271,7 +271,7 @@ DIALECTS = {
 
 @pytest.mark.parametrize("name", DIALECTS)
 def test_a_dialect(write_photographs, make, data_dir, name):
-    """Columns, format and units are found, and said."""
+    """Columns, format and units are found and reported."""
     write_photographs()
     header, rows, fields, understood = DIALECTS[name]
     if header is None:
@@ -354,7 +354,7 @@ def test_lists_in_cells(write_photographs, make, data_dir, tmp_path, table_forma
     ],
 )
 def test_what_is_not_guessed(write_photographs, make, data_dir, header, rows, message):
-    """The message has what was tried, and the field to set."""
+    """The message says what it tried, and which field to set."""
     write_photographs()
     with pytest.raises(tfds_imagecsv.SourceError) as caught:
         walk.built(make(rows, header), data_dir)
@@ -435,7 +435,7 @@ Box that leaves its image (2):
 
 
 def test_all_that_is_wrong_is_said_at_once(write_photographs, make, data_dir):
-    """With its rows; nothing is written."""
+    """The message has the rows; nothing is written."""
     write_photographs()
     config = make(BAD, BAD_HEADER, group_column="group")
     with pytest.raises(tfds_imagecsv.InvalidRowsError) as caught:
@@ -487,7 +487,7 @@ BAD_BOXES = [
 def test_a_bad_box(
     make, write_photographs, data_dir, header, cells, fields, kind, detail
 ):
-    """What is wrong is said; skipped, it is listed, and its image is left out."""
+    """It is reported; if skipped, it is listed, and its image is left out."""
     write_photographs()
     rows = [("1.png", "red", *cells)]
     with pytest.raises(tfds_imagecsv.InvalidRowsError) as caught:
@@ -510,7 +510,7 @@ def test_a_bad_box(
 
 
 def test_bad_boxes_are_left_out_and_listed(write_photographs, make, data_dir):
-    """Their images stay, unless all of their boxes are bad."""
+    """Their images stay, unless all their boxes are bad."""
     write_photographs()
     config = make(
         BAD, BAD_HEADER, group_column="group", on_error="skip", max_rejected=1
@@ -525,7 +525,7 @@ def test_bad_boxes_are_left_out_and_listed(write_photographs, make, data_dir):
     notes = "".join(builder.info.metadata["notes"])
     assert "1 box leaves its image by a pixel at most (clipped)" in notes
     counts = builder.info.metadata["class_counts"]["train"]
-    assert counts == {"blue": 1, "red": 2}  # of 2.png, no red box is left
+    assert counts == {"blue": 1, "red": 2}  # 2.png has no red box left
     assert builder.info.metadata["box_counts"]["train"] == {"blue": 2, "red": 2}
     rejected = sorted(rejected_rows(builder))
     assert rejected == [3, 4, 5, 6, 7, 8, 9, 10, 11, 14, 15, 16, 17, 20]
@@ -558,7 +558,7 @@ UNUSABLE = [
 def test_each_row_of_an_image_that_is_left_out_is_listed(
     write_photographs, make, data_dir, tmp_path
 ):
-    """Law 6: all its boxes are, whatever is wrong with the image; they count."""
+    """Law 6: all its boxes are listed, for any problem of the image; they count."""
     write_photographs()
     images = tmp_path / "images"
     (images / "copy.png").write_bytes((images / "3.png").read_bytes())
@@ -602,7 +602,7 @@ def test_each_row_of_an_image_that_is_left_out_is_listed(
 
 
 def test_rare_classes_of_boxes(write_photographs, make, data_dir):
-    """An image with one is left out with all of its boxes."""
+    """An image with one is left out with all its boxes."""
     write_photographs()
     rows = [
         ("1.png", "red", *BOXES["red"]),
@@ -621,7 +621,7 @@ def test_rare_classes_of_boxes(write_photographs, make, data_dir):
 def test_quality_issues_of_images_with_boxes(
     write_photographs, make, data_dir, tmp_path
 ):
-    """An image with one is left out with all of its boxes, and counts once."""
+    """An image with one is left out with all its boxes, and counts once."""
     write_photographs()
     Image.new("RGB", (WIDTH, HEIGHT)).save(tmp_path / "images" / "dark.png")
     rows = [("1.png", "red", *BOXES["red"])]
@@ -656,7 +656,7 @@ def many(tmp_path, write_png, make):
 
 
 def test_splits_keep_the_combinations_of_classes(many, data_dir):
-    """By image; both images and boxes are counted."""
+    """They divide images; both images and boxes are counted."""
     builder = walk.built(many, data_dir)
     sizes = {name: one.num_examples for name, one in builder.info.splits.items()}
     assert sizes == {"train": 36, "validation": 12, "test": 12}
@@ -683,7 +683,7 @@ def test_splits_keep_the_combinations_of_classes(many, data_dir):
 
 
 def test_as_supervised_gives_images_and_objects(many, data_dir):
-    """As TFDS's own datasets of boxes can be read in batches, padded."""
+    """They can be read in padded batches, like TFDS's own datasets of boxes."""
     builder = walk.built(many, data_dir)
     dataset = builder.as_dataset(split="train", as_supervised=True)
     image, objects = next(iter(dataset.padded_batch(36)))
@@ -708,7 +708,7 @@ def test_check_shows_boxes(many, capsys):
 
 
 def test_a_dataset_of_boxes_gets_stale(many, data_dir):
-    """By another number; not by another order of the rows."""
+    """Another number makes it stale, another order of the rows doesn't."""
     builder = walk.built(many, data_dir)
     path = pathlib.Path(builder.builder_config.label_csv)
     lines = path.read_text().splitlines()
@@ -722,7 +722,7 @@ def test_a_dataset_of_boxes_gets_stale(many, data_dir):
 
 
 def test_saying_what_was_found_changes_nothing(write_photographs, make, data_dir):
-    """A dataset isn't stale by it; by something else it is."""
+    """It doesn't make a dataset stale; other values do."""
     write_photographs()
     rows = rows_of(lambda _, color: BOXES[color])
     walk.built(make(rows, HEADER), data_dir)
@@ -748,7 +748,7 @@ NAMES = ("a|b", "a", "b", "|", '"', '"a', 'c "d"')
 
 
 def test_classes_with_a_delimiter_in_their_names(write_photographs, make, data_dir):
-    """They aren't taken for several; the manifest's labels tell them apart."""
+    """They don't pass for several; the manifest's labels tell them apart."""
     write_photographs()
     classes_of = {
         "1.png": ["a|b"],
@@ -777,7 +777,7 @@ def test_classes_with_a_delimiter_in_their_names(write_photographs, make, data_d
 
 
 def test_images_without_objects_alone(write_photographs, make, data_dir):
-    """A class may come later; there is nothing to find out about boxes."""
+    """A class may come later; nothing can be concluded about boxes."""
     write_photographs()
     config = make([("1.png", *[""] * 5), ("2.png", *[""] * 5)], HEADER, classes=["red"])
     builder = walk.built(config, data_dir)
@@ -790,7 +790,7 @@ def test_images_without_objects_alone(write_photographs, make, data_dir):
 def test_tables_by_split_and_unlabelled_images(
     write_photographs, make, data_dir, tmp_path, write_csv
 ):
-    """Unlabelled images have no boxes and are no images without objects."""
+    """Unlabelled images have no boxes, but aren't images without objects."""
     write_photographs()
     config = make(rows_of(lambda _, color: BOXES[color])[:8], HEADER)
     write_csv(tmp_path / "more.csv", [("7.png",), ("8.png",)], header=("filename",))
@@ -815,7 +815,7 @@ def test_tables_by_split_and_unlabelled_images(
 
 
 def test_classes_of_boxes(write_photographs, make, data_dir):
-    """Others than those given are a problem of their box."""
+    """Unknown classes are a problem of their box."""
     write_photographs()
     rows = rows_of(lambda _, color: BOXES[color])[:2]
     config = make(rows, HEADER, classes=["red", "green"])
@@ -830,7 +830,7 @@ def test_classes_of_boxes(write_photographs, make, data_dir):
 def test_copies_with_other_boxes_are_a_conflict(
     write_photographs, make, data_dir, tmp_path
 ):
-    """As identical images with other labels are."""
+    """Like identical images with other labels."""
     write_photographs()
     copy = (tmp_path / "images" / "1.png").read_bytes()
     (tmp_path / "images" / "copy.png").write_bytes(copy)
@@ -847,7 +847,7 @@ def test_copies_with_other_boxes_are_a_conflict(
 
 
 def test_boxes_that_are_not_asked_for(write_photographs, make, capsys):
-    """A note says how to; files that are named twice are an error."""
+    """A note says how to use them; files named twice are an error."""
     write_photographs()
     config = make(rows_of(lambda _, color: BOXES[color]), HEADER)
     assert cli.main(["check", config.image_dir, config.label_csv]) == 1
@@ -860,7 +860,7 @@ def test_boxes_that_are_not_asked_for(write_photographs, make, capsys):
 
 
 def test_what_is_said_of_boxes(write_photographs, make, data_dir):
-    """In the description, in the report, and in the card, which has the boxes."""
+    """The description, the report and the card tell of them; the card has them."""
     write_photographs()
     builder = walk.built(make(rows_of(lambda _, color: BOXES[color]), HEADER), data_dir)
     assert builder.info.description.startswith("8 images with boxes of 2 classes, from")

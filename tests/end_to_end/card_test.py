@@ -1,4 +1,4 @@
-"""`tfds-imagecsv card`: what it writes, and what other programs read of it."""
+"""`tfds-imagecsv card`: the files that it writes, and how other programs read them."""
 
 import csv
 import io
@@ -54,7 +54,7 @@ def make_card(make_builder, data_dir, run):
 
 
 def front_matter(folder):
-    """Returns the values of the front matter, and the text under it."""
+    """Returns the values of the front matter, and the text below it."""
     before, front, body = (folder / "README.md").read_text("utf-8").split("---\n", 2)
     assert before == ""
     return yaml.safe_load(front), body
@@ -67,7 +67,7 @@ def manifest_of(folder):
 
 
 def records_of(folder):
-    """Returns what `mlcroissant` reads, by file name; texts as texts."""
+    """Returns the records that `mlcroissant` reads, by file name; texts as texts."""
     logging.disable(logging.WARNING)
     try:
         dataset = mlc.Dataset(folder / "croissant.json")
@@ -88,7 +88,7 @@ def records_of(folder):
 
 
 def stored_images(folder):
-    """Returns the images that the records have, decoded, by file name."""
+    """Returns the decoded images of the records, by file name."""
     builder = tfds.builder_from_directory(folder)
     return {
         example["image/filename"].decode(): example["image"]
@@ -111,7 +111,7 @@ def assert_croissant_reads_all(folder, *, label=str):
 
 
 def test_the_files_of_a_card(make_dataset, make_card, data_dir, list_tree):
-    """What hubs ask for is in the front matter; the records are as they were."""
+    """The front matter has what hubs need; the records don't change."""
     texts = {"license": "CC-BY-4.0", "citation": "@misc{pets}", "description": "Pets."}
     config = make_dataset(**texts, homepage="https://example.org", tags=["animals"])
     folder = make_card(config)
@@ -197,7 +197,7 @@ def test_croissant(make_dataset, make_card):
 
 
 def test_hubs_find_each_image_with_its_label(make_dataset, make_card):
-    """In the folder of its split, by the Hub's file of names and labels."""
+    """It is in the folder of its split, with the Hub's file of names and labels."""
     folder = make_card(
         make_dataset(
             [("a/a.png", "cat"), ("b.png", "dog"), ("c.png", "dog")],
@@ -230,7 +230,7 @@ HOSTILE = (
 
 
 def test_hostile_texts(make_dataset, make_card):
-    """They come back as they were, and act nowhere."""
+    """They come back unchanged, and act nowhere."""
     rows = [*HOSTILE, *((f"{at}.png", label) for at, (_, label) in enumerate(HOSTILE))]
     folder = make_card(
         make_dataset(
@@ -258,7 +258,7 @@ def test_hostile_texts(make_dataset, make_card):
     "labels", [("001", "1"), ("NA", "cat"), ("true", "false"), ("1.50", "2")], ids=str
 )
 def test_labels_that_a_reader_of_csv_would_change(make_dataset, make_card, labels):
-    """Then Croissant has a manifest with types beside the CSV."""
+    """Croissant has a typed manifest beside the CSV."""
     rows = [(f"{at}.png", labels[at % 2]) for at in range(8)]
     folder = make_card(make_dataset(rows))
     assert (folder / "split_manifest.parquet").exists()
@@ -347,7 +347,7 @@ def test_kinds_of_labels(
 
 
 def test_images_that_were_converted(make_dataset, make_card, tmp_path):
-    """What the records have is written, not what the source was."""
+    """It writes the images of the records, not those of the source."""
     rows = [("a.gif", "cat"), ("b.png", "cat"), ("c.webp", "cat")]
     config = make_dataset(rows, val_size=0, test_size=1)
     for name in ("a.gif", "c.webp"):
@@ -359,7 +359,7 @@ def test_images_that_were_converted(make_dataset, make_card, tmp_path):
 
 
 def test_no_such_dataset(run, data_dir):
-    """One line says what was looked for, and where."""
+    """One line says what it looked for, and where."""
     code, output, errors = run("image_csv/pets", f"--data_dir={data_dir}")
     assert (code, output) == (1, "")
     assert errors == (
@@ -370,7 +370,7 @@ def test_no_such_dataset(run, data_dir):
 
 
 def test_a_directory_as_the_name(make_dataset, make_builder, run, data_dir):
-    """That of the records, or the one above it, as `compare` takes them."""
+    """It may be that of the records, or the one above it, as for `compare`."""
     builder = make_builder(make_dataset())
     builder.download_and_prepare()
     folder = pathlib.Path(builder.data_path)
@@ -413,7 +413,7 @@ def test_datasets_that_lack_something(make_dataset, make_builder, run, data_dir)
 
 
 def test_a_folder_that_can_not_be_written(make_dataset, make_builder, run, data_dir):
-    """There is one line, and nothing half-written."""
+    """It prints one line, and leaves nothing half-written."""
     builder = make_builder(make_dataset())
     builder.download_and_prepare()
     folder = pathlib.Path(builder.data_path)
@@ -430,7 +430,7 @@ def test_a_folder_that_can_not_be_written(make_dataset, make_builder, run, data_
 def test_names_that_leave_the_folder(
     make_dataset, make_builder, data_dir, monkeypatch, tmp_path
 ):
-    """A dataset from elsewhere can't write where it wants."""
+    """A dataset from elsewhere can't write wherever it wants."""
     builder = make_builder(make_dataset())
     builder.download_and_prepare()
     dataset = prepared_dataset.open_dataset("image_csv/pets", data_dir)
@@ -447,7 +447,7 @@ def test_names_that_leave_the_folder(
 
 
 def test_the_command_in_a_process(make_dataset, make_builder, data_dir):
-    """With the plain name, as from a shell; another seed of hashes changes no byte."""
+    """With the plain name, as from a shell; another hash seed changes no byte."""
     make_builder(make_dataset()).download_and_prepare()
     contents = []
     for seed in ("1", "2"):

@@ -43,7 +43,7 @@ def run_in_process(*command, cwd):
 
 
 def test_a_good_dataset(make_dataset, run, tmp_path):
-    """The tables of all there is; nothing is written."""
+    """It prints all tables; it writes nothing."""
     make_dataset()
     before = sorted(tmp_path.rglob("*"))
     sizes = [path.stat().st_size for path in tmp_path.rglob("*.png")]
@@ -71,7 +71,7 @@ def test_a_good_dataset(make_dataset, run, tmp_path):
 
 
 def test_a_dataset_with_problems(make_dataset, run, tmp_path):
-    """What can be used is counted, what can't is reported, and the exit code is 1."""
+    """It counts usable rows and reports others; the exit code is 1."""
     make_dataset()
     (tmp_path / "images" / "03.png").unlink()
     (tmp_path / "images" / "05.png").write_bytes(b"<html>")
@@ -98,7 +98,7 @@ Image that can't be read (1):
 
 
 def test_rows_that_are_left_out_are_shown(make_dataset, run, tmp_path):
-    """With `skip`, a build would succeed; the problems are shown all the same."""
+    """With `skip`, a build would succeed; the problems are still shown."""
     make_dataset()
     (tmp_path / "images" / "03.png").unlink()
     flags = ("--on_error=skip", "--max_rejected=0.05")
@@ -110,7 +110,7 @@ def test_rows_that_are_left_out_are_shown(make_dataset, run, tmp_path):
 
 
 def test_json(make_dataset, check, tmp_path, write_png):
-    """All that the tables have, and whole lists instead of the first ten."""
+    """It has everything in the tables, and whole lists instead of the first ten."""
     make_dataset()
     for at in range(15):
         write_png(tmp_path / "images" / "more" / f"{at:02}.png")
@@ -181,7 +181,7 @@ def test_json(make_dataset, check, tmp_path, write_png):
 
 
 def test_images_with_quality_issues_are_left_out(make_dataset, run, check, tmp_path):
-    """If one asks: a note counts them, and the build lists them with their scores."""
+    """On request: a note counts them, and the build lists them with their scores."""
     make_dataset([(f"{at:02}.png", "cat") for at in range(20)])
     for at, level in ((3, 70), (7, 9), (8, 40)):
         path = tmp_path / "images" / f"{at:02}.png"
@@ -211,7 +211,7 @@ def test_images_with_quality_issues_are_left_out(make_dataset, run, check, tmp_p
 
 
 def test_quality_issues_are_counted(make_dataset, run, check, tmp_path):
-    """With one image of each; names are shown as text."""
+    """Each has an example; names are shown as text."""
     name = "[red]\N{RIGHT-TO-LEFT OVERRIDE}.png"
     make_dataset([(name, "cat"), *((f"{at:02}.png", "cat") for at in range(20))])
     for path in (name, "03.png"):
@@ -264,7 +264,7 @@ def test_json_of_problems(make_dataset, check, tmp_path):
 
 
 def test_json_of_a_source_that_is_not_there(run, tmp_path):
-    """It is JSON all the same."""
+    """It is still JSON."""
     code, output, _ = run("check", "images", "labels.csv", "--json")
     assert code == 1
     assert json.loads(output) == {
@@ -275,7 +275,7 @@ def test_json_of_a_source_that_is_not_there(run, tmp_path):
 
 
 def test_no_image_can_be_used(make_dataset, run, tmp_path):
-    """There are no tables then."""
+    """There are no tables."""
     make_dataset([("a.png", "cat")])
     (tmp_path / "images" / "a.png").write_bytes(b"")
     code, output, _ = run("check", "images", "labels.csv")
@@ -285,7 +285,7 @@ def test_no_image_can_be_used(make_dataset, run, tmp_path):
 
 
 def test_many_classes(make_dataset, run):
-    """The largest and the smallest are shown, and how the others are distributed."""
+    """It shows the largest, the smallest, and the distribution of the others."""
     sizes = {f"class {at:02}": 3 + at for at in range(41)}
     names = [name for name, size in sizes.items() for _ in range(size)]
     make_dataset([(f"{at}.png", name) for at, name in enumerate(names)])
@@ -309,7 +309,7 @@ def test_many_classes(make_dataset, run):
 
 
 def test_eighty_columns_are_enough(make_dataset, run):
-    """Also for long names, and for more splits than fit beside each other."""
+    """Even for long names, and for more splits than fit side by side."""
     make_dataset(
         [(f"{at:02}.png", "very " * 20 + f"long {at % 2}") for at in range(40)]
     )
@@ -326,7 +326,7 @@ def test_eighty_columns_are_enough(make_dataset, run):
 
 @pytest.mark.parametrize("command", ["check", "build"])
 def test_each_field_of_the_config_is_a_flag(run, capsys, command):
-    """It has a line among those of its topic: two screens for all."""
+    """It has a line below its topic: all fit on two screens."""
     with pytest.raises(SystemExit):
         run(command, "--help")
     lines = capsys.readouterr().out.splitlines()
@@ -339,7 +339,7 @@ def test_each_field_of_the_config_is_a_flag(run, capsys, command):
 
 
 def test_a_flag_that_is_not_there(run, capsys):
-    """The closest one is named, in either spelling."""
+    """The message suggests the closest one, in either spelling."""
     with pytest.raises(SystemExit) as caught:
         run("build", "images", "labels.csv", "--nme=pets", "--labl_column", "x")
     assert caught.value.code == 2
@@ -381,7 +381,7 @@ def test_defaults_in_the_help():
     ],
 )
 def test_values_of_flags(make_dataset, run, monkeypatch, flags, field, value):
-    """They are those that the config would get from Python."""
+    """They are the values that Python would give the config."""
     make_dataset()
     configs = []
     inspect = inspection.inspect
@@ -418,14 +418,14 @@ def test_values_of_flags(make_dataset, run, monkeypatch, flags, field, value):
     ],
 )
 def test_mistakes_in_flags(run, args, message):
-    """They are named without a stack trace."""
+    """Messages name them without a stack trace."""
     code, output, _ = run("check", *args)
     assert code == 1
     assert output == f"A build would fail. {message}\n"
 
 
 def test_paths_are_relative_to_the_folder(make_dataset, check, tmp_path, monkeypatch):
-    """Also those of flags, and those that begin with `~`."""
+    """Even those of flags, and those that begin with `~`."""
     make_dataset()
     monkeypatch.setenv("HOME", str(tmp_path))
     flags = ("--image_dir=images", "--label_csv=~/labels.csv")
@@ -435,7 +435,7 @@ def test_paths_are_relative_to_the_folder(make_dataset, check, tmp_path, monkeyp
 
 
 def test_build(make_dataset, run, tmp_path):
-    """The dataset is one that `tfds.load` finds."""
+    """`tfds.load` finds the dataset."""
     make_dataset()
     args = ("images", "labels.csv", "--name=pets", "--data_dir=data")
     code, output, _ = run("build", *args, "--num_shards=2", "--test_size=0")
@@ -458,7 +458,7 @@ def test_build(make_dataset, run, tmp_path):
 
 
 def test_what_a_process_prints(make_dataset, tmp_path, write_png):
-    """Nothing of what libraries say when they start; notes and the outcome."""
+    """It prints notes and the outcome, but no start-up messages of libraries."""
     make_dataset()
     write_png(tmp_path / "images" / "unlisted.png")
     env = {name: os.environ[name] for name in os.environ if name[:3] != "TF_"}
@@ -486,7 +486,7 @@ def test_what_a_process_prints(make_dataset, tmp_path, write_png):
 
 
 def test_build_with_other_texts(make_dataset, run, tmp_path):
-    """They are written beside the records; without others, nothing is."""
+    """New texts are written beside the records; without any, nothing is."""
     make_dataset()
     args = ("images", "labels.csv", "--name=pets", "--data_dir=data")
     run("build", *args, "--license=MIT")
@@ -575,7 +575,7 @@ def test_overwrite_keeps_what_is_there_if_it_must(make_dataset, run, tmp_path):
 
 
 def test_a_build_needs_a_name(make_dataset, run):
-    """Else it could not be loaded."""
+    """Otherwise, nobody could load it."""
     make_dataset()
     code, _, errors = run("build", "images", "labels.csv")
     assert code == 1
@@ -607,7 +607,7 @@ def test_the_command_in_a_process_of_its_own(make_dataset, tmp_path, command):
 
 
 def test_the_report_of_a_check(make_dataset, run, tmp_path):
-    """A page; where it is, is said beside the output, which stays as it is."""
+    """It writes a page, and says where; the other output doesn't change."""
     make_dataset()
     plain = run("check", "images", "labels.csv")
     code, output, errors = run("check", "images", "labels.csv", "--report=page.html")
@@ -634,7 +634,7 @@ def test_the_report_of_a_check_that_fails(make_dataset, run, tmp_path):
 
 
 def test_a_report_that_can_not_be_written(make_dataset, run, tmp_path):
-    """The exit code tells it from a build that would fail; nothing is left."""
+    """The exit code differs from that of a failing build; nothing is left."""
     make_dataset()
     for path, reason in (
         ("none/page.html", "No such file or directory"),
@@ -655,7 +655,7 @@ def test_a_report_that_can_not_be_written(make_dataset, run, tmp_path):
 
 
 def test_a_build_without_a_report(make_dataset, run, tmp_path):
-    """The field is a flag of `build`, as all fields are."""
+    """The field is a flag of `build`, like all fields."""
     make_dataset()
     build = ("build", "images", "labels.csv", f"--data_dir={tmp_path}/data")
     for name, more in (("plain", ["--report=false"]), ("paged", [])):

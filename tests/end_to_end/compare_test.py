@@ -40,7 +40,7 @@ def compare(run):
 
 
 def test_nothing_has_changed(build, run):
-    """It says so; the counts are shown all the same."""
+    """It says so, and still shows the counts."""
     old, new = build(), build(data_dir="new")
     code, output, _ = run("compare", old, new)
     assert code == 0
@@ -58,7 +58,7 @@ def test_nothing_has_changed(build, run):
 
 
 def test_rows_that_have_changed(build, run, compare):
-    """New, gone and relabelled ones, and the classes that have drifted by that."""
+    """It shows new, gone and relabelled ones, and the classes that have drifted."""
     old = build()
     kept = [(name, label) for name, label in ROWS[1:] if name != "02.png"]
     rows = [*kept, *((f"new {at}.png", "dog") for at in range(9))]
@@ -99,7 +99,7 @@ def manifest_of(data_path):
 
 
 def test_other_splits(build, compare):
-    """Another seed moves images, and changes nothing else."""
+    """Another seed moves images, but changes nothing else."""
     old, new = build(), build(data_dir="new", seed=1)
     found = compare(old, new)
     before, after = (
@@ -117,7 +117,7 @@ def test_other_splits(build, compare):
 
 
 def test_classes_drift_in_size_and_brightness(build, compare, tmp_path):
-    """By the medians of their images."""
+    """The medians of their images count."""
     old = build()
     config = {"label_csv": tmp_path / "labels.csv", "image_dir": tmp_path / "images"}
     for name, label in ROWS:
@@ -136,7 +136,7 @@ def test_classes_drift_in_size_and_brightness(build, compare, tmp_path):
 
 
 def test_names_of_datasets_and_versions(build, compare, tmp_path):
-    """The latest version is taken, unless one is named."""
+    """It takes the latest version, unless one is named."""
     build(ROWS[:20], version="1.0.0")
     build(ROWS[:30], version="1.10.0")
     build(ROWS, version="1.9.0")
@@ -151,7 +151,7 @@ def test_names_of_datasets_and_versions(build, compare, tmp_path):
 
 
 def test_a_dataset_and_a_config_that_is_not_built(build, compare, tmp_path, run):
-    """It is planned as a build would do it, and nothing is written."""
+    """It is planned as by a build; nothing is written."""
     old = build()
     build([*ROWS, ("more.png", "dog")], data_dir="new", verify="header")
     expected = compare(old, tmp_path / "new" / "image_csv" / "pets")
@@ -174,7 +174,7 @@ def test_a_dataset_and_a_config_that_is_not_built(build, compare, tmp_path, run)
 
 
 def test_what_was_built_before_there_were_scores(build, compare):
-    """Counts are compared; a dataset without metadata has them from its manifest."""
+    """It compares counts; without metadata, they come from the manifest."""
     old, new = build(), build(data_dir="new")
     (old / "image_quality.csv").unlink()
     (old / "metadata.json").unlink()
@@ -207,7 +207,7 @@ def test_labels_that_are_no_classes(build, compare, label_type):
 
 
 def test_odd_names_are_shown_as_text(build, run):
-    """They don't act on the terminal."""
+    """They don't control the terminal."""
     name = 'a, [red]\N{RIGHT-TO-LEFT OVERRIDE}"b".png'
     old = build(ROWS)
     new = build([*ROWS, (name, "[b]\x1b"), ("z.png", "[b]\x1b")], data_dir="new")
@@ -238,7 +238,7 @@ def test_odd_names_are_shown_as_text(build, run):
     ],
 )
 def test_mistakes_are_named_without_a_stack_trace(build, run, tmp_path, args, message):
-    """Each says which argument is wrong."""
+    """Each message says which argument is wrong."""
     shutil.move(build(), tmp_path / "old.moved")
     shutil.rmtree(tmp_path / "old")
     shutil.move(tmp_path / "old.moved", tmp_path / "old")
@@ -254,7 +254,7 @@ def test_mistakes_are_named_without_a_stack_trace(build, run, tmp_path, args, me
 
 
 def test_the_command_of_a_shell(build, tmp_path):
-    """It reads no records: these may be gone."""
+    """It reads no records: they may be gone."""
     old, new = build(), build(ROWS[:-1], data_dir="new")
     for path in (*old.glob("*.tfrecord*"), *new.glob("*.tfrecord*")):
         path.unlink()

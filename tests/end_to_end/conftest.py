@@ -1,4 +1,4 @@
-"""What the tests of the commands share."""
+"""Fixtures for the tests of the commands."""
 
 import pytest
 
@@ -15,7 +15,7 @@ def run(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", "80")
 
     def run(*args):
-        capsys.readouterr()  # what was printed before
+        capsys.readouterr()  # earlier output
         code = cli.main([str(arg) for arg in args])
         output, errors = capsys.readouterr()
         return code, output, errors

@@ -1,4 +1,4 @@
-"""Tests that the digits example trains a model that works."""
+"""The digits example trains a model that works."""
 
 import os
 import pathlib

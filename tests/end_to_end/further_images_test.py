@@ -1,4 +1,4 @@
-"""Datasets with several images an example, as their users build and load them."""
+"""Datasets with several images per example, as their users build and load them."""
 
 import csv
 import pathlib
@@ -21,7 +21,7 @@ import tfds_imagecsv
 PAIRS = 24
 HEADER = ("left_file", "right_file", "label")
 
-# What a process that knows nothing of this package prints of a dataset.
+# A process that knows nothing of this package prints this about a dataset.
 READ = """
 import hashlib, sys
 sys.modules["tfds_imagecsv"] = None
@@ -36,7 +36,7 @@ for split in builder.as_dataset().values():
 
 
 def write_image(path, seed):
-    """Writes an image of a size, a format and an orientation of its own."""
+    """Writes an image with its own size, format and orientation."""
     pixels = samples.noise(9 + seed % 3, 14, 3, seed=seed)
     image_format = ("PNG", "JPEG", "WEBP")[seed % 3]
     exif = {"exif": samples.exif(1 + seed % 8)} if image_format == "JPEG" else {}
@@ -114,7 +114,7 @@ def splits_of(builder):
 
 
 def test_pairs_load_without_the_plugin(pairs, data_dir):
-    """The further images are in the records, by the names that the config gives."""
+    """The records have the further images, under the names in the config."""
     builder = walk.built(config_of(pairs), data_dir)
     done = subprocess.run(
         [sys.executable, "-c", READ, builder.data_path],
@@ -144,7 +144,7 @@ def test_pairs_load_without_the_plugin(pairs, data_dir):
     ids=lambda fields: "-".join(fields),
 )
 def test_they_are_stored_as_the_own_images_are(pairs, data_dir, fields):
-    """As in a dataset of them alone: checked and converted by the same fields."""
+    """The same fields check and convert them, as in a dataset of them alone."""
     builder = walk.built(config_of(pairs, **fields), data_dir)
     alone = tfds_imagecsv.ImageCsvConfig(
         **{
@@ -190,7 +190,7 @@ def test_the_bytes_do_not_depend_on_workers_order_or_engine(
 
 
 def test_records_that_the_plan_has_sized(pairs, data_dir):
-    """The sizes of all images count where the number of shards is chosen."""
+    """The sizes of all images count for the number of shards."""
     builder = tfds_imagecsv.ImageCsv(config=config_of(pairs), data_dir=data_dir)
     builder.download_and_prepare()
     for name, split in builder.info.splits.items():
@@ -202,7 +202,7 @@ def test_records_that_the_plan_has_sized(pairs, data_dir):
 
 
 def test_names_are_found_as_the_own_ones_are(own, write_csv, data_dir):
-    """With a suffix, loosely, and of templates."""
+    """With a suffix, loosely, and by templates."""
     expected = walk.examples_of(walk.built(config_of(own), data_dir))
     rows = [
         (f"{at:02}", f"{PAIRS - at:02}", ("cat", "dog")[at % 2]) for at in range(PAIRS)
@@ -231,7 +231,7 @@ def test_names_are_found_as_the_own_ones_are(own, write_csv, data_dir):
 
 
 def test_frames_that_are_both(tmp_path, write, data_dir):
-    """An image of its own may be another row's further one; none is read twice."""
+    """A row's own image may be another row's further one; none is read twice."""
     rows = [(f"{at:02}.png", f"{at + 1:02}.png", "cat") for at in range(12)]
     config = write(
         rows,
@@ -251,7 +251,7 @@ def test_frames_that_are_both(tmp_path, write, data_dir):
 
 
 def test_tables_by_split(own, write_csv, data_dir):
-    """Each names its images; folders by split go before both names."""
+    """Each names its images; both names begin with the folder of the split."""
     expected = walk.examples_of(walk.built(config_of(own), data_dir))
     rows = rows_of(own)
     tables = {"train": rows[:16], "test": rows[16:]}
@@ -305,7 +305,7 @@ def test_images_with_boxes(tmp_path, write, data_dir):
     )
 )
 def test_rows_that_share_an_image_are_in_one_split(tmp_path_factory, write_csv, drawn):
-    """Whichever column it is in: the content counts, not the name."""
+    """In any column: the content counts, not the name."""
     folder = tmp_path_factory.mktemp("drawn")
     (folder / "images").mkdir()
     rows = []
@@ -320,7 +320,7 @@ def test_rows_that_share_an_image_are_in_one_split(tmp_path_factory, write_csv, 
     try:
         planned = walk.plan(config, walk.inspect(config))
     except tfds_imagecsv.SplitError:
-        hypothesis.reject()  # too much hangs together
+        hypothesis.reject()  # too much belongs together
     split_of = dict(
         zip(
             planned.rows["key"].to_pylist(),
@@ -336,7 +336,7 @@ def test_rows_that_share_an_image_are_in_one_split(tmp_path_factory, write_csv, 
 
 
 def test_shared_images_are_said(write, data_dir):
-    """With the rows that have them."""
+    """A note names the rows that have them."""
     rows = [(f"{at:02}.png", f"r{at:02}.png", "cat") for at in range(20)]
     rows[3] = ("03.png", "r07.png", "cat")
     rows[9] = ("09.png", "11.png", "cat")
@@ -353,7 +353,7 @@ def test_shared_images_are_said(write, data_dir):
 
 
 def test_copies_are_rows_with_the_same_images(tmp_path, write, write_png, data_dir):
-    """One image in common neither contradicts labels nor makes a duplicate."""
+    """A single common image neither contradicts labels nor makes a duplicate."""
     rows = [
         ("a.png", "ra.png", "cat"),
         ("copy of a.png", "rb.png", "dog"),
@@ -396,7 +396,7 @@ BAD_ROWS = [
 
 @pytest.fixture
 def bad(tmp_path, write):
-    """A config of rows whose further images can't be used, all but the first."""
+    """A config of rows with unusable further images, except the first."""
     names = {name for row in BAD_ROWS for name in row[:2] if name[:1] in "0123456789r"}
     names |= {"broken.png", "r/twin.png", "s/twin.png"}
     config = write(BAD_ROWS, images=names - {"", "r/none.png"}, val_size=0, test_size=0)
@@ -408,7 +408,7 @@ def bad(tmp_path, write):
 
 
 def test_all_that_is_wrong_is_said_at_once(bad, tmp_path, data_dir):
-    """With the row, the column and the file."""
+    """The message has the row, the column and the file."""
     with pytest.raises(tfds_imagecsv.InvalidRowsError) as caught:
         walk.built(bad, data_dir)
     assert str(caught.value).replace(str(tmp_path), "ROOT") == (
@@ -451,7 +451,7 @@ def test_a_table_without_a_good_row(write, data_dir):
 
 
 def test_bad_rows_can_be_left_out(bad, data_dir):
-    """They are listed; the rows that are left have both images."""
+    """They are listed; the remaining rows have both images."""
     bad.on_error, bad.max_rejected = "skip", 0.8
     builder = walk.built(bad, data_dir)
     assert walk.examples_of(builder).keys() == {"0.png", "8.png"}
@@ -498,7 +498,7 @@ def test_bad_rows_can_be_left_out(bad, data_dir):
     ids=["names", "extra", "text", "template"],
 )
 def test_a_config_that_is_refused(pairs, fields, error):
-    """Before anything is read."""
+    """It is refused before anything is read."""
     with pytest.raises(tfds_imagecsv.ConfigError) as caught:
         config_of(pairs, **fields)
     assert str(caught.value) == error
@@ -532,7 +532,7 @@ def test_a_table_that_does_not_fit(write, data_dir, fields, error):
 
 
 def test_a_dataset_gets_stale(own, data_dir):
-    """By another content of a further image, or another name in its column."""
+    """New content of a further image, or a new name in its column, makes it stale."""
     config = config_of(own)
     walk.built(config, data_dir)
 
@@ -549,7 +549,7 @@ def test_a_dataset_gets_stale(own, data_dir):
     sources = data_dir / "image_csv" / "pairs" / "1.0.0" / "sources.json"
     before = sources.read_text()
     assert changes() == ""
-    assert sources.read_text() != before  # the time was noted
+    assert sources.read_text() != before  # the time is noted
     path.write_bytes(content[:-1] + b"!")
     assert "of the images, 1 has changed:\n    'right/07.img' has changed" in changes()
     path.unlink()
@@ -565,7 +565,7 @@ def test_a_dataset_gets_stale(own, data_dir):
 
 
 def test_files_of_left_out_rows_count(bad, tmp_path, data_dir):
-    """A further image that can be read now, and the own image of such a row."""
+    """So does a further image that can be read now, and the own image of such a row."""
     bad.on_error, bad.max_rejected = "skip", 0.8
     walk.built(bad, data_dir)
     builder = tfds_imagecsv.ImageCsv(config=bad, data_dir=data_dir)
@@ -585,7 +585,7 @@ def test_files_of_left_out_rows_count(bad, tmp_path, data_dir):
 
 
 def test_what_is_said_of_them(own, data_dir, run):
-    """By `check`, the description, the manifest, the card and `compare`."""
+    """`check`, the description, the manifest, the card and `compare` tell of them."""
     columns = '{"right": "right_file"}'
     code, shown, _ = run(
         "check", own / "images", own / "labels.csv", f"--image-columns={columns}"
@@ -617,7 +617,7 @@ def test_what_is_said_of_them(own, data_dir, run):
 
 
 def test_images_that_no_row_names(own, data_dir, write_png):
-    """Those of further columns aren't among them."""
+    """Images in further columns aren't among them."""
     write_png(own / "images" / "right" / "other.png")
     builder = walk.built(config_of(own), data_dir)
     assert builder.info.metadata["images_without_row"] == 1

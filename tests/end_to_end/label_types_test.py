@@ -66,7 +66,7 @@ MULTI = [
 @pytest.mark.parametrize("fields", MULTI)
 @pytest.mark.parametrize("file_format", ["tfrecord", "array_record"])
 def test_multilabel(make, data_dir, fields, file_format):
-    """A sequence of ids, as scikit-learn's MultiLabelBinarizer has them."""
+    """A sequence of ids, like those of scikit-learn's MultiLabelBinarizer."""
     config = make(label_type="multilabel", **fields)
     builder = walk.built(config, data_dir, file_format=file_format)
     label = builder.info.features["label"]
@@ -87,7 +87,7 @@ def test_multilabel(make, data_dir, fields, file_format):
 
 
 def test_ids_ascend_whatever_the_names_are(make, data_dir):
-    """Classes in the order of the columns, and ids in theirs."""
+    """Classes have the order of the columns, and ids ascend."""
     config = make(label_type="multilabel", label_column=["emu", "cat", "dog"])
     builder = walk.built(config, data_dir)
     assert builder.info.features["label"].feature.names == ["emu", "cat", "dog"]
@@ -100,7 +100,7 @@ def test_ids_ascend_whatever_the_names_are(make, data_dir):
 
 
 def test_the_metadata_of_multilabel(make, data_dir):
-    """How many images of each split have a class; an image may have several."""
+    """It counts the images with each class in each split; an image may have several."""
     builder = walk.built(make(label_type="multilabel", **MULTI[0]), data_dir)
     metadata = builder.info.metadata
     assert metadata["label_type"] == "multilabel"
@@ -122,7 +122,7 @@ def test_the_metadata_of_multilabel(make, data_dir):
 
 
 def test_rare_classes_of_multilabel(make, data_dir, tmp_path, write_png):
-    """Rows that have a rare class are dropped, whatever else they have."""
+    """Rows with a rare class are dropped, even if they have other classes."""
     config = make(
         label_type="multilabel", **MULTI[0], min_class_size=2, rare_classes="drop"
     )
@@ -143,7 +143,7 @@ def test_rare_classes_of_multilabel(make, data_dir, tmp_path, write_png):
 
 
 def test_identical_images_must_have_the_same_labels(make, data_dir, tmp_path):
-    """None is another label than one, and the order of labels doesn't matter."""
+    """No label differs from one label; the order of labels doesn't matter."""
     config = make(label_type="multilabel", **MULTI[0])
     for copy, of in (("01", "00"), ("15", "07")):
         content = (tmp_path / "images" / f"{of}.png").read_bytes()
@@ -198,7 +198,7 @@ def test_no_labels(make, data_dir):
 
 
 def test_unlabelled_images_beside_numbers(make, data_dir, tmp_path, write_png):
-    """In the split that is for them; their numbers are NaN."""
+    """They are in a split of their own; their numbers are NaN."""
     config = make(label_type="regression", label_column="x", split_column="site")
     text = (tmp_path / "labels.csv").read_text().replace("site ", "part")
     write_png(tmp_path / "images" / "40.png")
@@ -219,7 +219,7 @@ EXTRA = {
 
 @pytest.mark.parametrize("file_format", ["tfrecord", "array_record"])
 def test_extra_columns(make, data_dir, file_format):
-    """They are features of their types, and float64 keeps all of its bits."""
+    """They are features of their types; float64 keeps all its bits."""
     config = make(extra_columns=EXTRA)
     builder = walk.built(config, data_dir, file_format=file_format)
     assert builder.info.metadata["extra_columns"] == EXTRA
@@ -243,7 +243,7 @@ def test_extra_columns(make, data_dir, file_format):
 
 
 def test_all_columns(make, data_dir, tmp_path):
-    """Types are inferred once, and then are those of the dataset that is there."""
+    """Types are inferred once, and belong to the built dataset."""
     config = make(extra_columns="all", label_column="label")
     builder = walk.built(config, data_dir)
     assert builder.info.metadata["extra_columns"] == {
@@ -294,7 +294,7 @@ def test_all_of_it_loads_without_the_package(make, data_dir):
 
 
 def test_class_csv(make, data_dir, tmp_path):
-    """The ancestor's list of classes: ids in any order, and what else is said."""
+    """The ancestor's list of classes: ids in any order, and other columns."""
     (tmp_path / "classes.csv").write_text(
         "classname,class_id,super\ncat,2,pet\nfox,0,wild\ndog,1,pet\n"
     )
@@ -309,7 +309,7 @@ def test_class_csv(make, data_dir, tmp_path):
 
 
 def test_a_label_that_the_class_csv_does_not_have(make, data_dir, tmp_path):
-    """It is reported as one that `classes` doesn't have."""
+    """It is reported like one that `classes` doesn't have."""
     (tmp_path / "classes.csv").write_text("classname,class_id\ncat,0\n")
     with pytest.raises(tfds_imagecsv.InvalidRowsError) as caught:
         walk.built(make(class_csv=tmp_path / "classes.csv"), data_dir)
@@ -319,7 +319,7 @@ def test_a_label_that_the_class_csv_does_not_have(make, data_dir, tmp_path):
 
 
 def test_check_shows_labels_and_types(make, tmp_path, capsys):
-    """On the command line lists are words, and inferred types are shown."""
+    """On the command line, lists are words; inferred types are shown."""
     from tfds_imagecsv import cli
 
     make()
@@ -349,7 +349,7 @@ def test_check_shows_labels_and_types(make, tmp_path, capsys):
 
 @pytest.mark.parametrize("suffix", ["tsv", "jsonl", "parquet"])
 def test_tables_of_other_formats(make, data_dir, tmp_path, suffix):
-    """The same rows give the same bytes, whatever format they come in."""
+    """The same rows give the same bytes in any format."""
     import pandas as pd
 
     config = make(label_type="multilabel", **MULTI[0], extra_columns={"age": "float32"})

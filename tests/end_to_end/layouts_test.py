@@ -1,4 +1,4 @@
-"""Tables and folders as people have them: checked, built, and read by TFDS alone."""
+"""Tables and folders of people: checked, built, and read by TFDS alone."""
 
 import dataclasses
 import gzip
@@ -25,12 +25,12 @@ PLAIN = dict(zip(NAMES, LABELS, strict=True))
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """A table and images, and what is to come of them.
+    """A table and images, and the expected outcome.
 
     Attributes:
       write: writes them into a folder; returns the fields of the config.
       labels: the label of each image, by its path in the image directory.
-      said: what the output has of what was understood, one of its notes.
+      said: a conclusion in the output, one of its notes.
       splits: the split of each image, if the table gives it.
     """
 
@@ -46,7 +46,7 @@ def lines(*cells, between=","):
 
 
 def text(name, *rows, names=NAMES, encoding="utf-8", between=",", **fields):
-    """Returns what writes a table of texts, and images."""
+    """Returns a function that writes a table of texts, and images."""
 
     def write(folder, write_png):
         for one in names:
@@ -59,7 +59,7 @@ def text(name, *rows, names=NAMES, encoding="utf-8", between=",", **fields):
 
 
 def frame(make):
-    """Returns what makes a table in memory, and images."""
+    """Returns a function that makes a table in memory, and images."""
 
     def write(folder, write_png):
         for one in NAMES:
@@ -70,7 +70,7 @@ def frame(make):
 
 
 def folders(*names, image_dir="images", **fields):
-    """Returns what writes images alone."""
+    """Returns a function that writes only images."""
 
     def write(folder, write_png):
         for one in names:
@@ -102,7 +102,7 @@ def compressed(folder, write_png):
 
 
 def two_tables(folder, write_png):
-    """Writes train.csv, test.csv, train/ and test/, whose names are the same."""
+    """Writes train.csv, test.csv, train/ and test/, with the same file names."""
     for split in ("train", "test"):
         for one in NAMES[:10]:
             write_png(folder / split / one, seed=len(split))
@@ -360,7 +360,7 @@ LAYOUTS = {
 
 
 def labels_of(builder):
-    """Returns the labels of all examples as names, and their splits, by file name."""
+    """Returns the names of the labels of all examples, and their splits, by file."""
     feature = builder.info.features["label"]
     names = getattr(feature, "feature", feature)
     labels, splits = {}, {}
@@ -395,7 +395,7 @@ def flags_of(fields):
 @pytest.mark.parametrize("name", LAYOUTS)
 @pytest.mark.filterwarnings("ignore::tfds_imagecsv.ImageCsvWarning")
 def test_a_layout(name, tmp_path, write_png, capsys):
-    """Labels, splits and counts are right, and it is said what was understood."""
+    """Labels, splits and counts are right; the output says what was understood."""
     layout = LAYOUTS[name]
     fields = layout.write(tmp_path, write_png)
     config = tfds_imagecsv.ImageCsvConfig(name="animals", **fields)
@@ -409,7 +409,7 @@ def test_a_layout(name, tmp_path, write_png, capsys):
     kept = alone.info.metadata
     said = "\n".join([*kept["notes"], str(dict(kept["understood"]))])
     if not isinstance(fields.get("label_csv"), pd.DataFrame | pl.DataFrame | pa.Table):
-        # The same fields at the command line, with the same result.
+        # The same fields on the command line, with the same result.
         assert cli.main(["check", *flags_of(fields)]) == 0
         said = capsys.readouterr().out
         assert layout.said in said
@@ -420,7 +420,7 @@ def test_a_layout(name, tmp_path, write_png, capsys):
         assert all(note in shown.err for note in kept["notes"])
         there = tfds.builder("image_csv/animals", data_dir=data_dir)
         assert labels_of(there) == (labels, splits)
-    # A second build finds the dataset there, and as it was.
+    # A second build finds the dataset unchanged.
     again = tfds_imagecsv.ImageCsv(config=config, data_dir=tmp_path / "data")
     again.download_and_prepare()
     again.raise_if_stale()
@@ -430,7 +430,7 @@ def test_a_layout(name, tmp_path, write_png, capsys):
     "name", [name for name, one in LAYOUTS.items() if " file names " in one.said]
 )
 def test_match_exact_reads_nothing_loosely(name, tmp_path, write_png):
-    """Names that aren't those of files are problems, and nothing is written."""
+    """Names that aren't exact are problems; nothing is written."""
     fields = LAYOUTS[name].write(tmp_path, write_png)
     config = tfds_imagecsv.ImageCsvConfig(name="animals", match="exact", **fields)
     builder = tfds_imagecsv.ImageCsv(config=config, data_dir=tmp_path / "data")
@@ -440,7 +440,7 @@ def test_match_exact_reads_nothing_loosely(name, tmp_path, write_png):
 
 
 def test_a_frame_that_changes_makes_the_dataset_stale(tmp_path, write_png):
-    """Its content counts, not which object it is, nor the order of its rows."""
+    """Its content counts, not its identity, nor the order of its rows."""
     fields = frame(lambda: pd.DataFrame({"file": NAMES, "label": LABELS}))(
         tmp_path, write_png
     )
@@ -500,7 +500,7 @@ def test_rows_of_different_tables_are_told_apart(tmp_path, write_png, capsys):
 
 
 def test_the_parent_of_all_folders_has_the_keys(tmp_path, write_png):
-    """Also if one is within another's parent, and only one is named."""
+    """Even if one is within another's parent, and only one is named."""
     names = ["a/x.png", "b/c/x.png"]
     for at, one in enumerate(names):
         write_png(tmp_path / one, seed=at)
@@ -519,7 +519,7 @@ def test_the_parent_of_all_folders_has_the_keys(tmp_path, write_png):
 
 
 def test_control_characters_are_shown_and_not_acted_on(tmp_path, write_png, capsys):
-    """In names and labels, by check and by build."""
+    """In names and labels, by check and build."""
     bad = ["\x1b[31mred", "\u202etxt", "a\x07"]
     rows = []
     for at in range(30):
@@ -545,7 +545,7 @@ def test_control_characters_are_shown_and_not_acted_on(tmp_path, write_png, caps
 
 
 def test_tables_by_split_of_one_archive(tmp_path, write_png):
-    """The names of all are relative to the folder that it has at its top."""
+    """The names of all are relative to the folder at its top."""
     fields = two_tables(tmp_path, write_png)
     for split, path in fields["label_csv"].items():
         text_of = path.read_text().replace("\n0", f"\n{split}/0")
@@ -564,7 +564,7 @@ def test_tables_by_split_of_one_archive(tmp_path, write_png):
 
 
 def test_tables_in_memory_by_split(tmp_path, write_png):
-    """Beside a file; each has its split, and its content counts."""
+    """Together with a file; each has its split, and its content counts."""
     write = text("test.csv", ("f", "l"), *pairs()[10:])
     fields = write(tmp_path, write_png)
 
@@ -595,7 +595,7 @@ def test_tables_in_memory_by_split(tmp_path, write_png):
     ],
 )
 def test_no_image_is_there(names, hint, tmp_path, write_png, capsys):
-    """What was looked for is shown, and what differs in folder and extension alone."""
+    """It shows what it looked for, and files that differ in folder or suffix only."""
     write = text("l.csv", ("f", "l"), ("0.jpg", "cat"), ("1.jpg", "dog"), names=names)
     assert cli.main(["check", *flags_of(write(tmp_path, write_png))]) == 1
     out = capsys.readouterr().out
@@ -604,7 +604,7 @@ def test_no_image_is_there(names, hint, tmp_path, write_png, capsys):
 
 
 def test_rows_that_contradict_each_other(tmp_path, write_png, capsys):
-    """One file by two loose names, a delimiter that changes, images at two depths."""
+    """One file under two loose names, changing delimiters, images at two depths."""
     rows = [*pairs(), ("00.PNG", "cat"), ("images/01", "dog"), ("02.png;cat",)]
     write = text("l.csv", ("f", "l"), *rows[2:])
     assert cli.main(["check", *flags_of(write(tmp_path, write_png))]) == 1

@@ -20,11 +20,11 @@ from PIL import Image
 
 import tfds_imagecsv
 
-# Upright; no turn or mirror image of it is like itself.
+# Upright; all its turns and mirror images differ.
 HEIGHT, WIDTH = 9, 14
 CLASSES = ("ground", "cat", "dog", "emu")
 
-# What undoes a turn.
+# The turns that undo turns.
 INVERSE = {6: 8, 8: 6}
 
 READ = """
@@ -47,7 +47,7 @@ def values_of(number, dtype=np.uint8):
 
 
 def in_file(pixels, orientation):
-    """Returns upright pixels as a file of an orientation has them."""
+    """Returns upright pixels as in a file of an orientation."""
     return samples.TURNS[INVERSE.get(orientation, orientation)](pixels)
 
 
@@ -61,7 +61,7 @@ def as_png(values, image_format="PNG", **kwargs):
 def write(tmp_path, write_csv):
     """Returns a function that writes images, masks and a table; returns a config.
 
-    There is an image of each orientation, `images/6.jpg` and its mask `masks/6.png`.
+    There is an image of each orientation: `images/6.jpg` and its mask `masks/6.png`.
     """
 
     def write(*, upright=True, masks=None, rows=None, header=None, **fields):
@@ -103,7 +103,7 @@ def masks_of(builder):
 
 
 def nearest(values, height, width):
-    """Returns values of another size: each that below the centre of its pixel."""
+    """Returns values of another size: each is the value below its pixel's centre."""
 
     def below(at, before, after):
         return math.floor((at + fractions.Fraction(1, 2)) * before / after)
@@ -129,7 +129,7 @@ def nearest(values, height, width):
     ids=lambda fields: "-".join(fields),
 )
 def test_masks_are_where_the_pixels_are(write, data_dir, upright, fields):
-    """In all EXIF orientations, whichever frame the masks are in: exactly."""
+    """Exactly, in all EXIF orientations, and in any frame of the masks."""
     builder = walk.built(write(upright=upright, **fields), data_dir)
     understood = builder.info.metadata["understood"]
     assert understood["mask frame"] == ("upright" if upright else "file")
@@ -146,7 +146,7 @@ def test_masks_are_where_the_pixels_are(write, data_dir, upright, fields):
 
 
 def test_the_frame_can_be_given(write, data_dir):
-    """Where sizes tell nothing; else a mask of the other frame is wrong."""
+    """If sizes don't tell it; otherwise, a mask of the other frame is wrong."""
     config = write(masks_are_upright=False)
     with pytest.raises(tfds_imagecsv.InvalidRowsError) as caught:
         walk.built(config, data_dir)
@@ -186,7 +186,7 @@ def test_masks_of_16_bits_make_all_have_them(write, data_dir):
 
 
 def test_palettes_and_other_formats(write, data_dir):
-    """An index is a value, whatever its colour is; a mask's name is found loosely."""
+    """An index is a value, whatever its colour; a mask's name is found loosely."""
     image = Image.frombytes("P", (WIDTH, HEIGHT), values_of(1).tobytes())
     image.putpalette(samples.noise(256, 3, seed=9).tobytes())
     masks = {
@@ -205,7 +205,7 @@ def test_palettes_and_other_formats(write, data_dir):
 
 
 def test_classes_name_the_values(write, data_dir):
-    """They are those of the feature, in any process; pixels are counted."""
+    """The feature has them, in any process; pixels are counted."""
     config = write(classes=CLASSES, test_size=0.25)
     builder = walk.built(config, data_dir)
     done = subprocess.run(
@@ -262,7 +262,7 @@ LEVELS = np.array([(0, 0, 0), (255, 0, 0), (0, 255, 0), (0, 0, 255)], np.uint8)
 
 @pytest.mark.parametrize("by", ["mapping", "csv", "classes"])
 def test_colors_stand_for_classes(write, data_dir, tmp_path, write_csv, by):
-    """In the order of their colours, or of the classes."""
+    """Ids follow the order of the colours, or of the classes."""
     masks = {
         f"{number}.png": as_png(LEVELS[values_of(number)]) for number in range(1, 9)
     }
@@ -283,7 +283,7 @@ def test_colors_stand_for_classes(write, data_dir, tmp_path, write_csv, by):
 
 
 def test_a_color_of_another_class(write, data_dir):
-    """Where the classes are given, each colour's is among them."""
+    """If classes are given, each colour must have one of them."""
     config = write(mask_colors=COLORS, classes=CLASSES[:3])
     with pytest.raises(tfds_imagecsv.SourceError) as caught:
         walk.built(config, data_dir)
@@ -347,7 +347,7 @@ def test_boxes_and_masks(write, data_dir):
 
 
 def test_masks_among_the_images(write, data_dir, tmp_path):
-    """They are no images without a row, wherever their directory is."""
+    """They aren't images without a row, wherever their directory is."""
     for name in ("images", "masks"):
         (tmp_path / "all" / name).mkdir(parents=True)
     write()
@@ -386,7 +386,7 @@ def test_equal_masks_do_not_belong_together(write, data_dir):
 def test_the_bytes_do_not_depend_on_workers_order_or_engine(
     write, tmp_path, data_dir, write_csv
 ):
-    """Also where masks are read again, for the frame and the bits of others."""
+    """Even if masks are read again, for the frame and the bits of others."""
     deep = {"8.png": as_png(in_file(values_of(8, np.uint16), 8))}
     rows = [(f"{at}.jpg", f"{at}.png") for at in range(1, 9)]
     fields = {"rows": rows, "header": ("file", "mask_file"), "test_size": 0.25}
@@ -419,7 +419,7 @@ def test_the_bytes_do_not_depend_on_workers_order_or_engine(
 
 
 def test_all_that_is_wrong_is_said_at_once(write, data_dir, tmp_path):
-    """With the row, where the mask's name is, and the mask."""
+    """The message has the row, the place of the mask's name, and the mask."""
     masks = {
         "1.jpg": as_png(values_of(1), "JPEG"),
         "2.png": as_png(np.zeros((4, 4), np.uint8)),
@@ -479,14 +479,14 @@ def test_all_that_is_wrong_is_said_at_once(write, data_dir, tmp_path):
     assert masks_of(builder).keys() == {8}
     with (builder.data_path / "rejected_rows.csv").open() as file:
         assert len(list(csv.DictReader(file))) == 7
-    # Files of rows that were left out count, too.
+    # Files of rejected rows count, too.
     (tmp_path / "masks" / "2.png").write_bytes(as_png(values_of(2)))
     with pytest.raises(tfds_imagecsv.StaleDatasetError, match=r"'2\.png' has changed"):
         tfds_imagecsv.ImageCsv(config=config, data_dir=data_dir).raise_if_stale()
 
 
 def test_an_unknown_color(write, data_dir):
-    """It is said where it is; the other masks' colours are known."""
+    """The message says where it is; the other masks' colours are known."""
     levels = LEVELS[values_of(1)]
     levels[2, 5] = (1, 2, 3)
     masks = {
@@ -556,7 +556,7 @@ def test_an_unknown_color(write, data_dir):
     ids=["masks", "list", "both", "frame", "folders", "extra", "rare"],
 )
 def test_a_config_that_is_refused(fields, error):
-    """Before anything is read."""
+    """It is refused before anything is read."""
     values = {"name": "masks", "image_dir": "images", "mask_dir": "masks", **fields}
     with pytest.raises(tfds_imagecsv.ConfigError) as caught:
         tfds_imagecsv.ImageCsvConfig(**values)
@@ -580,7 +580,7 @@ def test_a_mask_dir_that_is_no_directory(write, data_dir, tmp_path):
 
 
 def test_a_dataset_gets_stale(write, data_dir, tmp_path, write_csv):
-    """By another mask, other colours, or masks at all."""
+    """Another mask, other colours, or adding masks makes it stale."""
     rows = [(f"{at}.jpg",) for at in range(1, 9)]
     config = write(rows=rows, header=("file",))
     walk.built(config, data_dir)
@@ -618,7 +618,7 @@ def test_a_dataset_gets_stale(write, data_dir, tmp_path, write_csv):
 
 
 def test_what_check_shows(write, run, tmp_path):
-    """Pixels by class and split, also as JSON."""
+    """It shows pixels by class and split, also as JSON."""
     write()
     args = ("check", tmp_path / "images", f"--mask-dir={tmp_path / 'masks'}")
     args += ("--label-type=none", "--test-size=0.25", "--val-size=0")

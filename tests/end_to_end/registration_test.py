@@ -1,4 +1,4 @@
-"""Datasets that are known by name, and repositories of models that register them."""
+"""Datasets known by name, and model repositories that register them."""
 
 import json
 import os
@@ -24,7 +24,7 @@ from tfds_imagecsv.tfds_imagecsv_dataset_builder import ImageCsv
 
 @pytest.fixture(autouse=True)
 def registry():
-    """Forgets, after a test, what it has registered."""
+    """Forgets the registrations of a test after it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(registration, "_registry", registration._Registry())
         configs = [*registration.CONFIGS]
@@ -36,7 +36,7 @@ def registry():
 
 
 def make_config(name="pets", **fields):
-    """Returns a config of a dataset that isn't there."""
+    """Returns a config of a dataset that doesn't exist."""
     values = {"image_dir": "/pets/images", "label_csv": "/pets/labels.csv", **fields}
     return ImageCsvConfig(name=name, **values)
 
@@ -84,7 +84,7 @@ def run_module(tmp_path):
 
 
 def test_a_registered_name_is_known_to_tfds(make_dataset, data_dir):
-    """Also where TFDS has looked at all names before."""
+    """Even if TFDS has looked at all names before."""
     assert list(ImageCsv.builder_configs) == ["cifar10"]
     config = make_dataset(seed=3)
     tfds_imagecsv.register(config)
@@ -96,7 +96,7 @@ def test_a_registered_name_is_known_to_tfds(make_dataset, data_dir):
     assert len(train) == 16
     assert info.full_name == "image_csv/pets/1.0.0"
     assert info.metadata["seed"] == 3
-    # As `tfds build --config='{...}'` needs it.
+    # As needed by `tfds build --config='{...}'`.
     assert ImageCsv.builder_config_cls is ImageCsvConfig
 
 
@@ -109,7 +109,7 @@ def test_names_with_and_without_a_version(name, data_dir):
 
 
 def test_the_same_again(run_module):
-    """A module may be run twice, or hold what a file has too; the first one counts."""
+    """A module may run twice, or repeat a file's dataset; the first one counts."""
     run_module("a.py", CALL % 0)
     first = registered()
     assert list(first) == ["pets", "dogs"]
@@ -120,7 +120,7 @@ def test_the_same_again(run_module):
 
 
 def test_another_config_of_the_same_name(run_module):
-    """The message has both places, and what differs; nothing is registered."""
+    """The message has both places and the difference; nothing is registered."""
     first = run_module("a.py", CALL % 0)
     before = registered()
     changed = CALL % 1
@@ -137,7 +137,7 @@ def test_another_config_of_the_same_name(run_module):
 
 
 def test_a_number_of_images_is_no_fraction():
-    """1 is an image, 1.0 all of them. The version may be of either type."""
+    """1 is one image, 1.0 is all. The version may have either type."""
     tfds_imagecsv.register(make_config(test_size=1, val_size=0.0, version="1.1.0"))
     version = tfds.core.Version("1.1.0")
     place = registration._registry.registered["pets"].place
@@ -155,11 +155,11 @@ def test_a_number_of_images_is_no_fraction():
 
 
 class OtherConfig(ImageCsvConfig):
-    """A config of another class, of which TFDS couldn't make one for `--config`."""
+    """A config of another class, which TFDS couldn't make for `--config`."""
 
 
 def test_all_that_can_not_be_registered():
-    """All of it is said at once, and nothing is registered."""
+    """The message says all of it at once; nothing is registered."""
     other = OtherConfig(name="other", image_dir="i", label_csv="l")
     configs = [make_config(), make_config("cifar10"), {"name": "dogs"}, other]
     configs += [make_config("birds"), make_config("birds", seed=1)]
@@ -180,7 +180,7 @@ def test_all_that_can_not_be_registered():
 
 
 def test_config_objects_of_a_registered_name(run_module, data_dir):
-    """One that says the same stands for the registered one; another one is refused."""
+    """An equal one stands for the registered one; a different one is refused."""
     path = run_module("a.py", CALL % 0)
     known = registered()["pets"]
     for config in (known, make_config()):
@@ -211,7 +211,7 @@ To build it without that: tfds build image_csv --imports=tfds_imagecsv \
     ],
 )
 def test_a_name_that_is_not_known(run_module, data_dir, name, hint, key):
-    """The message has the nearest, all that are known, and how one becomes known."""
+    """The message has the closest, all known ones, and how to register one."""
     path = run_module("a.py", CALL % 0)
     expected = (
         f"There is no dataset image_csv/{name}.{hint}\n"
@@ -230,7 +230,7 @@ def test_a_name_that_is_not_known(run_module, data_dir, name, hint, key):
 
 
 def test_a_builder_of_a_name_can_be_pickled(data_dir):
-    """Where it is restored, nothing needs to be registered."""
+    """Restoring it needs no registration."""
     tfds_imagecsv.register(make_config(seed=7))
     pickled = pickle.dumps(ImageCsv(config="pets", data_dir=data_dir))
     code = """
@@ -318,7 +318,7 @@ label_csv = "../labels.csv"
     ],
 )
 def test_paths_of_a_table(write_toml, path, expected):
-    """Relative ones are relative to the file, in all fields that are paths."""
+    """Relative ones are relative to the file, in all fields with paths."""
     fields = ("image_dir", "label_csv", "pinned_splits")
     file = write_toml("[a]\n" + "".join(f'{name} = "{path}"\n' for name in fields))
     tfds_imagecsv.register_toml(file)
@@ -341,7 +341,7 @@ def test_where_a_file_is(write_toml, tmp_path, monkeypatch):
 
 
 def test_files_of_windows(write_toml):
-    """A byte-order mark and their ends of lines change nothing."""
+    """A byte-order mark and Windows's line ends change nothing."""
     text = b"\xef\xbb\xbf" + TABLE.replace("\n", "\r\n").encode()
     tfds_imagecsv.register_toml(write_toml(text))
     assert list(registered()) == ["pets"]
@@ -381,7 +381,7 @@ def test_files_that_can_not_be_used(write_toml, tmp_path, content, reason):
 
 
 def test_all_problems_of_a_file(write_toml, tmp_path):
-    """Each table's is said, in their order, and no table is registered."""
+    """The message has those of each table, in order; no table is registered."""
     first = tmp_path / "first.toml"
     first.write_text('[dogs]\nimage_dir = "i"\nlabel_csv = "l"\nseed = 4\n')
     tfds_imagecsv.register_toml(first)
@@ -472,7 +472,7 @@ def test_remote_files_of_the_environment():
 
 
 def test_a_broken_file_of_the_environment(write_toml, monkeypatch, data_dir, tmp_path):
-    """It is a warning at import, and named where a dataset can't be found."""
+    """It is a warning at import, and named if a dataset isn't found."""
     good = write_toml(TABLE)
     missing = tmp_path / "none.toml"
     bad = write_toml("[dogs]\n[cats]", "bad.toml")
@@ -513,7 +513,7 @@ def test_a_broken_file_of_the_environment(write_toml, monkeypatch, data_dir, tmp
 def install(tmp_path, monkeypatch):
     """Returns a function that puts a package with entry points on the path.
 
-    It is what an installer leaves: the modules, and a folder with metadata. Modules are
+    An installer leaves the same: the modules, and a folder with metadata. Modules are
     forgotten afterwards.
     """
     before = set(sys.modules)
@@ -588,7 +588,7 @@ def test_what_an_entry_point_names(install, named, names):
 
 
 def test_places_of_entry_points(install, data_dir):
-    """Configs that they name are from the package, others from where they are."""
+    """Configs that they name are from the package, others from their own places."""
     folder = install(
         "my-model",
         ["a = datasets:ONE", "b = datasets:TWO", "c = registering"],
@@ -662,7 +662,7 @@ OTHER = dataclasses.replace(ONE, image_dir="/other")
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         registration.register_installed()
-        # Those whose package has been imported already wait for a name.
+        # If their package is already imported, they wait for a name.
         message_of(ImageCsv, config="1", data_dir=data_dir)
     expected = f"the package b-model (entry point pets = {named}): {reason}"
     assert [str(one.message) for one in warned] == [f"Not registered: {expected}"]
@@ -708,9 +708,9 @@ print(sorted(tfds.builder_cls("image_csv").builder_configs))
 
 
 def test_an_entry_point_of_a_module_that_is_being_imported(install):
-    """The module imports this package, which can't see yet what the module will have.
+    """The module imports this package, which can't yet see the module's datasets.
 
-    It is looked at when a name is asked for.
+    They are looked up when somebody asks for a name.
     """
     folder = install("my-model", ["pets = datasets:LIST"], datasets=DATASETS)
     for first in ("datasets", "tfds_imagecsv"):
@@ -719,7 +719,7 @@ def test_an_entry_point_of_a_module_that_is_being_imported(install):
 
 
 def test_a_broken_entry_point_of_a_module_that_is_being_imported(install):
-    """The warning comes when a name is asked for, and once."""
+    """The warning comes once, when somebody asks for a name."""
     folder = install("my-model", ["pets = datasets:NONE"], datasets=DATASETS)
     code = """
 import warnings
@@ -739,9 +739,9 @@ print(*[one.message for one in warned if "registered" in str(one.message)], sep=
 
 
 def test_what_is_broken_does_not_stop_the_import(install):
-    """And nothing that only some need is imported."""
+    """Modules that only some need aren't imported."""
     folder = install("my-model", ["pets = datasets:NONE"], datasets="import nothing")
-    # Coverage of new processes may have imported it before.
+    # Coverage of new processes may have imported it.
     code = (
         "import sys; before = set(sys.modules); import tfds_imagecsv;"
         " print('tomllib' in sys.modules.keys() - before)"
@@ -754,7 +754,7 @@ def test_what_is_broken_does_not_stop_the_import(install):
     ) in process.stderr
 
 
-# As a class of one's own
+# As a user's own class
 
 OWN = """
 import tensorflow_datasets as tfds
@@ -778,7 +778,7 @@ A relative image_dir or label_csv is looked up in the manual directory
 
 @pytest.fixture
 def own(install, tmp_path):
-    """A module with classes of one's own, in a package with a README."""
+    """A module with a user's own classes, in a package with a README."""
     package = tmp_path / "kennel"
     package.mkdir()
     (package / "__init__.py").touch()
@@ -792,7 +792,7 @@ def own(install, tmp_path):
 
 
 def test_a_dataset_of_its_own(own, data_dir, tmp_path):
-    """Its default is its first config; its texts are its own, also after ours."""
+    """Its default is its first config; its texts are its own, even after ours."""
     ours = ImageCsv(config="cifar10", data_dir=data_dir)
     assert ours.info.description.startswith("Images from a directory")
     builder = own.Dogs(data_dir=data_dir)
@@ -827,7 +827,7 @@ def test_names_of_a_dataset_of_its_own(own, data_dir):
 
 
 def test_a_class_without_configs_of_its_own(own, data_dir):
-    """It has ours, of which none is its user's, so that none is the default."""
+    """It has ours; none of them is its user's, so none is the default."""
     builder = own.DogsAgain(data_dir=data_dir)
     message = message_of(builder.download_and_prepare)
     assert message == (
@@ -838,7 +838,7 @@ def test_a_class_without_configs_of_its_own(own, data_dir):
 
 
 def test_a_class_outside_of_a_package(tmp_path):
-    """TFDS would fail to read the texts of a module's package; ours aren't about it."""
+    """TFDS would fail to read the texts of its package; ours aren't about it."""
     (tmp_path / "dogs.py").write_text(OWN.format(name="Dogs"))
     for code in ("from dogs import Dogs\n", OWN.format(name="Dogs")):
         code += "info = Dogs(data_dir='data').info\n"
@@ -852,12 +852,12 @@ def test_a_class_outside_of_a_package(tmp_path):
 
 PAGE = readme.DOCS / "repositories.md"
 
-# How the page begins what it says of each way.
+# The beginnings of the ways on the page.
 WAYS = ("In Python", "In a TOML file", "By being installed", "As a dataset of its own")
 
 
 def blocks_of(way):
-    """Returns the page's blocks about a way, in their order."""
+    """Returns the page's blocks about a way, in order."""
     text = PAGE.read_text().partition(f"**{way}**")[2]
     return readme.blocks_in(text.partition("\n**")[0])
 
@@ -904,7 +904,7 @@ def loaded(name, *, code, cwd, data_dirs=(None,), **env):
 
     Args:
       name: its name.
-      code: what the process does before.
+      code: the process runs it first.
       cwd: where it runs.
       data_dirs: the data directories that it is loaded from, as strings.
       **env: as for `env_of`.
@@ -929,10 +929,10 @@ PIP = {
 
 
 def test_an_installed_repository(home, tmp_path):
-    """Its name is known wherever this package is imported, without its own import.
+    """Wherever this package is imported, its name is known, without its own import.
 
-    The page's command installs it, with all of its files, and builds the dataset; where
-    it isn't built yet, loading builds it.
+    The page's command installs it, with all its files, and builds the dataset; if it
+    isn't built yet, loading builds it.
     """
     [command] = blocks_of("By being installed")
     site = tmp_path / "site"
@@ -961,7 +961,7 @@ def test_a_module_of_a_repository(home, tmp_path):
 
 
 def test_a_toml_file_of_a_repository(home):
-    """Its names are known by a call, and through the environment."""
+    """A call, or the environment, makes its names known."""
     command, code = blocks_of("In a TOML file")
     repository = home / "my_repo"
     run_command(command, cwd=home, HOME=home)
@@ -984,7 +984,7 @@ def test_a_toml_file_of_a_repository(home):
 
 
 def test_a_folder_of_a_repository(home):
-    """TFDS tests it, builds all of its configs, and loads the first one by its name."""
+    """TFDS tests it, builds all its configs, and loads the first one by its name."""
     commands, code = blocks_of("As a dataset of its own")
     env = {"HOME": home, "path": home / "my_repo"}
     env["TFDS_DATA_DIR"] = home / "folder"
@@ -1002,7 +1002,7 @@ def tfds_command(*args, cwd, **env):
 
 
 def test_a_misspelled_name_in_the_shell(home):
-    """Its user sees what is known, and no stack trace."""
+    """Its user sees the known names, and no stack trace."""
     repository = home / "my_repo"
     env = {"HOME": home, "path": repository}
     command = ("build", "image_csv/pest_32", "--imports=my_model.datasets")

@@ -1,4 +1,4 @@
-"""Images, CSVs and datasets in buckets of S3, on a server of this machine."""
+"""Images, CSVs and datasets in S3 buckets, on a server on this machine."""
 
 import hashlib
 import logging
@@ -40,7 +40,7 @@ def settings():
         "AWS_ACCESS_KEY_ID": "somebody",
         "AWS_SECRET_ACCESS_KEY": "secret",
         "AWS_DEFAULT_REGION": "us-east-1",
-        # Else credentials are asked for at another machine.
+        # Otherwise, another machine would be asked for credentials.
         "AWS_EC2_METADATA_DISABLED": "true",
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
@@ -56,7 +56,7 @@ def settings():
 
 @pytest.fixture
 def bucket(settings):
-    """An empty bucket, as boto3 has it."""
+    """An empty bucket, as a boto3 object."""
     bucket = boto3.resource("s3").Bucket("bucket")
     bucket.create()
     yield bucket
@@ -98,7 +98,7 @@ def make_remote(make_dataset, put):
 
 
 def digests(directory):
-    """Returns the SHA-256 of a directory's files, but for that with times of images."""
+    """Returns the SHA-256 of a directory's files, except that with times of images."""
     return {
         path.name: hashlib.sha256(path.read_bytes()).hexdigest()
         for path in epath.Path(directory).iterdir()
@@ -115,7 +115,7 @@ def build(builder, **kwargs):
 
 @pytest.mark.parametrize("file_format", ["tfrecord", "array_record", "parquet"])
 def test_from_and_to_s3(make_dataset, make_remote, make_builder, file_format):
-    """All files are those of the build from and to local directories."""
+    """All files are those of a build from and to local directories."""
     kwargs = {"file_format": file_format}
     expected = build(make_builder(make_dataset(), **kwargs), num_shards=2)
     config = make_remote()
@@ -129,7 +129,7 @@ def test_with_more_workers_and_conversions(
 ):
     """Other processes read from S3 too, and write whole shards to it.
 
-    What they convert is on this machine for a while, and none of it is left.
+    Converted images are on this machine for a while, and none is left.
     """
     temporary = tmp_path / "temporary"
     temporary.mkdir()
@@ -149,7 +149,7 @@ def test_with_more_workers_and_conversions(
 def test_further_images_and_masks(
     make_dataset, make_remote, make_builder, put, tmp_path, beam
 ):
-    """They are read from S3 as the images are, and stored with them."""
+    """They are read from S3 like the images, and stored with them."""
     further = {"image_columns": {"again": "{filename}"}, "resize": (8, 9)}
     local = make_dataset(**further, mask_dir=tmp_path / "masks")
     (tmp_path / "masks").mkdir()
@@ -173,7 +173,7 @@ def test_further_images_and_masks(
 
 
 def test_with_beam(make_dataset, make_remote, make_builder, bucket):
-    """Its work and its results are files in the bucket, of which none is left."""
+    """Its work and its results are files in the bucket; none is left."""
     fields = {"resize": (8, 9)}
     expected = build(make_builder(make_dataset(**fields)))
     builder = make_builder(make_remote(**fields), data_dir="s3://bucket/data")
@@ -231,8 +231,8 @@ def test_the_commands_of_the_page(make_dataset, put, make_builder, bucket, tmp_p
 
 @pytest.mark.parametrize("file_format", ["tfrecord", "array_record"])
 def test_the_card_of_a_dataset(make_dataset, make_builder, bucket, file_format):
-    """The command writes beside the records what it writes on this machine."""
-    # Of so many, TensorFlow would read some of each shard in turns.
+    """The command writes the same beside the records as on this machine."""
+    # With so many, TensorFlow would read some of each shard in turn.
     rows = [(f"{at:02}.png", ("cat", "dog")[at % 2]) for at in range(60)]
     config, kwargs = make_dataset(rows), {"file_format": file_format}
     local = pathlib.Path(make_builder(config, **kwargs).data_path)
@@ -269,7 +269,7 @@ def test_the_card_of_a_dataset(make_dataset, make_builder, bucket, file_format):
 
 
 def test_tensorflow_has_no_file_system_for_it(make_remote, make_builder):
-    """Else the page need not say how to copy a dataset, and `s3` could go."""
+    """Otherwise, the page need not say how to copy a dataset, and `s3` could go."""
     builder = make_builder(make_remote(), data_dir="s3://bucket/data")
     builder.download_and_prepare()
     with pytest.raises(tf.errors.UnimplementedError):
@@ -280,7 +280,7 @@ def test_tensorflow_has_no_file_system_for_it(make_remote, make_builder):
 
 
 def test_images_without_a_row(make_remote, make_builder, tmp_path, put, write_png):
-    """The bucket is listed, with all folders that aren't hidden."""
+    """The listing has all folders of the bucket that aren't hidden."""
     config = make_remote()
     for name in ("more.png", "a/b/more.png", ".hidden/more.png"):
         write_png(tmp_path / "images" / name)
@@ -329,7 +329,7 @@ def test_an_archive_in_s3(make_dataset, make_builder, put, tmp_path):
 def test_downloads_of_a_data_directory_in_s3(
     make_dataset, make_builder, tmp_path, bucket
 ):
-    """They would be there, where archives can't be extracted to."""
+    """They would go to S3, where archives can't be extracted."""
     config = make_dataset()
     pack(tmp_path / "packed.zip", files_below(tmp_path / "images"))
     config.image_dir = os.fspath(tmp_path / "packed.zip")
@@ -346,7 +346,7 @@ def test_downloads_of_a_data_directory_in_s3(
 
 
 def test_overwriting(make_remote, make_builder):
-    """The new one takes the place of the old one."""
+    """The new one replaces the old one."""
     expected = build(make_builder(make_remote(seed=1), data_dir="s3://bucket/one"))
     build(make_builder(make_remote(), data_dir="s3://bucket/two"))
     mode = tfds.download.GenerateMode.REUSE_CACHE_IF_EXISTS
@@ -357,7 +357,7 @@ def test_overwriting(make_remote, make_builder):
 def test_what_a_build_that_was_killed_at_its_end_left(
     make_remote, make_builder, bucket
 ):
-    """It has the dataset's name, and is no dataset."""
+    """It has the dataset's name, but is no dataset."""
     config = make_remote()
     expected = build(make_builder(config, data_dir="s3://bucket/one"))
     folder = "two/image_csv/pets/1.0.0"
@@ -384,7 +384,7 @@ def names_in(bucket):
 
 
 def test_renaming_a_directory(folder, bucket):
-    """All that is in it has another name then."""
+    """All its files get new names."""
     folder.rename("s3://bucket/other")
     assert names_in(bucket) == [
         "other/a.txt",
@@ -395,7 +395,7 @@ def test_renaming_a_directory(folder, bucket):
 
 
 def test_what_tells_that_a_dataset_is_complete_comes_last(folder, bucket, monkeypatch):
-    """It doesn't come if another process has deleted the rest meanwhile."""
+    """It doesn't come if another process has meanwhile deleted the rest."""
     file_system = s3._file_system(os.getpid())
     copy = file_system.copy
 
@@ -446,14 +446,14 @@ def test_what_tells_that_a_dataset_is_complete_comes_last(folder, bucket, monkey
     ],
 )
 def test_what_cannot_be_done(folder, call, error, message):
-    """As with local directories; buckets aren't made."""
+    """As with local directories; no bucket is made."""
     with pytest.raises(error) as raised:
         call(folder)
     assert str(raised.value) == message
 
 
 def test_walking(folder):
-    """As `os.walk` does."""
+    """It works like `os.walk`."""
     assert [
         (os.fspath(path), sorted(folders), sorted(names))
         for path, folders, names in folder.walk()
@@ -474,7 +474,7 @@ def test_listings_are_fresh(folder, bucket):
 
 
 def test_a_bucket_that_is_not_there(make_dataset, make_builder, settings, data_dir):
-    """S3 says no more of what one may not see."""
+    """S3 says no more about what users may not see."""
     fields = {"image_dir": "s3://nobucket/in", "label_csv": "s3://nobucket/in.csv"}
     with pytest.raises(exceptions.SourceError) as raised:
         make_builder(make_dataset(**fields)).download_and_prepare()
@@ -486,7 +486,7 @@ def test_a_bucket_that_is_not_there(make_dataset, make_builder, settings, data_d
 
 
 def test_a_file_that_is_not_there(make_remote, make_builder):
-    """It is as with local ones."""
+    """It is as with local files."""
     config = make_remote(label_csv="s3://bucket/none.csv")
     with pytest.raises(exceptions.SourceError) as raised:
         make_builder(config).download_and_prepare()
@@ -548,7 +548,7 @@ def test_no_credentials_for_the_data_directory(settings, tmp_path):
     ids=" ".join,
 )
 def test_no_credentials_for_a_dataset(settings, tmp_path, args):
-    """One line, whatever asks for it."""
+    """One line, from any command."""
     command = pathlib.Path(sys.executable).with_name("tfds-imagecsv")
     done = run(command, *args, cwd=tmp_path, env=NO_CREDENTIALS)
     assert done.returncode == 1

@@ -1,6 +1,6 @@
 """The `tfds build` command, in a process of its own.
 
-It is started as a user's shell does where TensorFlow's import may matter; else it finds
+It starts as from a user's shell if TensorFlow's import may matter; else it finds
 TensorFlow imported.
 """
 
@@ -34,7 +34,7 @@ def env_of(data_dir):
 
 @pytest.fixture
 def tfds_build(tmp_path, data_dir):
-    """Returns a function that runs `tfds build`, where TensorFlow is imported."""
+    """Returns a function that runs `tfds build` where TensorFlow is imported."""
 
     def tfds_build(*args, cwd=tmp_path):
         command = processes.COMMANDS / "tfds"
@@ -61,12 +61,12 @@ def tfds_build_in_a_shell(tmp_path, data_dir):
 
 
 def assert_success(process):
-    """Checks that a command did its job."""
+    """Checks that a command succeeded."""
     assert process.returncode == 0, process.stderr
 
 
 def assert_error(process, message):
-    """Checks that a command failed, and that its user sees the reason only."""
+    """Checks that a command failed, and that its user sees only the reason."""
     assert process.returncode != 0
     assert f"Error: {message}\n" in process.stderr
     assert "Traceback" not in process.stderr
@@ -78,7 +78,7 @@ def sizes_of(builder):
 
 
 def test_the_first_command_of_the_readme(tfds_build_in_a_shell, data_dir):
-    """The built-in dataset, made of the embedded data."""
+    """The built-in dataset, made from the embedded data."""
     process = tfds_build_in_a_shell(
         "image_csv/cifar10", IMPORTS, "--manual_dir=dummy_data", cwd=CHECKOUT
     )
@@ -112,7 +112,7 @@ def test_cifar10_as_it_is_downloaded(tfds_build, tmp_path, data_dir):
 
 
 def test_a_damaged_archive(tfds_build, tmp_path, data_dir):
-    """There is no stack trace, and how it must be is said."""
+    """There is no stack trace; the message says what it must be."""
     shutil.copy(DUMMY_DATA / "trainLabels.csv", tmp_path)
     (tmp_path / "train.7z").write_bytes(b"7z\xbc\xaf\x27\x1c" + bytes(26))
     process = tfds_build("image_csv/cifar10", IMPORTS, f"--manual_dir={tmp_path}")
@@ -126,7 +126,7 @@ def test_a_damaged_archive(tfds_build, tmp_path, data_dir):
 
 
 def test_the_folder_of_the_builder(tfds_build_in_a_shell, data_dir):
-    """In a checkout, TFDS finds the builder without an import: all built-in ones."""
+    """In a checkout, TFDS finds the builder without an import: all built-in configs."""
     process = tfds_build_in_a_shell(
         "tfds_imagecsv", "--manual_dir=dummy_data", cwd=CHECKOUT
     )
@@ -135,7 +135,7 @@ def test_the_folder_of_the_builder(tfds_build_in_a_shell, data_dir):
     assert sizes_of(builder) == {"train": 72, "validation": 36, "test": 12}
 
 
-# A process that knows TFDS, and not the plugin.
+# A process that knows TFDS, but not the plugin.
 LOAD = """
 import json, sys
 import tensorflow_datasets as tfds
@@ -157,7 +157,7 @@ print(json.dumps({"classes": info.features["label"].names, "splits": found}))
 
 
 def test_a_config_of_ones_own(tfds_build, tmp_path, write_png, write_csv):
-    """A dataset made by JSON loads without the plugin, the images and the CSV."""
+    """A dataset made from JSON loads without the plugin, the images and the CSV."""
     rows = [(f"{at:02}", ("001", "true")[at % 2]) for at in range(40)]
     for at, (name, _) in enumerate(rows):
         write_png(tmp_path / "my images" / f"{name}.png", height=3 + at)
@@ -179,7 +179,7 @@ def test_a_config_of_ones_own(tfds_build, tmp_path, write_png, write_csv):
         f"--config={json.dumps(config)}",
         f"--manual_dir={tmp_path}",
         f"--data_dir={data_dir}",
-        # TFDS 4.9.10 takes this, and then its own limits all the same.
+        # TFDS 4.9.10 accepts this, but still uses its own limits.
         "--max_shard_size_mb=1",
     )
     assert_success(process)
@@ -232,7 +232,7 @@ def test_array_record_and_random_access(tfds_build, data_dir):
 
 
 def test_existing_datasets(tfds_build, tmp_path, data_dir):
-    """One that has changed is named, and kept; `--overwrite` replaces it."""
+    """A changed one is named and kept; `--overwrite` replaces it."""
     manual_dir = tmp_path / "manual" / "image_csv"
     shutil.copytree(DUMMY_DATA, manual_dir)
     builder = tfds.builder("image_csv/cifar10", data_dir=data_dir)
@@ -291,7 +291,7 @@ def test_missing_data(tfds_build, tmp_path, data_dir):
 
 
 def test_a_misspelled_field(tfds_build, data_dir):
-    """The config is refused before anything is looked for."""
+    """The config is refused before anything is looked up."""
     config = {"name": "pets", "image_dri": "images", "label_csv": "labels.csv"}
     process = tfds_build("image_csv", IMPORTS, f"--config={json.dumps(config)}")
     assert_error(
@@ -317,7 +317,7 @@ def test_a_misspelled_field(tfds_build, data_dir):
 def test_missing_images_in_several_processes(
     tfds_build, tmp_path, data_dir, make_dataset, write_csv
 ):
-    """An error of another process looks as it does in one."""
+    """An error of another process looks like that of one."""
     config = make_dataset([])
     write_csv(tmp_path / "labels.csv", [("a.png", "cat"), ("b.png", "dog")])
     names = ("name", "image_dir", "label_csv")
@@ -339,7 +339,7 @@ Image not found (2):
 
 
 def test_json_that_can_not_be_read(tfds_build, data_dir):
-    """As where a shell has taken the quotes away."""
+    """As if a shell had removed the quotes."""
     process = tfds_build("image_csv", IMPORTS, "--config={name: pets}")
     assert_error(
         process,
@@ -356,7 +356,7 @@ INFO = "tfds.core.DatasetInfo("
 
 
 def test_what_a_build_prints(tfds_build_in_a_shell, data_dir, make_dataset, write_png):
-    """Notes are notes, lines that say nothing are left out, users get the end."""
+    """Notes are notes, lines that say nothing are left out, users see the outcome."""
     config = make_dataset()
     write_png(pathlib.Path(config.image_dir) / "unlisted.png")
     names = ("name", "image_dir", "label_csv")
@@ -366,10 +366,10 @@ def test_what_a_build_prints(tfds_build_in_a_shell, data_dir, make_dataset, writ
     )
     assert_success(process)
     note = "Note: 1 image has no row in the CSV (left out): unlisted.png"
-    # A progress bar may be before it in its line.
+    # A progress bar may precede it on its line.
     assert process.stderr.count(note) == 1
     both = process.stdout + process.stderr
-    # TFDS logs these; if it calls them otherwise, `tfds_private` has to follow.
+    # TFDS logs these; if it renames them, `tfds_private` has to follow.
     for words in (
         *("custom data configuration", "ImageCsvConfig(", "Variant folder"),
         *("ImageCsvWarning", "_make_plan", "catalog", "CIFAR"),
@@ -413,7 +413,7 @@ class Others(tfds.testing.DummyDataset):
     assert "Load it" not in process.stdout
 
 
-# What libraries in C++ print, such as `I0000 00:00:179591.5 10358 port.cc:153]`.
+# Output of libraries in C++, such as `I0000 00:00:179591.5 10358 port.cc:153]`.
 OF_LIBRARIES = re.compile(r"[IWEF]\d{4} [\d:.]+ +\d+ \w+\.cc:\d+\]|.*absl::Initialize")
 
 
@@ -423,7 +423,7 @@ def of_libraries(text):
 
 
 def test_what_tensorflow_prints_comes_before_our_code(make_dataset, data_dir, tmp_path):
-    """`tfds` imports TensorFlow first: nobody can keep it quiet. Our own command is."""
+    """`tfds` imports TensorFlow first: nobody can silence it. Our command is silent."""
     config = make_dataset()
     mark = "tfds_imagecsv is imported now"
     env = {one: os.environ[one] for one in os.environ if one != "TF_CPP_MIN_LOG_LEVEL"}
@@ -460,7 +460,7 @@ def test_what_tensorflow_prints_comes_before_our_code(make_dataset, data_dir, tm
 
 @pytest.mark.parametrize("command", ["tfds", "tfds-imagecsv"])
 def test_a_build_that_is_interrupted(command, make_dataset, data_dir):
-    """Ctrl-C reaches all of its processes; one line is all that is said of it."""
+    """Ctrl-C reaches all its processes; it only prints one line."""
     config = make_dataset()
     label_csv = pathlib.Path(config.label_csv)
     label_csv.unlink()
@@ -480,7 +480,7 @@ def test_a_build_that_is_interrupted(command, make_dataset, data_dir):
         text=True,
         start_new_session=True,
     )
-    # Waits until the build reads the table, which has no end yet.
+    # Waits until the build reads the table, which doesn't end yet.
     with label_csv.open("w"):
         os.killpg(process.pid, signal.SIGINT)
         output, errors = process.communicate()
