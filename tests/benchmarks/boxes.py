@@ -75,7 +75,7 @@ def main() -> None:
         )
         ratio = with_boxes / without
         print(f"{name:<12} {without:>8.2f} {with_boxes:>8.2f} {ratio:>6.2f}")
-    print(f"at most {LIMIT} of the build without boxes is wanted")
+    print(f"limit: {LIMIT} times the build without boxes")
 
 
 def write_boxes(folder: Path, count: int) -> None:

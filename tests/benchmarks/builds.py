@@ -375,7 +375,7 @@ def measure_growth(folder: Path, counts: Sequence[int], *, tiny: Path) -> None:
     for count, build in zip(counts, builds, strict=True):
         print(f"| {count:,} | {build.libraries:.0f} MB | {build.grown:.0f} MB |")
     each = (builds[-1].grown - builds[0].grown) * 2**20 / (counts[-1] - counts[0])
-    print(f"\nbytes of memory for each image more: {each:,.0f}\n")
+    print(f"\nbytes of memory for each further image: {each:,.0f}\n")
 
 
 def measure_start(rounds: int) -> None:

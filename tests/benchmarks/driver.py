@@ -235,7 +235,7 @@ def main() -> None:
                 strict=True,
             )
         )
-        print(f"Bytes a row at the most, until the end of each step: {memories}")
+        print(f"Bytes per row, at most, until the end of each step: {memories}")
 
 
 if __name__ == "__main__":

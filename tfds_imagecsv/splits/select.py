@@ -177,7 +177,8 @@ def _without_problems(
     of_problems = arrays.texts(sorted({one.key for one in found}))
     with_problem = rows.filter(pc.is_in(rows["key"], value_set=of_problems))
     contradicted = {}
-    if config.label_type != "boxes":  # where the other boxes of an image stay
+    # With boxes, the other boxes of an image stay.
+    if config.label_type != "boxes":
         contradicted = _contradicted(with_problem, found)
     copies = identical_images(rows)
     disputed = _disputed(copies)
@@ -193,7 +194,7 @@ def _without_problems(
             )
         elif label and digest in disputed:
             reasons.setdefault(row, f"{Kind.CONFLICT.heading}: {key!r} is {label!r}")
-    rejected += _of_problems(config, rows, inspection, reasons)
+    rejected += _unusable_rows(config, rows, inspection, reasons)
     return _without(rows, reasons, rejected)
 
 
@@ -227,7 +228,7 @@ def _disputed(copies: pa.RecordBatch) -> set[bytes]:
     return {digest for digest, labels in labels_of.items() if len(labels) > 1}
 
 
-def _of_problems(
+def _unusable_rows(
     config: ImageCsvConfig,
     rows: pa.RecordBatch,
     inspection: Inspection,
