@@ -48,5 +48,5 @@ __all__ = [
     "report",
 ]
 
-# The last thing: what it imports imports this package, and must find all of it.
+# Last, since it imports modules that import this package and need all of it.
 registration.register_installed()

@@ -1,9 +1,9 @@
-"""Columns of rows, as Arrow has them: texts, codes of few texts, and digests.
+"""Columns of rows in Arrow: texts, codes of few texts, and digests.
 
-Rows travel from room to room as `pyarrow.RecordBatch`, whose columns are each in one
-piece: 20 to 100 bytes a row, where Python objects take a thousand. A column of texts
-is `TEXT`. One whose texts occur again and again, such as the labels, is `CODES`: a
-number for each row, and each text once.
+Rows travel from room to room as `pyarrow.RecordBatch`, with each column in one piece:
+20 to 100 bytes a row, instead of a thousand for Python objects. A column of texts is
+`TEXT`. If its texts occur again and again, such as labels, it is `CODES`: a number for
+each row, and each text once.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ CODES = pa.dictionary(pa.int32(), TEXT)
 #: Digests of 128 bits.
 DIGEST = pa.binary(16)
 
-# Bytes of a column that are searched at once, and rows that are compared at once.
+# The bytes of a column to search at once, and the rows to compare at once.
 _BLOCK = 1 << 20
 _ROWS = 1 << 16
 
@@ -37,7 +37,7 @@ def texts(values: Sequence[str] | pa.Array | pa.ChunkedArray) -> pa.Array:
     """Returns a column of texts, in one piece.
 
     Raises:
-      UnicodeEncodeError: if one isn't Unicode, as names of files may be.
+      UnicodeEncodeError: if one isn't Unicode; file names may not be.
     """
     if isinstance(values, pa.ChunkedArray):
         values = whole(values)
@@ -64,7 +64,7 @@ def split(text: str) -> pa.Array:
     """Returns the parts of a text that are separated by NULs, as `TEXT`.
 
     Raises:
-      UnicodeEncodeError: as `texts` does.
+      UnicodeEncodeError: as for `texts`.
     """
     data = np.frombuffer(text.encode() + b"\0", np.uint8)
     is_end = data == 0
@@ -77,7 +77,7 @@ def split(text: str) -> pa.Array:
 
 
 def whole(column: pa.ChunkedArray) -> pa.Array:
-    """Returns a column in one piece, without a copy if it is in one."""
+    """Returns a column in one piece; without a copy if it is in one already."""
     return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
@@ -181,12 +181,12 @@ def is_text(column: pa.DictionaryArray, *wanted: str) -> Bits:
 
 
 def by_key(keys: pa.Array, rows: pa.RecordBatch, column: str) -> pa.DictionaryArray:
-    """Returns what other rows say of each key, `CODES`; empty for keys they lack.
+    """Returns what other rows say about each key, `CODES`; empty for missing keys.
 
     Args:
       keys: the keys, `TEXT`.
-      rows: the other rows, each of another `key` (`TEXT`).
-      column: the name of a column of theirs, `CODES`.
+      rows: the other rows, each with a different `key` (`TEXT`).
+      column: the name of one of their columns, `CODES`.
     """
     if not len(rows):
         return constant("", len(keys))
@@ -203,7 +203,7 @@ def is_filled(column: pa.Array) -> Bits:
 
 
 def lengths_of(column: pa.Array) -> Ints:
-    """Returns how many bytes each text of a column takes as UTF-8."""
+    """Returns the bytes of each text of a column in UTF-8."""
     if isinstance(column, pa.DictionaryArray):
         found: Ints = mapped(column, lengths_of(column.dictionary))
         return found
@@ -211,7 +211,7 @@ def lengths_of(column: pa.Array) -> Ints:
 
 
 def _offsets_of(column: pa.Array) -> Ints:
-    """Returns where each text begins in a column's bytes, and where the last ends."""
+    """Returns where each text starts in a column's bytes, and where the last ends."""
     if not len(column):
         return np.zeros(1, np.int64)
     offsets = np.frombuffer(column.buffers()[1], np.int64)
@@ -263,7 +263,7 @@ def last_bytes(column: pa.Array, size: int) -> npt.NDArray[np.bytes_]:
 
 
 def last_of(column: pa.Array, letter: str) -> Ints:
-    """Returns where a letter is in each text for the last time, in bytes, or -1.
+    """Returns the last place of a letter in each text, in bytes, or -1.
 
     Args:
       column: the texts.
@@ -274,7 +274,7 @@ def last_of(column: pa.Array, letter: str) -> Ints:
 
 
 def nth_of(column: pa.Array, letter: str, number: int) -> Ints:
-    """Returns where a letter is in each text for the n-th time, in bytes, or -1.
+    """Returns the n-th place of a letter in each text, in bytes, or -1.
 
     Args:
       column: the texts.
@@ -287,7 +287,7 @@ def nth_of(column: pa.Array, letter: str, number: int) -> Ints:
 
 
 def _places_of(column: pa.Array, letter: str) -> tuple[Ints, Ints]:
-    """Returns where a letter is in a column's bytes, and how many each text has."""
+    """Returns a letter's places in a column's bytes, and its count in each text."""
     places: Ints = np.flatnonzero(bytes_of(column) == ord(letter))
     return places, as_numpy(pc.count_substring(column, letter)).astype(np.int64)
 
@@ -307,13 +307,13 @@ def sliced(
 
     Args:
       column: the texts.
-      starts: where each part begins, in bytes; default: where the text does.
-      stops: where it ends; default: where the text does.
+      starts: where each part starts, in bytes; default: the start of the text.
+      stops: where it ends; default: the end of the text.
     """
     offsets = _offsets_of(column)
     if not len(bytes_of(column)):
         return column
-    # An array of texts and gaps, in turn; the texts are taken from it.
+    # An array of texts and gaps, in turn; takes the texts from it.
     bounds = np.empty((len(column), 2), np.int64)
     bounds[:, 0] = offsets[:-1] + (0 if starts is None else starts)
     bounds[:, 1] = offsets[1:] if stops is None else offsets[:-1] + stops
@@ -329,14 +329,14 @@ def as_bytes(column: pa.Array) -> list[bytes]:
 
 
 def filtered(column: pa.Array, which: Bits) -> pa.Array:
-    """Returns some values of a column, without a copy if these are all."""
+    """Returns some values of a column, without a copy if they are all."""
     return column if which.all() else column.filter(as_column(which))
 
 
 def may_have(column: pa.Array, *parts: str) -> bool:
     """Returns whether texts may have one of some parts; true if in doubt.
 
-    That is quick. The part may be made of the end of a text and the start of the next.
+    This is quick. A part may join the end of a text and the start of the next.
     """
     if isinstance(column, pa.DictionaryArray):
         column = column.dictionary
@@ -376,7 +376,7 @@ def replaced(column: pa.Array, at: Ints, values: Sequence[str]) -> pa.Array:
 
 
 def stripped(column: pa.Array) -> pa.Array:
-    """Returns texts without the white space around them, as `str.strip` does it."""
+    """Returns texts without the white space around them, like `str.strip`."""
     first, last = ends_of(column)
     # The white space of ASCII has codes up to that of the blank; other characters begin
     # and end with bytes above ASCII.
@@ -399,7 +399,7 @@ def order_of(column: pa.Array) -> Ints | None:
 
 
 def is_same_as_before(column: pa.Array) -> Bits:
-    """Returns which values of a column are equal to the one before."""
+    """Returns which values of a column equal the one before."""
     found = np.zeros(len(column), bool)
     if len(column) > 1:
         same = pc.equal(column[1:], column[:-1])
@@ -408,12 +408,12 @@ def is_same_as_before(column: pa.Array) -> Bits:
 
 
 def lines(*cells: pa.Array) -> pa.Array:
-    """Returns lines, each with the texts of a row, separated by commas."""
+    """Returns lines, each with the texts of a row and commas between them."""
     return ended(beside(cells, ","), "\n")
 
 
 def beside(cells: Sequence[pa.Array | pa.Scalar], separator: str) -> pa.Array:
-    """Returns the texts of each row in one, with a separator between them."""
+    """Joins the texts of each row, with a separator between them."""
     return pc.binary_join_element_wise(*cells, _text(separator))
 
 
@@ -432,7 +432,7 @@ def _text(value: str) -> pa.Scalar:
 
 
 def ties_of(values: npt.NDArray[Any]) -> Bits:
-    """Returns which of some sorted values are equal to the one before or after."""
+    """Returns which of some sorted values equal the one before or after."""
     found = np.zeros(len(values), bool)
     found[1:] = values[1:] == values[:-1]
     found[:-1] |= found[1:]
@@ -440,9 +440,9 @@ def ties_of(values: npt.NDArray[Any]) -> Bits:
 
 
 def is_in_sorted(column: pa.Array, others: pa.Array) -> Bits:
-    """Returns which texts are among others, given both sorted.
+    """Returns which texts are among others; both are sorted.
 
-    They are compared block by block, so that little is kept in memory.
+    It compares block by block, so that little is in memory.
     """
     found = np.zeros(len(column), bool)
     start = 0
@@ -462,7 +462,7 @@ def is_in_sorted(column: pa.Array, others: pa.Array) -> Bits:
 def may_share(one: pa.Array, other: pa.Array) -> bool:
     """Returns whether a path may be in both columns; true if in doubt.
 
-    That is quick: none is, if the numbers of slashes, or the last two bytes, differ.
+    This is quick: none is, if the numbers of slashes, or the last two bytes, differ.
     """
     if not (len(one) and len(other)):
         return False
@@ -486,7 +486,7 @@ def position_of(column: pa.Array, text: str, start: int = 0) -> int:
     Args:
       column: the texts.
       text: the other one.
-      start: a position that is known to be no higher.
+      start: a position known to be no higher.
     """
     wanted = text.encode("utf-8", "surrogateescape")
 
@@ -498,12 +498,12 @@ def position_of(column: pa.Array, text: str, start: int = 0) -> int:
 
 
 def free_unused() -> None:
-    """Gives back memory that Arrow keeps for later, after a step that needs much."""
+    """Gives back memory that Arrow keeps for later, after a step that needed much."""
     pa.default_memory_pool().release_unused()
 
 
 def as_digests(digests: npt.NDArray[np.uint8]) -> pa.Array:
-    """Returns a column of digests, whose bytes are given, uint8, shape [rows, 16]."""
+    """Returns a column of digests, given their bytes, uint8, shape [rows, 16]."""
     return as_column(digests)
 
 
@@ -513,8 +513,8 @@ def as_column(values: npt.NDArray[Any] | pa.Array) -> pa.Array:
     `pyarrow.array` imports pandas, in a tenth of a small build's time.
 
     Args:
-      values: numbers or bool, shape [rows], or uint8, shape [rows, bytes]; or a column
-        already, which stays.
+      values: numbers or bool, shape [rows], or uint8, shape [rows, bytes]; or a column,
+        which it returns.
     """
     if isinstance(values, pa.Array):
         return values
@@ -528,7 +528,7 @@ def as_column(values: npt.NDArray[Any] | pa.Array) -> pa.Array:
 
 
 def as_numpy(column: pa.Array) -> npt.NDArray[Any]:
-    """Returns numbers or bool as an array; numbers without a copy, and not writeable.
+    """Returns numbers or bool as an array; numbers without a copy, and read-only.
 
     `pyarrow.Array.to_numpy` imports pandas, see `as_column`.
 
@@ -571,7 +571,7 @@ def as_hex(digests: pa.Array) -> pa.Array:
 
 
 def of_width(data: npt.NDArray[np.uint8]) -> pa.Array:
-    """Returns texts of one length, whose bytes are given, shape [rows, bytes]."""
+    """Returns texts of one length, given their bytes, shape [rows, bytes]."""
     rows, width = data.shape
     offsets = np.arange(rows + 1, dtype=np.int64) * width
     buffers = [None, pa.py_buffer(offsets), pa.py_buffer(np.ascontiguousarray(data))]
@@ -580,7 +580,7 @@ def of_width(data: npt.NDArray[np.uint8]) -> pa.Array:
 
 @functools.cache
 def _hex_of_two_bytes() -> npt.NDArray[np.uint32]:
-    """Returns the four digits of each two bytes, by these as a number."""
+    """Returns the four digits of each pair of bytes, by its number."""
     data = np.arange(1 << 16, dtype=np.uint16).view(np.uint8).reshape(-1, 2)
     digits = np.frombuffer(b"0123456789abcdef", np.uint8)
     of_halves = np.stack([data >> 4, data & 15], axis=-1).reshape(-1, 4)
@@ -589,12 +589,12 @@ def _hex_of_two_bytes() -> npt.NDArray[np.uint32]:
 
 
 def named(rows: pa.RecordBatch, names: Iterable[str]) -> Iterable[tuple[Any, ...]]:
-    """Yields some columns row by row, as Python's objects: for few rows."""
+    """Yields some columns row by row, as Python objects: for few rows."""
     return zip(*(rows[name].to_pylist() for name in names), strict=True)
 
 
 def with_columns(rows: pa.RecordBatch, columns: dict[str, Any]) -> pa.RecordBatch:
-    """Returns rows with further columns, or others in the place of those they had."""
+    """Returns rows with further or replaced columns."""
     arrays = {name: rows[name] for name in rows.schema.names}
     for name, values in columns.items():
         arrays[name] = as_column(values)
@@ -602,7 +602,7 @@ def with_columns(rows: pa.RecordBatch, columns: dict[str, Any]) -> pa.RecordBatc
 
 
 def on_disk(rows: pa.RecordBatch, path: str) -> pa.RecordBatch:
-    """Returns rows that are in a file, of which the system keeps in memory what fits.
+    """Returns rows in a file; the system keeps in memory what fits.
 
     Args:
       rows: the rows.
@@ -617,8 +617,8 @@ def lists(values: Any, counts: Ints) -> pa.Array:
     """Returns a column of lists.
 
     Args:
-      values: those of all lists, one behind the other.
-      counts: how many each list has.
+      values: those of all lists, one after the other.
+      counts: the number of values of each list.
     """
     offsets = np.zeros(len(counts) + 1, np.int32)
     np.cumsum(counts, out=offsets[1:])
@@ -626,7 +626,7 @@ def lists(values: Any, counts: Ints) -> pa.Array:
 
 
 def ordered(column: pa.Array, order: pa.Array) -> pa.Array:
-    """Returns the values at some positions; if all are equal, without a look."""
+    """Returns the values at some positions; if all are equal, without looking."""
     if column.type == CODES and len(column.dictionary) == 1:
         return constant(names_of(column)[0], len(order))
     return column.take(order)

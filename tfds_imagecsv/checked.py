@@ -1,4 +1,4 @@
-"""The input of a dataset, checked as a build checks it, and the report of one built."""
+"""The input of a dataset, checked as by a build, and the report of a built dataset."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def check_input(
 
     Args:
       config: what the user asks for.
-      manual_dir: returns where relative paths are looked up.
+      manual_dir: returns the directory of relative paths.
 
     Raises:
       SourceError: if the table or the image directory can't be used.
@@ -120,7 +120,7 @@ def check(config: ImageCsvConfig) -> Summary:
 
     Args:
       config: what the user asks for. Relative paths are relative to TFDS's manual
-        directory, as they are for a build.
+        directory, as in a build.
 
     Returns:
       The input in numbers, which a notebook shows as tables. Its `error` says why a
@@ -139,13 +139,12 @@ def check(config: ImageCsvConfig) -> Summary:
 
 
 def report(builder: Any) -> InlinePage:
-    """Returns the report of a dataset that is built, for a notebook to show.
+    """Returns the report of a built dataset, for a notebook to show.
 
     Args:
-      builder: the builder of a dataset that this package has built; one that
-        `tfds.builder` has made of the dataset's directory alone will do. The page has
-        the names of the sources only: their folders are shown if the builder has the
-        config.
+      builder: the builder of a dataset that this package has built, even one that
+        `tfds.builder` has made from the dataset's directory alone. The page only has
+        the names of the sources; their folders are shown if the builder has the config.
 
     Raises:
       SourceError: if there is no report beside the records.

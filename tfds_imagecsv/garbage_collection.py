@@ -1,4 +1,4 @@
-"""Python's garbage collector, told what can't be garbage."""
+"""Python's garbage collector, kept from looking where there is no garbage."""
 
 import contextlib
 import gc
@@ -9,8 +9,8 @@ from collections.abc import Iterator
 def paused() -> Iterator[None]:
     """Pauses the collector of reference cycles; also a decorator, `@paused()`.
 
-    While millions of objects are made, it takes about half of the time. Rows have no
-    cycles: they are freed as usual.
+    It takes about half the time of making millions of objects. Rows have no cycles:
+    they are freed as usual.
     """
     was_enabled = gc.isenabled()
     gc.disable()

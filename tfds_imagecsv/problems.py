@@ -195,7 +195,7 @@ class Problem:
       kind: what is wrong.
       row: the row's number in the CSV, as a spreadsheet shows it: the header is
         row 1, and blank rows count.
-      detail: the value that is wrong, in words that fit after "row 12: ".
+      detail: the wrong value, in words that fit after "row 12: ".
       key: the image's key, if the row has one.
       label: the row's label, if it has one.
       group: the row's group, if it has one.
@@ -212,9 +212,9 @@ class Problem:
 
 
 def escaped(text: str) -> str:
-    """Returns a text in which characters that don't print are escaped.
+    """Returns a text with escapes for characters that don't print.
 
-    Those that control a terminal or turn the direction of writing would act on it.
+    Some of them would control a terminal, or reverse the direction of writing.
     """
     return text if text.isprintable() else repr(text)[1:-1]
 
@@ -227,7 +227,7 @@ def shown(text: str) -> str:
 
 
 def named(names: Sequence[str], most: int) -> str:
-    """Returns names for a message; of more than some, the first, and how many more."""
+    """Returns names for a message; of many, the first, and how many more."""
     more = len(names) - most
     return ", ".join(map(shown, names[:most])) + (f" and {more:,} more" * (more > 0))
 
@@ -237,9 +237,9 @@ class Places:
     """What messages call the rows of a table.
 
     Attributes:
-      first_of: what the numbers of each table's rows are above, and its name, if there
-        are several.
-      are_rows: whether there is a table; else images are called by their names alone.
+      first_of: if there are several tables, the number below those of each table's
+        rows, and its name.
+      are_rows: whether there is a table; else messages only name images.
     """
 
     first_of: tuple[tuple[int, str], ...] = ()
@@ -248,7 +248,7 @@ class Places:
     def of(self, row: int) -> str:
         """Returns the place of a row, such as `row 12`, or `row 12 of test.csv`.
 
-        It is empty without a table.
+        Empty without a table.
         """
         if not self.are_rows:
             return ""
@@ -258,7 +258,7 @@ class Places:
         return f"row {row}"
 
     def inside(self, row: int) -> str:
-        """Returns the place of a row, as it is put after an image's name."""
+        """Returns the place of a row, in words that follow an image's name."""
         place = self.of(row)
         return f" in {place}" if place else ""
 
@@ -268,7 +268,7 @@ class UnusableImageError(Exception):
 
     Attributes:
       kind: what is wrong.
-      detail: the value that is wrong, in words that fit after "'a.png'".
+      detail: the wrong value, in words that fit after "'a.png'".
     """
 
     def __init__(self, kind: Kind, detail: str) -> None:
@@ -277,7 +277,7 @@ class UnusableImageError(Exception):
         self.detail = detail
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickles it: with tblib, which Dask uses, errors have their causes."""
+        """Pickles it; with tblib, which Dask uses, errors keep their causes."""
         return type(self), (self.kind, self.detail)
 
 
@@ -296,9 +296,9 @@ def report(
       problems: the problems, in any order.
       label_csv: the table of the rows; empty if there is none.
       image_dir: the directory of the images.
-      places: what the rows are called.
-      looked_for: what to say if images weren't found.
-      suggestion: what to say if labels can't be used.
+      places: the names of rows.
+      looked_for: the words about missing images.
+      suggestion: the words about unusable labels.
 
     Returns:
       Lines of text: the first ten problems of each kind, and all counts.
@@ -329,7 +329,7 @@ def report(
 
 
 def raise_if_any(problems: Iterable[Problem], **about: Any) -> None:
-    """Raises all the problems as one error.
+    """Raises all problems as one error.
 
     Args:
       problems: the problems, in any order.

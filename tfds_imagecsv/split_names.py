@@ -2,7 +2,7 @@
 
 import re
 
-#: The split whose rows may be without a label.
+#: The split whose rows may lack a label.
 UNLABELED = "unlabeled"
 
 #: The splits that most datasets have.
@@ -19,7 +19,7 @@ _SYNONYMS = {
     "testing": "test",
 }
 
-# What columns of yes and no are called that give splits, and which split "no" is.
+# The names of columns of yes and no that give splits, and the split of "no".
 _FLAG = re.compile(r"(?:is|in)[ _]?([a-z]+?)(?:[ _]?(?:set|image|img))?", re.IGNORECASE)
 _OTHER = {"train": "test", "validation": "train", "test": "train"}
 
@@ -29,7 +29,7 @@ _SPLIT = re.compile(r"(?=.*[A-Za-z0-9])[A-Za-z0-9_\-]{1,100}")
 
 
 def split_name(name: str) -> str:
-    """Returns the usual name of a split for its synonyms, and others as they are."""
+    """Returns the usual name of a split for its synonyms; others stay."""
     return _SYNONYMS.get(name.lower(), name)
 
 
@@ -44,7 +44,7 @@ def is_split_name(name: str) -> bool:
 
 
 def of_flag(column: str) -> tuple[str, str] | None:
-    """Returns the splits that a column of yes and no gives, by its name.
+    """Returns the splits that the name of a column of yes and no gives.
 
     `is_valid` gives `validation` and `train`, `is_test` `test` and `train`, and
     `is_train` `train` and `test`.

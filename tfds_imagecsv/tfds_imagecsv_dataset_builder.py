@@ -80,24 +80,24 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
       image: uint8 or uint16, height x width x channels.
       label: int64, a class id; by the config's `label_type`, a sequence of class ids, a
         float32, several of them, or nothing.
-      objects: with boxes, in the place of the label, a sequence of `bbox` (float32:
-        upper, left, lower and right edge as fractions of the image), `label` and the
-        config's `extra_columns`.
+      objects: with boxes, instead of the label, a sequence of `bbox` (float32: upper,
+        left, lower and right edge as fractions of the image), `label` and the config's
+        `extra_columns`.
       image/filename: string, relative to the image directory, with `/` between folders.
-      image/format: string, the format that is stored: "BMP", "JPEG" or "PNG".
+      image/format: string, the stored format: "BMP", "JPEG" or "PNG".
       image/height, image/width: int64, pixels.
       The config's `extra_columns`, by their names.
-      The config's `image_columns`, by their names, as `image`.
-      segmentation_mask: with masks, uint8 or uint16, height x width x 1, as the stored
-        `image` is; a `LabeledImage` if the values have classes.
+      The config's `image_columns`, by their names, like `image`.
+      segmentation_mask: with masks, uint8 or uint16, height x width x 1, with the sides
+        of the stored `image`; a `LabeledImage` if the values have classes.
 
     `as_supervised=True` gives `(image, label)`, if there are labels.
 
     Files that readers show correctly are stored byte for byte; others are converted.
     The whole input is checked before a byte is written.
 
-    A derived class, in a folder as TFDS has it, is a dataset with a name, a README.md,
-    tests and dummy data of its own. Its `BUILDER_CONFIGS` are `ImageCsvConfig`s; the
+    A derived class, in a folder with TFDS's layout, is a dataset with its own name,
+    README.md, tests and dummy data. Its `BUILDER_CONFIGS` are `ImageCsvConfig`s; the
     first one is the default.
     """
 
@@ -178,8 +178,8 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
         """Returns the features of the dataset; classes of labels have no names yet.
 
         Args:
-          plan: the plan of a build; None if there is none. Without one, what only the
-            table and the masks tell is as a build has left it, or else as it is likely.
+          plan: the plan of a build; None without a build. In that case, a built dataset
+            tells what only the table and the masks could; else the likely is assumed.
         """
         config = self.builder_config
         if not isinstance(config, ImageCsvConfig):
@@ -269,7 +269,7 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
             tfds_private.print_at_end(outcome.outcome_of(self))
 
     def _working_place(self, config: tfds.download.DownloadConfig) -> epath.Path:
-        """Returns the path beside which the build keeps what only it needs."""
+        """Returns the path beside which the build keeps its temporary files."""
         path = absolute(self.data_path)
         # Beam's workers share the data directory.
         return path if _is_on_beam(config) else unfinished.local_path(path)
@@ -290,7 +290,7 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
         downloads: Downloads,
         converted_dir: epath.Path,
     ) -> DatasetPlan:
-        """Goes the way of the data, from the config to what will be written."""
+        """Follows the data from the config to the plan of what to write."""
         self._check_has_config()
         config = self.builder_config
         engine = self._engine or local.LocalEngine(workers=1)
@@ -306,13 +306,13 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
         selection = select.select_rows(config, inspection)
         plan = dataset_plan.make_plan(config, inspection, selection)
         if isinstance(config.extra_columns, str) or config.has_masks:
-            # Their types are known only now.
+            # Only now are their types known.
             tfds_private.set_features(self.info, self._features(plan))
         for note in plan.notes:
             warnings.warn(note, exceptions.ImageCsvWarning, stacklevel=2)
         self._inspection = inspection
         if sources.pinned_splits is not None and config.report:
-            # Now: the build may replace the dataset that the manifest is of.
+            # Now, since the build may replace the manifest's dataset.
             self._earlier = compare.read_earlier(
                 sources.pinned_splits, label_type=config.label_type
             )
@@ -323,11 +323,11 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
         dl_manager: tfds.download.DownloadManager,
         download_config: tfds.download.DownloadConfig,
     ) -> None:
-        """Writes the dataset into the directory that TFDS has made for it.
+        """Writes the dataset to the directory that TFDS has made for it.
 
         TFDS's own way asks `_split_generators` for one example after another, keeps up
-        to 1 GB of a split in memory, and writes the rest to disk twice. This takes its
-        place; both give the same records in the same order.
+        to 1 GB of a split in memory, and writes the rest to disk twice. This replaces
+        it; both give the same records in the same order.
         """
         if download_config.max_examples_per_split == 0:
             return  # as TFDS does
@@ -376,7 +376,7 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
             self._write_report(plan, self._inspection)
 
     def _write_report(self, plan: DatasetPlan, inspection: Inspection) -> None:
-        """Writes `report.html`; if it can't, the dataset is built all the same."""
+        """Writes `report.html`; if it can't, the dataset is built anyway."""
         config = self.builder_config
         path = self.data_path / report_lib.FILENAME
         try:
@@ -391,7 +391,7 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
                 dataset=f"{self.name}/{config.name}",
             )
             path.write_bytes(html.encode())
-        # Pictures are read again, by libraries that raise nearly anything.
+        # It reads pictures again, with libraries that raise almost anything.
         except Exception as error:
             with contextlib.suppress(Exception):
                 path.unlink(missing_ok=True)
@@ -483,10 +483,10 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
         return True
 
     def _remove_unfinished_copy(self) -> None:
-        """Removes a directory that is named as the dataset, and is no dataset.
+        """Removes a directory that has the dataset's name, but is no dataset.
 
-        Buckets can't rename a directory at once: a build that is killed at its very end
-        leaves one.
+        Buckets can't rename a directory at once: a build killed at its very end leaves
+        such a directory.
         """
         path = self.data_path
         if files.is_remote(path) and path.exists() and not self.is_prepared():
@@ -502,8 +502,7 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
     def sources(self) -> dict[str, str]:
         """The paths and URLs of the sources, by the field that names them.
 
-        Relative paths are looked up in TFDS's manual directory. It is empty without a
-        config.
+        Relative paths are looked up in TFDS's manual directory. Empty without a config.
         """
         config = self.builder_config
         if not isinstance(config, ImageCsvConfig):
@@ -584,7 +583,7 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
         )
 
     def _make_download_manager(self, **kwargs: Any) -> tfds.download.DownloadManager:
-        """Returns the manager that has downloaded, so that TFDS counts its bytes."""
+        """Returns the manager of earlier downloads, so that TFDS counts its bytes."""
         return self._dl_manager or super()._make_download_manager(**kwargs)
 
     # Reading
@@ -611,10 +610,10 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
         """Compares a prepared dataset with its config, its table and its images.
 
         `download_and_prepare` does this, and so does the first read, as in `tfds.load`.
-        Sources that are gone aren't compared.
+        Missing sources aren't compared.
 
         Args:
-          manual_dir: where relative paths are looked up; default: TFDS's.
+          manual_dir: the directory of relative paths; default: TFDS's.
 
         Raises:
           StaleDatasetError: if a change would change the dataset.

@@ -28,10 +28,10 @@ from tensorflow_datasets.core.utils import shard_utils
 from tfds_imagecsv import exceptions
 from tfds_imagecsv.config import ImageCsvConfig
 
-#: What a command prints when it is stopped by Ctrl-C.
+#: What a command prints when Ctrl-C stops it.
 STOPPED = "Stopped."
 
-# The package of the `tfds` command, loaded only where the command runs. If TFDS renames
+# The package of the `tfds` command, loaded only if the command runs. If TFDS renames
 # it, users will see stack traces again.
 _TFDS_COMMAND = "tensorflow_datasets.scripts.cli"
 
@@ -99,7 +99,7 @@ def builder_of_files(
 def builder_of_directory(
     folder: epath.PathLike,
 ) -> tfds.core.DatasetBuilder | None:
-    """Returns the builder of a prepared dataset; None if there is none in a directory.
+    """Returns the builder of the prepared dataset in a directory; None without one.
 
     Args:
       folder: the directory of the records.
@@ -145,7 +145,7 @@ def _of_example(example: Any, features: tfds.features.FeaturesDict) -> dict[str,
 def forget_builder_configs() -> None:
     """Lets TFDS look at the `BUILDER_CONFIGS` of all builders again.
 
-    TFDS caches `builder_configs`, and wouldn't see those that are added later.
+    TFDS caches `builder_configs`, and wouldn't see later ones.
     """
     remembered = vars(tfds.core.DatasetBuilder)["builder_configs"].fget.__func__
     if not hasattr(remembered, "cache_clear"):
@@ -197,12 +197,12 @@ class ShardRule:
     def number(self, total_size: int, examples: int) -> int:
         """Returns how many shards a split has.
 
-        It is TFDS's number. TFDS finds none for few large records; then it is the least
+        It is TFDS's number. If TFDS finds none, for few large records, it is the least
         number that keeps to `max_shard_size`, or a shard for each record.
 
         Args:
-          total_size: the bytes of all of its records.
-          examples: how many records it has.
+          total_size: the bytes of all its records.
+          examples: the number of its records.
         """
         if self.num_shards:
             return self.num_shards
@@ -332,7 +332,7 @@ def write_records(path: str, file_format: str, records: Iterable[bytes]) -> None
 class _Silence(logging.Filter):
     """Leaves out lines of TFDS's log that tell users of this package nothing.
 
-    One shows a whole config; the other says which file a missing folder lacks.
+    One shows a whole config; another says which file a missing folder lacks.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -348,18 +348,18 @@ class _Silence(logging.Filter):
 
 
 def silence_log() -> None:
-    """Leaves out what TFDS logs of a dataset that isn't there yet."""
+    """Leaves out TFDS's log lines about a dataset that doesn't exist yet."""
     logger = logging.getLogger("absl")
     if not any(isinstance(one, _Silence) for one in logger.filters):
         logger.addFilter(_Silence())
 
 
 def show_note(message: Warning | str, *_: Any, **__: Any) -> None:
-    """Prints a warning as a note, without the line of code that it is from."""
+    """Prints a warning as a note, without its line of code."""
     print(f"Note: {message}", file=sys.stderr)
 
 
-# What the `tfds` command prints when all else is printed.
+# The texts that the `tfds` command prints last.
 _at_end: list[str] = []
 
 
@@ -369,7 +369,7 @@ def is_in_command() -> bool:
 
 
 def print_at_end(text: str) -> None:
-    """Prints a text after what the `tfds` command prints of a dataset.
+    """Prints a text after the output of the `tfds` command about a dataset.
 
     Elsewhere, it prints nothing; the other processes of the command print it at once.
     """
@@ -427,7 +427,7 @@ def speak_to_users() -> None:
 
     sys.excepthook = show
     warnings.showwarning = show_warning
-    # Each dataset has notes of its own, also where they are the same.
+    # Each dataset has its own notes, even if they are the same.
     warnings.simplefilter("always", exceptions.ImageCsvWarning)
     atexit.register(_print_rest)
 

@@ -3,9 +3,9 @@
     python -m tfds_imagecsv.examples.digits [--work_dir DIR] [--epochs N]
 
 The images are scikit-learn's 1,797 scanned digits, of 8x8 pixels. The example writes
-them as PNG files, builds a dataset of them with `image_csv`, trains a small Keras model
-on its train split, watches the validation split meanwhile, and ends by measuring the
-accuracy on the test split. It takes well under a minute, without a GPU.
+them as PNG files, builds a dataset from them with `image_csv`, trains a small Keras
+model on the train split, watches the validation split meanwhile, and finally measures
+the accuracy on the test split. It takes well under a minute, without a GPU.
 """
 
 import argparse
@@ -23,7 +23,7 @@ import tfds_imagecsv  # Registers image_csv.
 
 
 def write_images(image_dir: pathlib.Path, label_csv: pathlib.Path) -> None:
-    """Writes what you bring along with your own data: images and a CSV of labels.
+    """Writes images and a CSV of labels, which you have for your own data.
 
     Args:
       image_dir: Where to write `0000.png` ... `1796.png`: 8x8 pixels, greyscale.
@@ -82,7 +82,7 @@ def train_and_test(data_dir: pathlib.Path, epochs: int) -> float:
     print(f"classes: {', '.join(label_names)}")
 
     # Each element is a pair: image, uint8 [height, width, 3], and label, int64.
-    # A batch needs images of one size. These are; resize yours here if they aren't.
+    # A batch needs images of one size, like these. Resize yours here if necessary.
     train_size = info.splits["train"].num_examples
     train = train.cache().shuffle(train_size).batch(32).prefetch(tf.data.AUTOTUNE)
     validation = validation.batch(256).cache()
