@@ -1,4 +1,4 @@
-"""Imports go one way: from the steps of the data to those before, never back."""
+"""Imports go one way: from a step of the data to earlier ones, never back."""
 
 import ast
 import pathlib
@@ -37,7 +37,7 @@ ORDER = (
     "cli",
 )
 
-# What users run: they import the package as a user's program does.
+# Programs for users: they import the package like a user's program.
 PROGRAMS = ("__init__", "__main__", "examples")
 
 
@@ -50,7 +50,7 @@ MODULES = {name_of(path): path.read_text() for path in sorted(PACKAGE.rglob("*.p
 
 
 def imports_of(name, source):
-    """Yields the modules of the package that a module imports, wherever it does.
+    """Yields the modules of the package that a module imports, anywhere in it.
 
     The package itself is the empty string.
     """
@@ -85,12 +85,12 @@ def problems_of(name, source):
 
 @pytest.mark.parametrize("name", MODULES)
 def test_a_module_imports_what_comes_before_it(name):
-    """Also within functions, and for types."""
+    """Even within functions, and for types."""
     assert list(problems_of(name, MODULES[name])) == []
 
 
 def test_no_room_has_a_circle():
-    """Within a room, modules import each other in one order as well."""
+    """Within a room, too, modules import each other in one order."""
     open_modules, closed = [], set()
 
     def visit(name):
@@ -108,7 +108,7 @@ def test_no_room_has_a_circle():
 
 
 def test_each_module_has_its_place():
-    """A new room is put into the order."""
+    """A new room needs a place in the order."""
     rooms = {name.partition(".")[0] for name in MODULES}
     assert rooms == {*ORDER, *PROGRAMS}
 
@@ -139,5 +139,5 @@ def test_each_module_has_its_place():
     ],
 )
 def test_a_line_that_breaks_the_order_is_found(name, line, problem):
-    """Else the tests above would show nothing."""
+    """Otherwise, the tests above would show nothing."""
     assert list(problems_of(name, f"{MODULES[name]}\n{line}\n")) == [problem]

@@ -1,4 +1,4 @@
-"""Archives that several tests make."""
+"""Archives for several tests."""
 
 import contextlib
 import io
@@ -8,7 +8,7 @@ import zipfile
 
 import py7zr
 
-# What tarfile calls the compression, by the archive's ending.
+# tarfile's name of the compression, by the archive's ending.
 _COMPRESSIONS = {
     ".tar": "",
     ".tar.gz": "gz",
@@ -24,7 +24,7 @@ def pack(path, files, **kwargs):
     """Makes an archive.
 
     Args:
-      path: the archive, whose ending tells its kind.
+      path: the archive; its ending tells its kind.
       files: the files' contents by their names.
       **kwargs: for `py7zr.SevenZipFile`.
     """

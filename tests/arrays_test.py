@@ -1,4 +1,4 @@
-"""Columns as Arrow has them: each function does what Python's own objects would."""
+"""Columns of Arrow: each function does the same as Python's own objects."""
 
 import itertools
 
@@ -23,7 +23,7 @@ columns = st.lists(texts, max_size=12)
 
 @given(columns, st.integers(0, 3))
 def test_texts_come_back_as_they_were(values, start):
-    """Also those of a part of a column."""
+    """Even those of a part of a column."""
     column = arrays.texts(values)
     assert column.type == arrays.TEXT
     column.validate(full=True)
@@ -33,7 +33,7 @@ def test_texts_come_back_as_they_were(values, start):
 
 @given(columns, st.integers(0, 3))
 def test_what_is_known_of_each_text(values, start):
-    """Of a part of a column, too."""
+    """Even in a part of a column."""
     column, values = arrays.texts(values)[start:], values[start:]
     encoded = [value.encode() for value in values]
     assert arrays.lengths_of(column).tolist() == list(map(len, encoded))
@@ -50,7 +50,7 @@ def test_what_is_known_of_each_text(values, start):
 
 @given(columns, st.lists(texts.filter(bool), min_size=1, max_size=3))
 def test_parts_of_texts(values, parts):
-    """Quickly, none is missed; with a closer look, exactly those are found."""
+    """The quick look misses none; the closer look finds exactly these."""
     column = arrays.texts(values)
     having = [
         at for at, text in enumerate(values) if any(part in text for part in parts)
@@ -109,7 +109,7 @@ def test_replaced_texts(values, data):
 
 @given(columns)
 def test_the_order_is_that_of_code_points(values):
-    """As Python sorts texts; None says that they are sorted."""
+    """It is Python's order of texts; None means that they are sorted."""
     column = arrays.texts(values)
     order = arrays.order_of(column)
     found = column if order is None else column.take(pa.array(order))
@@ -120,7 +120,7 @@ def test_the_order_is_that_of_code_points(values):
 @settings(max_examples=200)
 @given(st.sets(texts, max_size=30), st.sets(texts, max_size=30), st.integers(1, 5))
 def test_texts_among_others(some, others, rows):
-    """Block by block, whatever their size."""
+    """Block by block, for any sizes."""
     some, others = sorted(some | set(sorted(others)[::2])), sorted(others)
     before, arrays._ROWS = arrays._ROWS, rows
     try:
@@ -150,7 +150,7 @@ def test_digests(values, start):
 
 
 def test_lines():
-    """With commas between the cells, and an end after each."""
+    """They have commas between the cells, and an end."""
     found = arrays.lines(arrays.texts(["a", ""]), arrays.texts(["b", "c"]))
     assert found.to_pylist() == ["a,b\n", ",c\n"]
     assert arrays.between("<", arrays.texts(["a", ""]), ">").to_pylist() == [
@@ -168,14 +168,14 @@ def test_rows_in_a_file(tmp_path):
 
 @pytest.mark.parametrize("values", [["a", "a", "a"], ["a", "b", "a"]])
 def test_a_column_of_one_text_needs_no_look(values):
-    """And one of several is looked at."""
+    """It looks at a column of several."""
     found = arrays.ordered(arrays.encoded(values), pa.array([2, 1]))
     assert found.to_pylist() == values[:0:-1]
 
 
 @pytest.mark.parametrize("space", [" ", "\t", "\x1c", "\x85", "\u3000", " \n "])
 def test_white_space_on_one_side(space):
-    """Whatever is white space for Python."""
+    """All of Python's white space."""
     column = arrays.texts([f"{space}a", f"b{space}", f"c{space}d", space])
     assert arrays.stripped(column).to_pylist() == ["a", "b", f"c{space}d", ""]
 
@@ -185,7 +185,7 @@ PATHS = st.lists(st.text("a/é", max_size=5), max_size=6)
 
 @given(PATHS, st.integers(1, 3), st.integers(0, 2))
 def test_letters_are_found_and_parts_cut_out(paths, number, first):
-    """By their bytes, of a column that is a piece of another, too."""
+    """By their bytes, even in a column that is a piece of another."""
     column = arrays.texts(["/", *paths])[1:]
     in_bytes = [one.encode() for one in paths]
     last = arrays.last_of(column, "/")
@@ -212,7 +212,7 @@ def test_a_joined_text_is_split(paths):
 
 @given(PATHS, PATHS)
 def test_columns_that_share_a_path_may(some, others):
-    """The quick look never says no where it is yes."""
+    """The quick look never says no instead of yes."""
     may = arrays.may_share(arrays.texts(some), arrays.texts(others))
     assert may or not {*some} & {*others}
 
@@ -228,7 +228,7 @@ def test_columns_that_differ_in_their_ends_share_none():
 @pytest.mark.parametrize("dtype", ["bool", "int8", "uint16", "int64", "float32"])
 @pytest.mark.parametrize("rows", [0, 1, 7, 8, 20])
 def test_numbers_and_back(dtype, rows):
-    """Also of a part of a column, which may begin within a byte of bits."""
+    """Even of a part of a column, which may start within a byte of bits."""
     values = np.random.default_rng(rows).integers(0, 2, rows).astype(dtype)
     column = arrays.as_column(values)
     assert column.to_pylist() == values.tolist()

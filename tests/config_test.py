@@ -44,12 +44,12 @@ FIELDS = (
 
 
 def make(**fields):
-    """Makes a config of fields besides the required ones, or in place of them."""
+    """Makes a config of fields besides the required ones, or instead of them."""
     return tfds_imagecsv.ImageCsvConfig(**{**REQUIRED, **fields})
 
 
 def error_of(**fields):
-    """Returns the message with which fields are refused."""
+    """Returns the message of refused fields."""
     with pytest.raises(tfds_imagecsv.ConfigError) as caught:
         make(**fields)
     return str(caught.value)
@@ -113,7 +113,7 @@ def test_paths_become_strings():
 
 
 def test_paths_of_bytes_are_refused(tmp_path):
-    """They can be anything's names, but not those of remote files."""
+    """They may name local files, but not remote ones."""
     (tmp_path / "labels.csv").touch()
     with os.scandir(os.fsencode(tmp_path)) as entries:
         (entry,) = entries
@@ -282,7 +282,7 @@ def test_a_value_that_a_field_cannot_have(field, value, message):
     ("val_size", "test_size"), [(0.6, 0.5), (1.0, 1e-9), (0.3, 0.8)]
 )
 def test_fractions_that_sum_to_more_than_one(val_size, test_size):
-    """Whatever the number of images, there are too few of them."""
+    """For any number of images, there are too few."""
     assert error_of(val_size=val_size, test_size=test_size) == (
         "val_size and test_size must not sum to more than 1, got"
         f" {val_size} and {test_size}"
@@ -298,7 +298,7 @@ def test_fractions_that_sum_to_more_than_one(val_size, test_size):
         (1.0, 0.0),
         (0.0, 1.0),
         (1 / 3, 2 / 3),
-        (5, 1.0),  # whether the count is too much depends on the images
+        (5, 1.0),  # whether the count is too large depends on the images
         (10**6, 10**6),
         (0, 0),
     ],
@@ -337,7 +337,7 @@ def test_a_float_and_an_int_of_one_are_different():
 
 
 def test_a_count_of_any_size():
-    """How many images there are is seen when the CSV is read."""
+    """Only reading the CSV tells how many images there are."""
     assert make(val_size=10**400).val_size == 10**400
 
 
@@ -363,7 +363,7 @@ def test_a_field_that_does_not_exist(fields, message):
 
 
 def test_a_misspelled_field_in_place_of_a_required_one():
-    """What is misspelled is said before what is missing."""
+    """The message has misspelled fields before missing ones."""
     with pytest.raises(tfds_imagecsv.ConfigError) as caught:
         tfds_imagecsv.ImageCsvConfig(name="pets", image_dri="i", label_csv="l")
     assert str(caught.value) == (
@@ -389,7 +389,7 @@ def test_required_fields_that_are_missing(fields, message):
 
 
 def test_positional_arguments_are_refused():
-    """Fields have names, so that none is mistaken for another."""
+    """Fields have names, so none is mistaken for another."""
     with pytest.raises(TypeError, match="positional"):
         tfds_imagecsv.ImageCsvConfig("pets", image_dir="i", label_csv="l")
 
@@ -448,7 +448,7 @@ def test_exact_fraction_is_near(size):
 
 @given(st.integers(1, 1000), st.data())
 def test_exact_fraction_is_the_one_that_was_meant(q, data):
-    """The float nearest to p/q stands for p/q, and so does what remains of 1."""
+    """The float nearest to p/q stands for p/q, and so does the rest to 1."""
     p = data.draw(st.integers(0, q))
     assert config.exact_fraction(p / q) == Fraction(p, q)
     assert config.exact_fraction(1 - p / q) == 1 - Fraction(p, q)
@@ -468,7 +468,7 @@ def test_fractions_that_were_meant_to_sum_to_one_do(q, data):
 
 
 def test_defaults_of_how_rows_are_divided():
-    """Without a word about them, nothing is bound, given, pinned or dropped."""
+    """By default, nothing is bound, given, pinned or dropped."""
     config = make()
     assert config.group_column is None
     assert config.split_column is None
@@ -517,7 +517,7 @@ def test_the_path_of_a_manifest_becomes_a_string():
 
 
 def test_quality_issues_are_named_once_and_in_one_order():
-    """As `image_quality.csv` has them: another order is no other dataset."""
+    """In the order of `image_quality.csv`: another order gives the same dataset."""
     assert make().drop_issues == ()
     config = make(drop_issues=["blurry", "dark", "blurry"])
     assert config.drop_issues == ("dark", "blurry")
@@ -591,7 +591,7 @@ def test_a_value_that_no_division_of_rows_can_have(field, value, message):
 
 
 def test_numbers_of_numpy_are_stored_like_any_others():
-    """A dataset's metadata are JSON, which knows no number of NumPy."""
+    """A dataset's metadata are JSON, which has no NumPy numbers."""
     config = make(folds=np.int64(3), min_class_size=np.int64(2))
     assert json.loads(json.dumps([config.folds, config.min_class_size])) == [3, 2]
 
@@ -616,7 +616,7 @@ def test_the_size_of_validation_is_not_used_with_folds():
     tfds_imagecsv.ImageCsvConfig(**REQUIRED, folds=2, val_size=0.7, test_size=0.4)
 
 
-# What the images are, how they are checked, and what is done about bad ones
+# The images, their checks, and what to do about bad ones
 
 IMAGE_DEFAULTS = {
     "channels": 3,
@@ -788,7 +788,7 @@ def test_the_fields():
 
 
 def test_defaults_of_what_images_are():
-    """Without a word about them, images are RGB of 8 bits, and checked in full."""
+    """By default, images are RGB of 8 bits, and checked in full."""
     config = make()
     assert {name: getattr(config, name) for name in IMAGE_DEFAULTS} == IMAGE_DEFAULTS
     assert config.on_error == "fail"
@@ -1066,7 +1066,7 @@ def test_fields_of_images_that_contradict_each_other(fields, message):
     ids=str,
 )
 def test_fields_of_images_that_agree(fields):
-    """What isn't contradictory is no error."""
+    """Consistent fields are no error."""
     config = make(**fields)
     for name, value in fields.items():
         found = getattr(config, name)
@@ -1074,7 +1074,7 @@ def test_fields_of_images_that_agree(fields):
 
 
 def test_the_image_options_are_those_of_the_config():
-    """They have each field that says what images are, with its value."""
+    """They have each field about images, with its value."""
     assert dataclasses.asdict(make().image_options) == IMAGE_DEFAULTS
     values = {
         "channels": 1,
@@ -1124,7 +1124,7 @@ TEMPLATE_RULE = (
     ],
 )
 def test_a_template_that_names_no_columns(template, reason):
-    """Nothing of Python's format language but names is understood."""
+    """It understands nothing of Python's format language except names."""
     assert error_of(filename_template=template) == TEMPLATE_RULE + reason
 
 
@@ -1136,7 +1136,7 @@ def test_a_template_that_names_no_columns(template, reason):
     ],
 )
 def test_a_template_and_what_it_takes_the_place_of(fields, shown):
-    """Both can't be meant."""
+    """Only one can be meant."""
     assert error_of(filename_template="{id}.png", **fields) == (
         "filename_template takes the place of filename_column and filename_suffix, got "
         + shown
@@ -1147,7 +1147,7 @@ URL = "https://example.org/pets.zip"
 
 
 def test_checksums():
-    """They are of URLs of the config, and in lower case from then on."""
+    """They are for URLs of the config, and become lower case."""
     config = make(image_dir=URL, checksums={URL: "AB" * 32})
     assert config.checksums == {URL: "ab" * 32}
     assert make().checksums is None
@@ -1303,12 +1303,12 @@ URL_RULE = (
     ids=str,
 )
 def test_texts_about_the_dataset_that_are_refused(field, value, message):
-    """They can be stored, and a homepage can be a link."""
+    """Texts must be storable, and a homepage must be a link."""
     assert error_of(**{field: value}) == message
 
 
 def test_texts_about_the_dataset():
-    """They are kept as they are: markup and control characters are text."""
+    """They stay as they are: markup and control characters are text."""
     fields = {
         "description": "# Pets\n\n<b>\x1b",
         "homepage": "http://localhost:8000/pets?a=1#b",
@@ -1336,11 +1336,11 @@ def test_texts_about_the_dataset():
     ids=str,
 )
 def test_a_config_is_shown_as_python(fields, shown):
-    """With what differs from the defaults; evaluated, it is the same config."""
+    """With the fields that aren't defaults; evaluated, it is the same config."""
     config = make(**fields)
     text = repr(config)
     paths = "image_dir='images', label_csv='labels.csv'"
-    # TFDS's fields come before.
+    # TFDS's fields come first.
     of_tfds = shown if "version" in shown else ""
     others = shown.removeprefix(of_tfds)
     assert text == f"ImageCsvConfig(name='pets'{of_tfds}, {paths}{others})"
@@ -1350,7 +1350,7 @@ def test_a_config_is_shown_as_python(fields, shown):
 
 
 def test_a_table_in_memory_is_shown_as_what_it_is():
-    """Thousands of its rows would be no Python either."""
+    """Thousands of its rows wouldn't be Python either."""
     table = pd.DataFrame({"filename": ["a.png"], "label": ["cat"]})
     assert repr(make(label_csv=table)) == (
         "ImageCsvConfig(name='pets', image_dir='images', label_csv=<a DataFrame of"

@@ -15,14 +15,14 @@ import pytest
     ],
 )
 def test_other_machines_are_refused(call):
-    """By any way to reach them; this address is one for documentation."""
+    """In any way to reach them; this address is for documentation."""
     with pytest.raises(AssertionError) as raised:
         call()
     assert str(raised.value).startswith("a test must not use the network: ")
 
 
 def test_this_machine_is_not():
-    """A server of a test can be asked."""
+    """A test can reach its server."""
     with (
         socket.create_server(("127.0.0.1", 0)) as server,
         socket.create_connection(server.getsockname()) as client,

@@ -1,4 +1,4 @@
-"""What is kept from Python's garbage collector."""
+"""Objects that are kept from Python's garbage collector."""
 
 import contextlib
 import gc
@@ -16,7 +16,7 @@ def _unfrozen():
 
 
 def test_what_is_there_is_frozen_until_the_end_whatever_happens():
-    """Freezing is for a while."""
+    """Freezing is temporary."""
     with contextlib.suppress(ZeroDivisionError), garbage_collection.frozen():
         assert gc.get_freeze_count() > 0
         assert gc.isenabled()
@@ -25,7 +25,7 @@ def test_what_is_there_is_frozen_until_the_end_whatever_happens():
 
 
 def test_who_has_frozen_objects_keeps_them_so():
-    """As servers do before they fork."""
+    """Servers freeze objects before they fork."""
     gc.freeze()
     count = gc.get_freeze_count()
     with garbage_collection.frozen():
@@ -35,7 +35,7 @@ def test_who_has_frozen_objects_keeps_them_so():
 
 @pytest.mark.parametrize("was_enabled", [True, False])
 def test_a_pause_leaves_the_collector_as_it_was(was_enabled):
-    """Users may do without it altogether."""
+    """Users may have turned it off."""
     if not was_enabled:
         gc.disable()
     with garbage_collection.paused():

@@ -1,4 +1,4 @@
-"""What is wrong with the rows, as its user reads it."""
+"""The problems of rows, as users read them."""
 
 import pickle
 import random
@@ -227,7 +227,7 @@ Class with fewer images than min_class_size (1):
 
 
 def test_a_report_groups_counts_and_cuts():
-    """Kinds are in the order of the job, rows in theirs, and ten of a kind shown."""
+    """Kinds and rows are in their orders; ten of a kind are shown."""
     shuffled = random.Random(0).sample(MANY, len(MANY))
     assert problems.report(shuffled, label_csv="pets.csv", image_dir="/pets") == REPORT
 
@@ -239,7 +239,7 @@ def test_every_kind_has_its_heading_and_its_remedy():
 
 
 def test_a_report_of_one_problem():
-    """One is not several."""
+    """It counts one."""
     found = [Problem(Kind.MISSING, 2, "'a.png'")]
     assert problems.report(found, label_csv="l.csv", image_dir="i") == (
         "1 problem in l.csv with the images in i:\n"
@@ -297,7 +297,7 @@ def test_problems_are_the_same_whatever_is_known_of_their_rows():
 
 
 def test_an_unusable_image_can_be_pickled():
-    """As part of another error, it goes from worker to worker."""
+    """As a part of another error, it goes from worker to worker."""
     error = UnusableImageError(Kind.MISSING, " is gone")
     again = pickle.loads(pickle.dumps(error))
     assert (again.kind, again.detail, str(again)) == (

@@ -11,7 +11,7 @@ import tempfile
 
 SCRIPTS = pathlib.Path(__file__).parent / "scripts"
 
-# Where the commands of this environment are, such as `tfds`.
+# The directory of this environment's commands, such as `tfds`.
 COMMANDS = pathlib.Path(sys.executable).parent
 
 
@@ -73,7 +73,7 @@ def _socket():
     socket = _folder() / "socket"
     server = subprocess.Popen(
         [sys.executable, SCRIPTS / "with_tensorflow.py", socket],
-        # TensorFlow imports Matplotlib, which is to open no windows.
+        # TensorFlow imports Matplotlib, which must open no windows.
         env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "MPLBACKEND": "agg"},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

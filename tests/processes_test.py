@@ -1,4 +1,4 @@
-"""Forked processes, for which TensorFlow is imported, are as those of their own."""
+"""Forked processes with TensorFlow imported are like new ones."""
 
 import json
 import os
@@ -28,7 +28,7 @@ print(
 
 
 def test_a_program_is_run_as_python_runs_it(tmp_path):
-    """But for the import, it sees what a new process does, and ends as one."""
+    """Except for the import, it sees what a new process sees, and ends like one."""
     program = tmp_path / "program.py"
     program.write_text(PROGRAM)
     env = {"HOME": str(tmp_path), "LC_ALL": "C.UTF-8"}

@@ -1,4 +1,4 @@
-"""Image files that several tests make."""
+"""Image files for several tests."""
 
 import io
 import struct
@@ -7,7 +7,7 @@ import zlib
 import numpy as np
 from PIL import Image
 
-# What makes pixels upright, by their EXIF orientation.
+# The turns that make pixels upright, by their EXIF orientation.
 TURNS = {
     1: lambda pixels: pixels,
     2: lambda pixels: pixels[:, ::-1],
@@ -19,7 +19,7 @@ TURNS = {
     8: lambda pixels: np.rot90(pixels),
 }
 
-# What makes an upright image what a camera stores, by EXIF orientation.
+# The turns from an upright image to a camera's, by EXIF orientation.
 TO_FILE = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -55,7 +55,7 @@ def write_masked(directory, names):
     """Writes images of disks with rings around them, and their masks.
 
     A mask has 0 around a ring, 1 in it and 2 in its disk. Images are wider than high,
-    and differ in their sizes; EXIF turns the first, whose mask is upright.
+    and differ in size; EXIF turns the first one, and its mask is upright.
 
     Args:
       directory: gets the folders `images` and `masks`.

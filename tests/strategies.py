@@ -1,4 +1,4 @@
-"""What the property tests of the laws draw."""
+"""Strategies for the property tests of the laws."""
 
 import dataclasses
 import random
@@ -58,7 +58,7 @@ def sizes(draw):
 
 @st.composite
 def bound_rows(draw, max_classes=6):
-    """Draws rows of which some share a group, and some an image."""
+    """Draws rows; some share a group, some share an image."""
     drawn = draw(
         st.lists(st.integers(1, 60), min_size=1, max_size=max_classes).filter(
             lambda sizes: sum(sizes) >= 3

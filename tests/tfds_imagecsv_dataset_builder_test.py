@@ -1,4 +1,4 @@
-"""The dataset builder, as its users call it from Python."""
+"""The dataset builder, as users call it from Python."""
 
 import csv
 import gc
@@ -175,7 +175,7 @@ def test_images_are_stored_byte_for_byte(tmp_path, make_dataset, make_builder):
 
 
 def test_images_are_decoded_to_their_sizes(make_dataset, make_builder):
-    """What a record says of its image is what is read."""
+    """They have the sizes in their records."""
     builder = prepared(make_builder(make_dataset()))
     for record in tfds.as_numpy(builder.as_dataset(split="train")):
         assert record["image"].shape == (4, 5, 3)
@@ -239,7 +239,7 @@ def test_small_classes_are_named_in_a_warning(make_dataset, make_builder):
 
 
 def test_ten_small_classes_are_named(make_dataset, make_builder):
-    """Of more, the warning has the number; the metadata have all of them."""
+    """The warning counts others; the metadata have all of them."""
     classes = ["cat", "dog", *(f"class{c:02}" for c in range(30))]
     config = make_dataset(classes=classes, val_size=0)
     builder = make_builder(config)
@@ -375,7 +375,7 @@ def test_images_of_one_name_in_several_folders(make_dataset, make_builder):
 
 
 def test_metadata_are_restored(make_dataset, make_builder):
-    """A builder that finds the dataset knows what the one that made it knew."""
+    """A builder that finds the dataset knows as much as the one that made it."""
     config = make_dataset(val_size=0.25, test_size=3, seed=7)
     made = prepared(make_builder(config)).info
     found = make_builder(config).info
@@ -438,7 +438,7 @@ def test_a_dataset_stands_alone(make_dataset, make_builder, data_dir):
 
 
 def test_a_prepared_dataset_is_reused(make_dataset, make_builder, data_dir, list_tree):
-    """TFDS's default: what is there isn't built again."""
+    """TFDS's default: an existing dataset isn't built again."""
     config = make_dataset()
     prepared(make_builder(config))
     before = list_tree(data_dir)
@@ -504,7 +504,7 @@ def test_a_builder_can_try_again(make_dataset, make_builder):
 def test_bad_shards_are_refused_before_the_images_are_read(
     make_dataset, make_builder, tmp_path
 ):
-    """And so before a dataset that is there is touched."""
+    """And before an existing dataset is touched."""
     config = make_dataset()
     builder = prepared(make_builder(config))
     before = all_records_of(builder)
@@ -516,7 +516,7 @@ def test_bad_shards_are_refused_before_the_images_are_read(
 
 
 def test_builds_leave_the_garbage_collector_as_it_was(make_dataset, make_builder):
-    """What was there before a build isn't looked at within it."""
+    """It doesn't look at older objects within a build."""
     frozen = []
     builder = make_builder(make_dataset())
     describe = builder._describe
@@ -611,7 +611,7 @@ def test_paths_in_the_home_directory(tmp_path, make_dataset, make_builder, monke
 
 
 def test_directories_in_the_home(tmp_path, make_dataset, make_builder, monkeypatch):
-    """A shell leaves `--data_dir=~/data` as it is, and so does TFDS."""
+    """A shell doesn't expand `--data_dir=~/data`, and neither does TFDS."""
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -857,7 +857,7 @@ def test_bad_input_changes_nothing(
 
 
 def test_a_file_name_that_no_system_has(make_dataset, make_builder, tmp_path):
-    """A zero byte is a mistake in the CSV, and no bug of the package."""
+    """A zero byte is a mistake in the CSV, not a bug of the package."""
     config = make_dataset()
     (tmp_path / "labels.csv").write_bytes(b"f,l\na\0b/00.png,cat\n")
     with pytest.raises(tfds_imagecsv.ImageCsvError):
@@ -964,7 +964,7 @@ def test_the_name_of_a_built_in_dataset(make_dataset, make_builder, data_dir):
     ids=["BuilderConfig", "dict"],
 )
 def test_a_config_of_another_class(data_dir, config, kind):
-    """The message has the class, and the one that is needed."""
+    """The message has the class, and the needed one."""
     with pytest.raises(tfds_imagecsv.ConfigError) as caught:
         tfds_imagecsv.ImageCsv(config=config, data_dir=data_dir)
     assert str(caught.value) == (
@@ -1029,7 +1029,7 @@ def test_the_manifest_of_the_first_examples(make_dataset, make_builder):
 
 
 def test_dropped_rows_are_listed_beside_the_records(make_dataset, make_builder):
-    """Law 6: with the row, the reason and the label; the records haven't them."""
+    """Law 6: with the row, the reason and the label; the records lack them."""
     rows = [(f"{at:02}.png", "cat") for at in range(20)]
     rows += [("é, 1.png", "fox"), ("copy.png", "cat")]
     config = make_dataset(
@@ -1180,7 +1180,7 @@ def test_unlabeled_images(make_dataset, make_builder, write_csv):
 
 
 def test_groups_and_copies_in_the_metadata(make_dataset, make_builder, write_csv):
-    """Law 2 in the records; how many there are is in the metadata."""
+    """Law 2 in the records; the metadata have their numbers."""
     rows = [(f"{at:02}.png", "cat", f"g{at // 4}") for at in range(16)]
     config = make_dataset(
         [row[:2] for row in rows], group_column="g", val_size=0.25, test_size=0.25
@@ -1232,7 +1232,7 @@ def test_a_dataset_without_any_label(make_dataset, make_builder, write_csv, tmp_
 def test_six_kinds_of_problems_at_once(
     make_dataset, make_builder, data_dir, list_tree, write_csv, tmp_path
 ):
-    """All of them are in one message, and the data directory isn't even made."""
+    """One message has all of them, and no data directory is made."""
     config = make_dataset()
     folder = tmp_path / "images"
     (folder / "00.png").unlink()
@@ -1260,7 +1260,7 @@ def test_six_kinds_of_problems_at_once(
 
 
 def test_what_has_converted_images(make_dataset, make_builder):
-    """The versions of it explain why two builds may differ in a pixel."""
+    """The libraries' versions explain why two builds may differ in a pixel."""
     builder = make_builder(make_dataset(resize=(5, 4)))
     prepared(builder)
     versions = builder.info.metadata["converted_by"]

@@ -1,4 +1,4 @@
-"""What is private to TFDS: that it is still there, and does what it did."""
+"""TFDS's private names: they still exist, and still do the same."""
 
 import inspect
 import json
@@ -44,7 +44,7 @@ def test_the_number_of_shards_is_that_of_tfds(examples, mean, more):
 
 @given(st.integers(1, 10**6), st.integers(0, 10**12), st.integers(1, 50))
 def test_the_number_of_shards_that_the_user_wants(examples, total, wanted):
-    """It is taken as it is; 0 stands for none, as in TFDS."""
+    """It is used as it is; 0 means none, as in TFDS."""
     assert rule(wanted).number(total, examples) == wanted
     assert rule(0).number(total, examples) == rule().number(total, examples)
 
@@ -64,11 +64,11 @@ def test_the_number_of_shards_that_the_user_wants(examples, total, wanted):
 @example(1500, 5 * MIB, 1, MIB)
 @example(2048, 5 * MIB, 1, MIB)
 def test_shards_are_no_larger_than_the_user_wants(examples, mean, least, most):
-    """There is a number for any sizes: so many that the mean shard isn't too large."""
+    """There is a number for any sizes, with which the mean shard isn't too large."""
     in_files = examples * (mean + 16)
     number = rule(least=least, most=most).number(examples * mean, examples)
     assert 1 <= number <= examples
-    # TFDS rounds down what is needed, and up to a multiple of 1,024 where that is much.
+    # TFDS rounds the need down, and large numbers up to a multiple of 1,024.
     wanted = in_files // most
     assert number >= min(wanted, examples)
     least = min(least, max(1, most // 2))
@@ -88,13 +88,13 @@ def test_shards_are_no_larger_than_the_user_wants(examples, mean, least, most):
     ],
 )
 def test_sizes_of_shards(total, least, most, number):
-    """A least size that isn't well below the most doesn't count."""
+    """A least size that isn't well below the largest doesn't count."""
     total -= 16 * 5000
     assert rule(least=least, most=most).number(total, 5000) == number
 
 
 def test_tfds_still_ignores_the_sizes():
-    """Else `ShardRule.number` can go: the sizes of the class are those that count."""
+    """Otherwise, `ShardRule.number` can go: only the sizes of the class count."""
     config = shard_utils.ShardConfig(min_shard_size=MIB, max_shard_size=2 * MIB)
     assert config.get_number_shards(50 * MIB, 1000) == 1
 
@@ -113,7 +113,7 @@ def test_tfds_still_ignores_the_sizes():
     ids=str,
 )
 def test_what_the_user_asks_for(kwargs, expected):
-    """Nothing stands for TFDS's own sizes, as its documentation says."""
+    """None means TFDS's own sizes, as its documentation says."""
     found = tfds_private.shard_rule(tfds.download.DownloadConfig(**kwargs))
     values = (found.num_shards, found.min_shard_size, found.max_shard_size)
     assert values == expected
@@ -172,7 +172,7 @@ def test_the_hook_that_builds():
         def _download_and_prepare(self, **kwargs):
             calls.append((self.data_path.name, self.data_path.exists(), kwargs))
 
-    # TFDS's own has the same arguments, so that it can be put in its place.
+    # TFDS's own has the same arguments, so it can be replaced.
     stock = tfds.core.GeneratorBasedBuilder._download_and_prepare
     names = ["self", "dl_manager", "download_config"]
     assert list(inspect.signature(stock).parameters) == names
@@ -211,7 +211,7 @@ def test_the_paths_of_shards(tmp_path, file_format):
 
 
 def test_the_splits_are_told_to_tfds(builder):
-    """Their order, and of each the lengths, the bytes and the files of its shards."""
+    """Their order, and the lengths, bytes and files of the shards of each."""
     tfds_private.set_splits(builder, SHARDS, [50, 41, 7])
     splits = builder.info.splits
     assert list(splits) == ["train", "test"]
@@ -237,7 +237,7 @@ def test_names_of_classes_are_set_again():
 
 
 def test_tfds_still_remembers_the_configs():
-    """Else `forget_builder_configs` can go."""
+    """Otherwise, `forget_builder_configs` can go."""
     config = tfds.core.BuilderConfig(name="a")
 
     class Remembered(tfds.testing.DummyDataset, skip_registration=True):
@@ -259,7 +259,7 @@ READERS = {
 
 @pytest.mark.parametrize("file_format", READERS)
 def test_records_are_written_by_tfds(tmp_path, file_format):
-    """In each format that can be read here, also to a file of a temporary name."""
+    """In each format that can be read here, even to a file with a temporary name."""
     path = str(tmp_path / "incomplete.x.file")
     content = [b"", b"a" * 5000, b"\0\xff" * 70_000]
     tfds_private.write_records(path, file_format, iter(content))
@@ -269,7 +269,7 @@ def test_records_are_written_by_tfds(tmp_path, file_format):
 
 # How errors look where the `tfds` command runs, and elsewhere
 
-# The command's process is known by the command's package among its modules.
+# The command's process has the command's package among its modules.
 IN_COMMAND = "import sys; sys.modules['tensorflow_datasets.scripts.cli'] = sys; "
 SHOW = "from tfds_imagecsv import exceptions, tfds_private; "
 SHOW += "tfds_private.speak_to_users(); "
@@ -306,7 +306,7 @@ def test_the_message_is_all_that_is_shown(excepthook, in_command, capsys):
 
 
 def test_another_error_is_shown_as_before(excepthook, in_command, capsys):
-    """What isn't the user's mistake is shown by what Python was set up with."""
+    """Python's earlier hook shows errors that aren't users' mistakes."""
     tfds_private.speak_to_users()
     sys.excepthook(ValueError, ValueError("a bug"), None)
     assert capsys.readouterr().err == "ValueError: a bug\n"
@@ -321,7 +321,7 @@ Put all of it in single quotes, and names and texts within it in double quotes.
 
 @pytest.mark.parametrize("flag", [[f"--config={BAD_JSON}"], ["--config", BAD_JSON]])
 def test_json_of_a_flag(excepthook, in_command, capsys, monkeypatch, flag):
-    """TFDS reads it without a word about where it is from."""
+    """TFDS reads it, and doesn't say where it is from."""
     monkeypatch.setattr(sys, "argv", ["tfds", "build", "image_csv", *flag])
     tfds_private.speak_to_users()
     with pytest.raises(json.JSONDecodeError) as caught:
@@ -350,7 +350,7 @@ def run(code):
 
 
 def test_errors_of_a_process():
-    """Python itself calls what was set up, and exits as it does after an error."""
+    """Python itself calls the hook, and exits as after any error."""
     code, stderr = run(IN_COMMAND + SHOW + "raise exceptions.SplitError('too few')")
     assert code == 1
     assert stderr.endswith("Error: too few\n")
@@ -385,7 +385,7 @@ def test_the_hook_that_makes_the_download_manager():
 
 
 def test_where_tfds_keeps_a_download(tmp_path):
-    """What is there isn't downloaded, unless it is to be done anew."""
+    """An existing file isn't downloaded again, unless asked for."""
     manager = tfds.download.DownloadManager(download_dir=tmp_path, dataset_name="a")
     url = "http://127.0.0.1:9/images.zip"
     path = manager._get_dl_path(resource.Resource(url=url))
@@ -396,6 +396,6 @@ def test_where_tfds_keeps_a_download(tmp_path):
         url=url, path=path, dataset_name="a", original_fname="a.zip", url_info=info
     )
     assert tfds_private.download(manager, url, anew=False) == (path, False)
-    # A URL that nobody reads: by the time it is read, what was there is gone.
+    # A URL that nobody reads: by the time it is read, the old file is gone.
     manager.download = lambda _: sorted(tmp_path.rglob("*.zip*"))
     assert tfds_private.download(manager, url, anew=True) == ([], True)
