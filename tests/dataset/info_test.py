@@ -1,4 +1,4 @@
-"""What `info` says of a dataset: before and after its build, with and without us."""
+"""What `info` says about a dataset: before and after its build, with and without us."""
 
 import importlib.metadata
 import json
@@ -72,7 +72,7 @@ def alone(data_dir):
 
 
 def test_nothing_is_said(make_dataset, make_builder, alone):
-    """The description says what there is; nothing else is made up."""
+    """The description counts the dataset's contents; nothing else is made up."""
     builder = make_builder(make_dataset())
     before = "Images of images, with labels from labels.csv. Not built yet."
     assert texts_of(builder.info) == [before, "", "", ""]
@@ -101,7 +101,7 @@ def test_all_is_said(make_dataset, make_builder, alone):
 
 
 def test_texts_that_change(make_dataset, make_builder, alone):
-    """The records are as good as before; TFDS's mode writes the new texts."""
+    """The records stay valid; TFDS's mode writes the new texts."""
     make_builder(make_dataset(**SAID)).download_and_prepare()
     builder = make_builder(make_dataset(license="MIT", description="Ours."))
     assert builder.info.description == "Ours."
@@ -116,7 +116,7 @@ def test_texts_that_change(make_dataset, make_builder, alone):
 
 @pytest.mark.parametrize("config", [UPDATE, OVERWRITE], ids=["update", "overwrite"])
 def test_texts_that_go(make_dataset, make_builder, alone, config):
-    """TFDS alone would keep what the config no longer says."""
+    """TFDS alone would keep texts that the config no longer has."""
     make_builder(make_dataset(**SAID)).download_and_prepare()
     builder = make_builder(make_dataset())
     builder.download_and_prepare(download_config=config)
@@ -176,7 +176,7 @@ def columns_of_numbers(write_csv, path, count):
 def test_kinds_of_labels(
     make_dataset, make_builder, write_csv, write_png, tmp_path, fields, before, words
 ):
-    """Each has its words."""
+    """Each has its own words."""
     if "label_csv" in fields:
         for at in range(20):
             write_png(tmp_path / "images" / "cat" / f"{at:02}.png")
@@ -205,7 +205,7 @@ def test_kinds_of_labels(
     ids=str,
 )
 def test_names_of_sources(value, name):
-    """They are the same on each machine, and act on no terminal."""
+    """They are the same on each machine, and control no terminal."""
     config = tfds_imagecsv.ImageCsvConfig(name="a", image_dir="i", label_csv=value)
     texts = info_lib.texts_of(config)
     builder = tfds_imagecsv.ImageCsv(config=config, data_dir="none")
@@ -214,7 +214,7 @@ def test_names_of_sources(value, name):
 
 
 def test_a_table_in_memory(make_dataset, make_builder, tmp_path):
-    """It has no name but what it is."""
+    """Its kind is its name."""
     table = pd.read_csv(pathlib.Path(make_dataset().label_csv))
     builder = make_builder(make_dataset(label_csv=table))
     assert "labels from a DataFrame of pandas." in builder.info.description
@@ -235,7 +235,7 @@ def test_texts_are_told_from_indentation(make_dataset, make_builder):
 
 
 def test_the_built_in_dataset(data_dir):
-    """It has the package's texts, whose source is another."""
+    """It has the texts of the package, whose source is another."""
     info = tfds.builder("image_csv/cifar10", data_dir=data_dir).info
     assert "CIFAR-10" in info.description
     assert info.homepage == "https://www.kaggle.com/c/cifar-10"
@@ -256,7 +256,7 @@ def test_a_folder_and_a_config():
 
 
 def test_tfds_still_names_a_page_that_is_not_there(make_dataset, make_builder):
-    """Else the blank in the place of an empty homepage can go."""
+    """Otherwise, the blank instead of an empty homepage can go."""
     builder = make_builder(make_dataset())
     builder.download_and_prepare()
     path = epath.Path(builder.data_path)

@@ -1,4 +1,4 @@
-"""Work that is done here at first, and by other processes as well."""
+"""Work that starts here, and that other processes join."""
 
 import collections
 import concurrent.futures
@@ -37,8 +37,8 @@ def not_forever():
     signal.signal(signal.SIGALRM, before)
 
 
-# What processes do here. Those that need two processes meet at a named pipe, since
-# each of its ends waits for the other to be opened.
+# The tasks of processes. Those that need two processes meet at a named pipe, since
+# opening one end waits for the other.
 
 
 def square_and_process(number):
@@ -74,7 +74,7 @@ def loop(_):
 
 
 def die():
-    """Kills its process, as the system does when memory runs out."""
+    """Kills its process, like the system when memory runs out."""
     os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -84,17 +84,17 @@ def fail():
 
 
 def refuse():
-    """Refuses what a user has done."""
+    """Refuses a user's input."""
     raise exceptions.ImageCsvError("row 2: it is refused")
 
 
 def give_function():
-    """Returns what can't be pickled."""
+    """Returns a value that can't be pickled."""
     return lambda: 0
 
 
 class OddError(Exception):
-    """An error that is made of more than it keeps."""
+    """An error whose arguments it doesn't keep."""
 
     def __init__(self, kind, detail):
         super().__init__(detail)
@@ -102,7 +102,7 @@ class OddError(Exception):
 
 
 def fail_oddly():
-    """Fails with an error of which no copy can be made."""
+    """Fails with an error that can't be copied."""
     raise OddError("kind", "an odd refusal")
 
 
@@ -115,7 +115,7 @@ def say():
 
 
 def modules():
-    """Returns the names of all modules, once all that workers do has been imported."""
+    """Returns the names of all modules after the imports of workers."""
     assert image_table
     assert write
     return sorted(sys.modules)
@@ -160,7 +160,7 @@ def is_there(process):
 @pytest.mark.parametrize("workers", [1, 2, 3, None])
 @pytest.mark.parametrize("patience", [0, 1000])
 def test_results_come_in_the_order_of_the_items(workers, patience):
-    """Whoever works them out."""
+    """Whichever process computes them."""
     with local.LocalEngine(workers, patience=patience) as engine:
         results = list(engine.map(square_and_process, range(50)))
     assert [square for square, _ in results] == [at * at for at in range(50)]
@@ -176,7 +176,7 @@ def test_results_come_in_the_order_of_the_items(workers, patience):
     ],
 )
 def test_no_process_is_started(items, workers, patience, monkeypatch):
-    """Where it wouldn't help, all is done here."""
+    """If it wouldn't help, all is done here."""
     monkeypatch.setattr(subprocess, "Popen", None)
     with local.LocalEngine(workers, patience=patience) as engine:
         results = list(engine.map(square_and_process, items))
@@ -184,7 +184,7 @@ def test_no_process_is_started(items, workers, patience, monkeypatch):
 
 
 def test_as_many_processes_as_cores():
-    """Unless something else is asked for."""
+    """Unless the user asks for another number."""
     assert local.LocalEngine().workers == local.cores()
     assert local.LocalEngine(7).workers == 7
 
@@ -198,14 +198,14 @@ def test_this_process_works_as_well(ends):
 
 
 def test_all_work_of_an_engine_is_done_by_the_same_processes(ends):
-    """They are started once."""
+    """They start once."""
     with local.LocalEngine(2, patience=0) as engine:
         first, second = set(engine.map(meet, ends)), set(engine.map(meet, ends))
     assert first == second
 
 
 def test_processes_that_are_there_do_not_wait_for_patience(ends):
-    """The next work is theirs from its beginning."""
+    """They share the next work from its beginning."""
     with local.LocalEngine(2, patience=0) as engine:
         first = set(engine.map(meet, ends))
         engine._patience = 1000
@@ -228,12 +228,12 @@ def test_what_a_worker_will_need_is_imported_before(ends):
         assert engine._pool is None
         engine.expect_work()
         engine.preload("colorsys")
-        engine.preload("no.such.module")  # whoever needs it gets to know
+        engine.preload("no.such.module")  # code that needs it gets the error
         assert do_elsewhere(engine, ends, colorsys_is_there)
 
 
 def test_a_folder_with_modules_of_the_same_names(ends, tmp_path, monkeypatch):
-    """What lies in the current folder isn't taken for Python's own."""
+    """Files in the current folder don't pass for Python's own modules."""
     (tmp_path / "pickle.py").write_text("raise ImportError('not this one')")
     monkeypatch.chdir(tmp_path)
     with local.LocalEngine(2, patience=0) as engine:
@@ -241,7 +241,7 @@ def test_a_folder_with_modules_of_the_same_names(ends, tmp_path, monkeypatch):
 
 
 def test_what_a_function_prints_is_no_answer(ends, capfd, monkeypatch):
-    """It is shown where errors are."""
+    """It goes where errors go."""
     monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
     with local.LocalEngine(2, patience=0) as engine:
         assert do_elsewhere(engine, ends, say) == "said"
@@ -264,7 +264,7 @@ def test_an_error_of_the_function_is_raised(patience):
 
 
 def test_an_error_waits_for_its_turn():
-    """Which one is raised doesn't depend on who was quicker."""
+    """The raised one doesn't depend on which process was quicker."""
     elsewhere, nowhere = concurrent.futures.Future(), concurrent.futures.Future()
     elsewhere.set_running_or_notify_cancel()
     waiting = collections.deque([(elsewhere, 6), (nowhere, 7)])
@@ -287,7 +287,7 @@ def test_an_error_elsewhere_has_its_stack_trace(ends):
 
 
 def test_an_error_of_the_user_has_no_stack_trace(ends):
-    """It stands alone, wherever it was found."""
+    """It stands alone, whichever process found it."""
     with (
         pytest.raises(tfds_imagecsv.ImageCsvError, match="row 2") as raised,
         local.LocalEngine(2, patience=0) as engine,
@@ -314,7 +314,7 @@ def test_what_cannot_be_handed_over(ends, deed, words):
 
 
 class Stuck(tuple):
-    """What can't be pickled."""
+    """A value that can't be pickled."""
 
     def __reduce__(self):
         """Refuses."""
@@ -324,7 +324,7 @@ class Stuck(tuple):
 def test_an_item_that_cannot_be_handed_over(ends, tmp_path):
     """It is an error of its own, and the next answers are right."""
     with local.LocalEngine(2, patience=0) as engine:
-        # This process waits for the other one, which tries the second item before.
+        # This process waits for the other one, which first tries the second item.
         results = engine.map(meet, [ends[0], Stuck(("x" * 100_000, "rb")), ends[1]])
         assert next(results)
         with pytest.raises((LookupError, OSError)):
@@ -335,13 +335,13 @@ def test_an_item_that_cannot_be_handed_over(ends, tmp_path):
 
 
 class Unwritten:
-    """What would be written to a full disk when it is pickled."""
+    """A value whose pickle would go to a full disk."""
 
     def __init__(self):
         self.is_tried = threading.Event()
 
     def __reduce__(self):
-        """Fails as the system does."""
+        """Fails like the system."""
         self.is_tried.set()
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -382,7 +382,7 @@ def test_no_process_is_left(ends):
 
 
 def test_no_process_is_left_after_an_error(ends):
-    """Whatever it was doing."""
+    """Whatever the process was doing."""
     processes = set()
 
     def work_and_fail():
@@ -398,7 +398,7 @@ def test_no_process_is_left_after_an_error(ends):
 
 
 def test_no_process_is_left_after_half_of_the_results(ends):
-    """The others aren't waited for, but what is being done is."""
+    """It doesn't wait for the other results, except those in progress."""
     with local.LocalEngine(3, patience=0) as engine:
         processes = set(engine.map(meet, ends)) - {HERE}
         results = engine.map(square_and_process, range(1000))
@@ -434,7 +434,7 @@ with local.LocalEngine(2, patience=0) as engine:
 
 
 def start(tmp_path, more=""):
-    """Starts a script in which two processes have met before it goes on."""
+    """Starts a script in which two processes meet before it goes on."""
     script = tmp_path / "script.py"
     script.write_text(SCRIPT + textwrap.indent(textwrap.dedent(more), "    "))
     tests = str(pathlib.Path(__file__).parents[1])
@@ -451,20 +451,20 @@ def start(tmp_path, more=""):
 
 
 def test_a_script_needs_no_guard(ends, tmp_path):
-    """Processes don't run the user's script again, as those of `spawn` would."""
+    """Unlike those of `spawn`, processes don't run the user's script again."""
     script = start(tmp_path)
     assert script.communicate() == ("begun\n2\n", "")
 
 
 def test_workers_end_when_their_script_is_killed(ends, tmp_path):
-    """Their end of the pipe for errors is closed then, and nothing is in it."""
+    """They close the pipe for errors, and write nothing into it."""
     script = start(tmp_path, "os.kill(os.getpid(), signal.SIGKILL)")
     assert script.communicate() == ("begun\n2\n", "")
     assert script.returncode == -signal.SIGKILL
 
 
 def test_a_worker_that_is_busy_when_its_script_is_killed(ends, tmp_path):
-    """It ends when it is done, without a word."""
+    """It ends silently when it is done."""
     os.mkfifo(tmp_path / "busy")
     script = start(
         tmp_path,
@@ -484,7 +484,7 @@ def test_a_worker_that_is_busy_when_its_script_is_killed(ends, tmp_path):
 
 
 def test_a_script_that_is_interrupted(ends, tmp_path):
-    """The workers, which are as well, end at once and say nothing."""
+    """The workers, also interrupted, end at once and silently."""
     script = start(tmp_path, "list(engine.map(engines_test.loop, range(2)))")
     assert script.stdout.readline() + script.stdout.readline() == "begun\n2\n"
     os.killpg(script.pid, signal.SIGINT)
@@ -496,11 +496,11 @@ def test_a_script_that_is_interrupted(ends, tmp_path):
 @pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize("items", [0, 1, 9])
 def test_what_is_to_be_done_meanwhile_is_done_once(workers, items):
-    """Whether or not others work, and however many results are asked for."""
+    """With or without other workers, for any number of requested results."""
     calls = []
     with local.LocalEngine(workers, patience=0) as engine:
         results = engine.map(abs, range(items), lambda: calls.append("called"))
-        # No more results are asked for than there are.
+        # It requests no more results than there are.
         found = [next(results) for _ in range(items)] if items else list(results)
     assert found == list(range(items))
     assert calls == ["called"]

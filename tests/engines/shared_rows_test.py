@@ -40,7 +40,7 @@ def small_batches(monkeypatch):
 
 @given(st.permutations(range(COUNT)), st.data())
 def test_another_process_sees_the_same_rows(order, data):
-    """In their order, prepared, whatever batches of the file they are in."""
+    """In order, prepared, from any batches of the file."""
     start = data.draw(st.integers(0, COUNT))
     stop = data.draw(st.integers(start, COUNT))
     for positions in (None, np.array(order)):
@@ -56,7 +56,7 @@ def test_another_process_sees_the_same_rows(order, data):
 
 
 def test_a_file_is_written_once_and_removed(tmp_path):
-    """And only if another process needs it."""
+    """It is only written if another process needs it."""
     with shared_rows.SharedRows(rows_of(3), folder=str(tmp_path / "work")) as rows:
         assert rows.slice(0, 2)["number"] == [0, 1]
         assert not (tmp_path / "work").exists()

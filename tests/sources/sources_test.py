@@ -1,4 +1,4 @@
-"""What the paths, URLs and archives of a config stand for."""
+"""The files of a config's paths, URLs and archives."""
 
 import functools
 import hashlib
@@ -31,7 +31,7 @@ SUFFIXES = ", ".join(archives.SUFFIXES)
 
 @pytest.fixture
 def downloads(tmp_path):
-    """Where downloads and extracted archives are kept: TFDS's own directories."""
+    """The directories of downloads and extracted archives: TFDS's own."""
 
     def make_manager():
         return tfds.download.DownloadManager(
@@ -48,7 +48,7 @@ def downloads(tmp_path):
 def locate(tmp_path, downloads):
     """Returns a function that locates the sources of a config's fields.
 
-    The CSV, which nobody reads, is there; relative paths are below `tmp_path`.
+    The CSV exists, but nobody reads it; relative paths are below `tmp_path`.
     """
 
     def locate(**fields):
@@ -65,7 +65,7 @@ def locate(tmp_path, downloads):
 
 @pytest.fixture
 def error_of(locate):
-    """Returns a function that returns the message with which sources are refused."""
+    """Returns a function that returns the message of refused sources."""
 
     def error_of(error=exceptions.SourceError, **fields):
         with pytest.raises(error) as raised:
@@ -81,7 +81,7 @@ def digests(builder):
     return {
         path.name: hashlib.sha256(path.read_bytes()).hexdigest()
         for path in builder.data_path.iterdir()
-        # They have how much was downloaded, paths and names of sources, and times.
+        # They have bytes of downloads, paths and names of sources, and times.
         if path.name
         not in ("dataset_info.json", "metadata.json", "sources.json", "report.html")
     }
@@ -94,7 +94,7 @@ def digests(builder):
 def test_a_build_from_an_archive(
     tmp_path, make_dataset, make_builder, data_dir, suffix
 ):
-    """It is that of the directory, byte by byte, with one folder at the top or none."""
+    """It equals that of the directory byte for byte, with or without a top folder."""
     config = make_dataset()
     expected = digests(make_builder(config))
     for name, inside in (("flat", ""), ("folder", "images/"), ("deep", "a/b/")):
@@ -109,19 +109,19 @@ def test_a_build_from_an_archive(
 
 
 def extracted_in(data_dir):
-    """Returns what is in the directory of extracted archives, sorted by the name."""
+    """Returns the contents of the directory of extracted archives, sorted by name."""
     found = (data_dir / "downloads" / "extracted").iterdir()
     return sorted(found, key=lambda path: path.name.partition(".")[2])
 
 
 def test_names_with_the_folder_in_the_archive(tmp_path, make_dataset, make_builder):
-    """Names are looked for at the top first."""
+    """Names are first looked up at the top."""
     rows = [(f"train/{at}.png", "ab"[at % 2]) for at in range(20)]
     config = make_dataset(rows)
     expected = digests(make_builder(config))
     pack(tmp_path / "images.zip", files_below(tmp_path / "images"))
     shutil.rmtree(tmp_path / "images")
-    # The directory is missing, and the archive taken instead.
+    # The directory is missing; the archive is used instead.
     config = tfds_imagecsv.ImageCsvConfig(
         name="packed", image_dir=config.image_dir, label_csv=config.label_csv
     )
@@ -143,7 +143,7 @@ def test_names_with_the_folder_in_the_archive(tmp_path, make_dataset, make_build
     ],
 )
 def test_what_names_are_relative_to(tmp_path, files, keys, top):
-    """A folder is looked into if it is all there is, and it has what is named."""
+    """A folder counts as the top if it is alone there, and has the named files."""
     for name in files:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
@@ -152,7 +152,7 @@ def test_what_names_are_relative_to(tmp_path, files, keys, top):
 
 
 def test_an_archive_is_extracted_once(tmp_path, locate, list_tree):
-    """The second time nothing is written."""
+    """The second time, nothing is written."""
     pack(tmp_path / "images.zip", {"a.png": b"a"})
     first = locate(image_dir="images.zip")
     before = list_tree(tmp_path / "downloads")
@@ -169,7 +169,7 @@ def test_an_archive_is_extracted_once(tmp_path, locate, list_tree):
 
 @pytest.mark.parametrize("suffix", [".zip", ".tar", ".7z"])
 def test_a_changed_archive_is_extracted_again(tmp_path, locate, suffix):
-    """Even if its name, its size and its time are those of before."""
+    """Even if its name, its size and its time are the same as before."""
     archive = tmp_path / f"images{suffix}"
     contents = []
     for content in (b"one", b"two"):
@@ -180,7 +180,7 @@ def test_a_changed_archive_is_extracted_again(tmp_path, locate, suffix):
 
 
 def test_archives_of_one_name_in_two_directories(tmp_path, locate):
-    """Each is taken for itself."""
+    """They aren't confused."""
     found = []
     for folder in ("one", "two"):
         (tmp_path / folder).mkdir()
@@ -190,7 +190,7 @@ def test_archives_of_one_name_in_two_directories(tmp_path, locate):
 
 
 def test_an_archive_that_is_to_be_extracted_anew(tmp_path, locate, downloads):
-    """What somebody has done to the extracted files is undone."""
+    """Changes of the extracted files are undone."""
     pack(tmp_path / "images.zip", {"a.png": b"a"})
     image_dir = locate(image_dir="images.zip").image_dir
     (image_dir / "a.png").unlink()
@@ -222,7 +222,7 @@ archives.extracted(
 def test_a_killed_extraction_is_not_taken_for_a_complete_one(
     tmp_path, locate, downloads, suffix, kind
 ):
-    """The next one begins anew, and removes what is left."""
+    """The next one starts anew, and removes the leftovers."""
     files = {f"{at}.png": b"%d" % at for at in range(5)}
     archive = tmp_path / f"images{suffix}"
     pack(archive, files)
@@ -239,7 +239,7 @@ def test_a_killed_extraction_is_not_taken_for_a_complete_one(
 
 
 def test_archives_that_reach_outside(tmp_path, locate):
-    """TFDS leaves out what leads out of the directory, and links aren't made."""
+    """TFDS leaves out files outside the directory, and makes no links."""
     (tmp_path / "secret").write_text("secret")
     names = ["a.png", "../evil.png", f"{tmp_path}/evil.png", "b/../../evil.png", ".h"]
     pack(tmp_path / "zipped.zip", dict.fromkeys(names, b"x"))
@@ -265,7 +265,7 @@ def test_a_7z_that_reaches_outside(tmp_path, error_of):
     content = bytearray(archive.read_bytes())
     at = content.index("aa/evil.png".encode("utf-16le"))
     content[at : at + 6] = "../".encode("utf-16le")
-    # The sums of the headers, so that the name is what is wrong.
+    # The checksums of the headers, so that only the name is wrong.
     offset, size = struct.unpack("<QQ", content[12:28])
     header = content[32 + offset : 32 + offset + size]
     content[28:32] = struct.pack("<I", zlib.crc32(header))
@@ -310,7 +310,7 @@ def encrypt(path):
 
 
 def compress_strangely(path):
-    """Says that the file in a zip archive is compressed in a way nobody knows."""
+    """Marks the file in a zip archive as compressed in an unknown way."""
     content = bytearray(path.read_bytes())
     for signature, method in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):
         content[content.index(signature) + method] = 77
@@ -361,7 +361,7 @@ def test_an_archive_without_files(tmp_path, error_of, suffix):
     [("images.rar", b"Rar!\x1a\x07\x01\x00"), ("a.csv", b"f,l\n"), ("empty.tar", b"")],
 )
 def test_a_file_that_is_no_archive(tmp_path, error_of, name, content):
-    """The message lists those that are."""
+    """The message lists the known kinds."""
     (tmp_path / name).write_bytes(content)
     assert error_of(image_dir=name) == (
         f"image_dir {tmp_path / name}: neither a directory nor an archive that can be"
@@ -370,7 +370,7 @@ def test_a_file_that_is_no_archive(tmp_path, error_of, name, content):
 
 
 def test_an_old_tar_is_known_by_its_name(tmp_path, locate):
-    """Those of before 1988 have no mark."""
+    """Archives from before 1988 have no mark."""
     pack(tmp_path / "images.tar", {"a.png": b"a"})
     content = bytearray((tmp_path / "images.tar").read_bytes())
     content[257:265] = bytes(8)
@@ -382,7 +382,7 @@ def test_an_old_tar_is_known_by_its_name(tmp_path, locate):
 
 
 def test_more_than_one_archive_in_the_place_of_a_directory(tmp_path, error_of):
-    """It isn't guessed which is meant."""
+    """It isn't guessed which one is meant."""
     for suffix in (".7z", ".zip"):
         pack(tmp_path / f"images{suffix}", {"a.png": b"a"})
     assert error_of() == (
@@ -392,7 +392,7 @@ def test_more_than_one_archive_in_the_place_of_a_directory(tmp_path, error_of):
 
 
 def test_a_directory_goes_before_an_archive(tmp_path, locate):
-    """An archive is taken only where there is none."""
+    """An archive is only used if there is no directory."""
     (tmp_path / "images").mkdir()
     pack(tmp_path / "images.zip", {"a.png": b"a"})
     found = locate()
@@ -409,7 +409,7 @@ def test_a_directory_goes_before_an_archive(tmp_path, locate):
         ({"image_dir": "pets/phtos.zip"}, "image_dir pets/photos.zip"),
         ({"label_csv": "pets/label.csv"}, "label_csv pets/labels.csv"),
         ({"label_csv": "Pets/labels.csv"}, "label_csv pets/labels.csv"),
-        # Nothing suits: a file in the place of a directory, or nothing alike.
+        # Nothing suits: a file instead of a directory, or no similar name.
         ({"image_dir": "pets/labels.cs"}, None),
         ({"label_csv": "pets/image"}, None),
         ({"label_csv": "pest/other.csv"}, None),
@@ -417,7 +417,7 @@ def test_a_directory_goes_before_an_archive(tmp_path, locate):
     ],
 )
 def test_the_closest_path_is_named(tmp_path, error_of, fields, closest):
-    """One that differs in one name, and is what the field needs."""
+    """It differs in one name, and is of the kind that the field needs."""
     (tmp_path / "pets" / "images").mkdir(parents=True)
     (tmp_path / "pets" / "labels.csv").write_text("filename,label\n")
     pack(tmp_path / "pets" / "photos.zip", {"a.png": b"a"})
@@ -491,7 +491,7 @@ def test_a_remote_directory_for_archives(tmp_path, error_of, downloads):
 def test_names_that_repeat_the_directory(
     tmp_path, write_png, write_csv, make_builder, image_dir, prefix
 ):
-    """They are found, and it is said."""
+    """They are found, and a note says so."""
     names = [f"{at:02}.png" for at in range(20)]
     for name in names:
         write_png(tmp_path / image_dir / name)
@@ -520,7 +520,7 @@ def test_a_folder_of_the_same_name_is_no_repetition(
 
 
 def test_some_names_that_repeat_the_directory(tmp_path, make_dataset, make_builder):
-    """Then an image may have two rows."""
+    """An image may then have two rows."""
     config = make_dataset([(f"z{at:02}.png", "ab"[at % 2]) for at in range(20)])
     with (tmp_path / "labels.csv").open("a") as file:
         file.write("images/z00.png,a\n")
@@ -536,7 +536,7 @@ def test_some_names_that_repeat_the_directory(tmp_path, make_dataset, make_build
 
 @pytest.mark.parametrize("field", ["image_dir", "label_csv", "pinned_splits"])
 def test_paths_that_nobody_knows(error_of, tmp_path, field):
-    """The message says what is known, whichever field it is."""
+    """The message lists the known ones, for any field."""
     (tmp_path / "images").mkdir()
     assert error_of(**{field: "ftp://example.org/a"}) == (
         f"{field} ftp://example.org/a: paths that begin with 'ftp://' are unknown. Give"
@@ -545,7 +545,7 @@ def test_paths_that_nobody_knows(error_of, tmp_path, field):
 
 
 class Handler(http.server.SimpleHTTPRequestHandler):
-    """Serves a directory, and notes what it is asked for."""
+    """Serves a directory, and notes the requests."""
 
     requests = ()
 
@@ -604,7 +604,7 @@ def sha256(path):
 
 
 def test_a_build_from_urls(tmp_path, server, served, make_dataset, make_builder):
-    """It is that of the directory; each is downloaded once, and TFDS knows how much."""
+    """It equals that of the directory; each is downloaded once; TFDS counts bytes."""
     config = served()
     expected = digests(make_builder(make_dataset()))
     builder = make_builder(config)
@@ -622,7 +622,7 @@ def test_a_build_from_urls(tmp_path, server, served, make_dataset, make_builder)
 
 
 def test_a_manifest_from_a_url(tmp_path, server, served, make_builder, make_dataset):
-    """All fields that are paths can be URLs."""
+    """All fields with paths may have URLs."""
     earlier = make_builder(make_dataset(seed=5))
     earlier.download_and_prepare()
     shutil.copy(earlier.data_path / "split_manifest.csv", tmp_path / "served")
@@ -632,7 +632,7 @@ def test_a_manifest_from_a_url(tmp_path, server, served, make_builder, make_data
 
 
 def test_downloads_that_are_to_be_fresh(tmp_path, server, served, make_builder):
-    """TFDS itself fails where the content has changed."""
+    """TFDS itself fails if the content has changed."""
     config = served()
     builder = make_builder(config)
     builder.download_and_prepare()
@@ -666,7 +666,7 @@ def test_a_checksum_that_is_wrong(tmp_path, server, served, make_builder):
     wrong = {f"{server.url}/labels.csv": "0" * 64}
     builder = make_builder(served(checksums=wrong))
     right = sha256(tmp_path / "served" / "labels.csv")
-    for _ in range(2):  # also where it is there already
+    for _ in range(2):  # even if it is there already
         with pytest.raises(exceptions.SourceError) as raised:
             builder.download_and_prepare()
         assert str(raised.value) == (
@@ -678,7 +678,7 @@ def test_a_checksum_that_is_wrong(tmp_path, server, served, make_builder):
 
 
 def test_a_checksum_of_what_has_changed(tmp_path, server, served, make_builder):
-    """The earlier download has another one, so it is downloaded again."""
+    """The earlier download has another checksum, so it is downloaded again."""
     make_builder(served()).download_and_prepare()
     labels = tmp_path / "served" / "labels.csv"
     labels.write_text(labels.read_text().replace("cat", "newt"))
@@ -695,7 +695,7 @@ def test_a_checksum_of_what_has_changed(tmp_path, server, served, make_builder):
 
 
 def test_a_checksum_that_tfds_asks_for(server, served, make_builder):
-    """TFDS's own message speaks of files that the user doesn't have."""
+    """TFDS's own message is about files that the user doesn't have."""
     builder = make_builder(served())
     config = tfds.download.DownloadConfig(force_checksums_validation=True)
     with pytest.raises(exceptions.SourceError) as raised:
@@ -716,7 +716,7 @@ def test_a_url_that_is_not_there(server, error_of):
 
 
 def test_a_download_that_ends_early(server, error_of):
-    """It isn't taken for the whole."""
+    """It doesn't pass for the whole."""
     url = f"{server.url}/short.zip"
     for _ in range(2):
         assert error_of(image_dir=url) == (
@@ -728,7 +728,7 @@ def test_a_download_that_ends_early(server, error_of):
 
 
 def test_a_url_of_what_is_no_archive(tmp_path, server, error_of):
-    """It is named by its URL, not by the file that TFDS has made of it."""
+    """The message has its URL, not the file that TFDS has made."""
     (tmp_path / "served" / "images.html").write_text("<html>")
     assert error_of(image_dir=f"{server.url}/images.html") == (
         f"image_dir {server.url}/images.html: neither a directory nor an archive that"
@@ -737,7 +737,7 @@ def test_a_url_of_what_is_no_archive(tmp_path, server, error_of):
 
 
 def test_a_check_and_then_a_build(tmp_path, server, served):
-    """`check` downloads and extracts where the build does, which finds it there."""
+    """`check` downloads and extracts to the same place, where the build finds it."""
     served()
     env = {**os.environ, "TFDS_DATA_DIR": os.fspath(tmp_path / "data")}
     urls = [f"{server.url}/images.zip", f"{server.url}/labels.csv"]
@@ -762,7 +762,7 @@ def test_a_check_and_then_a_build(tmp_path, server, served):
 def test_a_changed_archive_makes_a_dataset_stale(
     tmp_path, make_dataset, make_builder, image_dir
 ):
-    """Its content does, whatever its time; without it, the dataset loads."""
+    """Its content counts, not its time; without it, the dataset loads."""
     make_dataset()
     archive = tmp_path / "images.zip"
     contents = files_below(tmp_path / "images")

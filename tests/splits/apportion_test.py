@@ -49,17 +49,17 @@ def test_cells_and_totals_are_within_one_of_their_exact_shares(table):
 
 @given(shares_strategy(), st.lists(st.integers(0, 20), min_size=1))
 def test_no_split_is_empty_if_there_are_rows_enough(shares, sizes):
-    """TFDS can't write an empty split, so that one is the last resort."""
+    """TFDS can't write an empty split, so this is the last resort."""
     counts = apportion.apportion(sizes, shares)
     filled = sum(sum(row[s] for row in counts) > 0 for s in range(len(shares)))
-    # Each split has an exact share above 0, and so the right to one row.
+    # Each split has an exact share above 0, and so a right to one row.
     possible = _most_splits_that_can_be_filled(sizes, shares)
     assert filled == possible
 
 
 @given(st.data())
 def test_fixed_rows_stay_and_the_others_come_as_near_as_they_can(data):
-    """Where the bounds can be met, they are; a small table is compared with all."""
+    """Bounds are met if possible; a small table is compared with all others."""
     shares = data.draw(shares_strategy(max_splits=3))
     fixed = [
         [data.draw(st.integers(0, 3)) for _ in shares]
@@ -93,7 +93,7 @@ def _all_tables(sizes, fixed):
 
 
 def _excess(counts, sizes, shares):
-    """Sums what each count is beyond its bounds, as 1 + 2 + ... + that."""
+    """Sums the excess of each count over its bounds, as 1 + 2 + ... + excess."""
     total = 0
     table = [*counts, [sum(column) for column in zip(*counts, strict=True)]]
     if not counts:
@@ -107,7 +107,7 @@ def _excess(counts, sizes, shares):
 
 
 def _most_splits_that_can_be_filled(sizes, shares):
-    """Finds it by trying: the rows that bounds leave free, given to empty splits."""
+    """Finds it by trying: gives the rows that bounds leave free to empty splits."""
     total = sum(sizes)
     must = sum(total * share // 1 > 0 for share in shares)
     spare = total - sum(total * share // 1 for share in shares)
@@ -126,7 +126,7 @@ def _most_splits_that_can_be_filled(sizes, shares):
     ],
 )
 def test_a_small_class_goes_to_train_first_then_test_then_validation(size, counts):
-    """Law 1: among many large classes, the bounds leave a small one its way."""
+    """Law 1: among many large classes, the bounds let a small one choose."""
     table = apportion.apportion(
         [1234, 4321, 777, size], TRAIN_TEST_VALIDATION, priorities=[0, 1, 2]
     )
@@ -140,7 +140,7 @@ def test_the_bounds_outweigh_the_wishes_of_small_classes():
 
 
 def test_rounding_follows_what_chance_drew():
-    """Where the bounds leave a choice, the class that drew more rows gets more."""
+    """If the bounds leave a choice, the class that drew more rows gets more."""
     half = [Fraction(1, 2), Fraction(1, 2)]
     drawn = [[7, 6], [6, 7]]
     assert apportion.apportion([13, 13], half, drawn=drawn) == drawn

@@ -14,10 +14,10 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from tfds_imagecsv.splits import balance
 
-# Deviations are rounded to 256ths of a row, in a cell and in what is wanted.
+# Deviations are rounded to 256ths of a row, in cells and in exact shares.
 ROUNDING = Fraction(2, 256)
 
-# And with them costs, by less than a 64th for each class.
+# So are costs, by less than a 64th for each class.
 COST_ROUNDING = Fraction(1, 5)
 
 SHARES = [
@@ -41,7 +41,7 @@ class Case:
 
     @property
     def counts(self):
-        """The table as `balance` takes it."""
+        """The table for `balance`."""
         return sparse.csr_array(np.array(self.table, np.int64))
 
     @property
@@ -78,12 +78,12 @@ class Case:
         ).tolist()
 
     def reference(self):
-        """Returns the assignment that `balance` begins with."""
+        """Returns the assignment that `balance` starts with."""
         task = balance._Task(self.counts, self.wanted, self.single)
         return task.reference().tolist()
 
     def deviations(self, splits):
-        """Returns rows beyond what is wanted, for classes and totals, and splits."""
+        """Returns rows beyond the exact shares, for classes and totals, and splits."""
         found = [[-rows for rows in row] for row in self.wanted]
         for split, group in zip(splits, self.table, strict=True):
             for c, rows in enumerate(group):
@@ -91,7 +91,7 @@ class Case:
         return [*found, [sum(column) for column in zip(*found, strict=True)]]
 
     def excesses(self, splits):
-        """Returns what single rows can't make up for, for classes and totals."""
+        """Returns the excess over single rows, for classes and totals."""
         return [
             [max(rows, 0) + min(rows + more, 0) for rows in row]
             for row, more in zip(
@@ -133,7 +133,7 @@ class Case:
             yield exchanged
 
     def all_assignments(self):
-        """Yields all there are."""
+        """Yields all assignments."""
         return itertools.product(range(len(self.shares)), repeat=len(self.table))
 
 
@@ -152,7 +152,7 @@ def cases(draw, *, most_groups=12, most_single=0):
 
 
 def drawn_table(rng, groups, classes, end):
-    """Returns groups with fewer rows than `end` of each class, and more than none."""
+    """Returns groups with fewer rows than `end` of each class, and at least one."""
     return [
         [rng.randrange(end) for _ in range(classes - 1)] + [rng.randrange(1, end)]
         for _ in range(groups)
@@ -167,12 +167,12 @@ def drawn_case(seed):
     return Case(drawn_table(rng, 6, 3, 10), shares, [0] * 3, start)
 
 
-# Groups that single rows make up for
+# Groups that single rows can even out
 
 
 @given(cases(most_groups=8, most_single=30))
 def test_whether_single_rows_can_even_out_the_groups(case):
-    """It is so if no cell and no total has an excess of a row or more."""
+    """They can if no cell and no total has an excess of a row or more."""
     splits, is_even = case.even_out()
     largest = max(abs(rows) for row in case.excesses(splits) for rows in row)
     assert is_even == (largest < 1)
@@ -188,14 +188,14 @@ def test_evening_out_never_makes_it_worse(case):
 
 @given(cases(most_groups=8))
 def test_no_move_and_no_exchange_would_help(case):
-    """Without single rows the result is a local optimum."""
+    """Without single rows, the result is a local optimum."""
     splits, _ = case.even_out()
     best = min(map(case.cost, case.neighbours(splits)))
     assert case.cost(splits) <= best + COST_ROUNDING
 
 
 def test_the_best_assignment_is_mostly_found():
-    """Of 40 cases of six groups, at least 36 are as good as can be."""
+    """Of 40 cases of six groups, at least 36 are optimal."""
     found = 0
     for seed in range(40):
         case = drawn_case(seed)
@@ -207,8 +207,8 @@ def test_the_best_assignment_is_mostly_found():
 
 @given(cases(most_groups=8), st.integers(0, 100))
 def test_with_many_single_rows_no_group_moves(case, more):
-    """Law 4: where single rows can even out what chance drew, chance decides."""
-    # So many that each cell wants more than all the groups have.
+    """Law 4: if single rows can even out the draw, the draw decides."""
+    # So many that each cell wants more than all groups have.
     single = [20 * sum(case.sizes) + more] * len(case.single)
     case = dataclasses.replace(case, single=single)
     assert case.even_out() == (case.start, True)
@@ -273,7 +273,7 @@ def test_a_split_that_has_rows_needs_no_group():
 
 @given(cases())
 @example(
-    # An assignment that is better but for a split without a group, before it gets one.
+    # An assignment that is better except for a split without a group, which gets one.
     Case(
         table=[[0, 40], [2, 8], [40, 0], [40, 0], [40, 2]],
         shares=(Fraction(1, 10), Fraction(4, 5), Fraction(1, 10)),
@@ -330,7 +330,7 @@ def test_of_equally_good_splits_the_reference_takes_the_emptiest():
 
 
 def test_a_split_that_nothing_is_wanted_for_gets_nothing():
-    """Neither a share of 0 nor one that is full already draws a group."""
+    """Neither a share of 0 nor a full one draws a group."""
     table = [[5], [4], [3], [2], [1]]
     for empty in range(3):
         wanted = [[Fraction(15, 2)] * 3]
@@ -342,7 +342,7 @@ def test_a_split_that_nothing_is_wanted_for_gets_nothing():
 
 
 def test_balanced_groups_are_mostly_as_balanced_as_can_be():
-    """Of 40 cases of six groups, most have the least largest deviation of a cell.
+    """Of 40 cases of six groups, most minimize the largest deviation of a cell.
 
     No more is promised: the measures are weighed against each other, and the best
     assignment is NP-hard to find.
@@ -362,7 +362,7 @@ def test_balanced_groups_are_mostly_as_balanced_as_can_be():
 
 @given(cases(most_groups=8), st.data())
 def test_equal_groups_are_alike(case, data):
-    """Which of two equal groups chance put where doesn't change the measures."""
+    """Exchanging two equal groups doesn't change the measures."""
     at = data.draw(st.integers(0, len(case.table) - 1))
     table = [*case.table, case.table[at]]
     split = data.draw(st.sampled_from(range(len(case.shares))))
@@ -389,7 +389,7 @@ def test_the_result_is_always_the_same(case):
 
 @pytest.mark.parametrize("folds", [2, 3, 5])
 def test_the_reference_is_that_of_scikit_learn(folds):
-    """With equal shares it is `StratifiedGroupKFold`, where no two folds are equal."""
+    """With equal shares, it is `StratifiedGroupKFold` if no two folds are equal."""
     table = drawn_table(random.Random(folds), 25, 4, 200)
     case = Case(table, (Fraction(1, folds),) * folds, [0] * 4, [0] * 25)
     labels, groups = [], []

@@ -22,13 +22,13 @@ IN = "in {root}/labels.csv with the images in {root}/images:"
 
 @dataclasses.dataclass(frozen=True)
 class Planned:
-    """A plan, and what is easily asked of it."""
+    """A plan, with shortcuts."""
 
     plan: DatasetPlan
 
     @property
     def notes(self):
-        """What should be known of the plan."""
+        """The notes of the plan."""
         return list(self.plan.notes)
 
     @property
@@ -47,7 +47,7 @@ class Planned:
 def make(tmp_path_factory, write_png, write_csv):
     """Returns a function that writes a dataset, and plans it.
 
-    All images differ, but for those that are said to be a copy of another. `pinned`
+    All images differ, except those that are declared as copies of others. `pinned`
     are the lines of a manifest below its header, or a plan to write one of.
     """
 
@@ -92,7 +92,7 @@ def make(tmp_path_factory, write_png, write_csv):
 
 @pytest.fixture
 def error_of(make):
-    """Returns a function that returns the message of the rows that are refused."""
+    """Returns a function that returns the message of refused rows."""
 
     def error_of(*args, kind=tfds_imagecsv.InvalidRowsError, **kwargs):
         with pytest.raises(kind) as caught:
@@ -123,7 +123,7 @@ def columns(table, *names):
 
 
 def test_a_plan(make):
-    """The rows are sorted by key, and have all that a build and a manifest need."""
+    """The rows are sorted by key, and have all that builds and manifests need."""
     planned = make(many(20)[::-1])
     plan = planned.plan
     assert plan.rows["key"].to_pylist() == [f"{at:03}.png" for at in range(20)]
@@ -274,7 +274,7 @@ def test_the_deviation_of_groups_is_reported(make):
 
 
 def test_folds_of_groups(make):
-    """Folds are in the place of train and validation, a test split beside them."""
+    """Folds replace train and validation; a test split is beside them."""
     rows = [(f"{at:02}.png", "cat", f"g{at // 2}") for at in range(40)]
     planned = make(rows, header=WITH_GROUP, folds=4, test_size=0.2)
     assert planned.plan.class_counts == {
@@ -293,7 +293,7 @@ def test_folds_of_groups(make):
 
 @pytest.mark.parametrize("seed", range(4))
 def test_identical_images_stay_together(make, seed):
-    """Law 2: also across groups, whose images then stay together as well."""
+    """Law 2: even across groups, whose images then stay together as well."""
     rows = [(f"{at:02}.png", "cat", f"g{at}" if at < 4 else "") for at in range(20)]
     rows += [("20.png", "cat", "g0"), ("21.png", "cat", "g1")]
     planned = make(
@@ -320,7 +320,7 @@ def test_identical_images_stay_together(make, seed):
 
 
 def test_identical_images_are_dropped(make):
-    """The first by key stays; the others are listed with what they are copies of."""
+    """The first by key stays; the others are listed with their originals."""
     planned = make(
         [("c.png", "cat"), ("b.png", "cat"), ("a.png", "cat"), ("d.png", "dog")],
         copies={"b.png": "c.png", "a.png": "c.png"},
@@ -344,7 +344,7 @@ def test_identical_images_are_dropped(make):
 
 
 def test_dropped_images_link_no_groups(make):
-    """What is dropped can't leak."""
+    """Dropped images can't leak."""
     rows = [(f"{at}.png", "cat", "ab"[at >= 4]) for at in range(8)]
     planned = make(
         rows,
@@ -359,7 +359,7 @@ def test_dropped_images_link_no_groups(make):
 
 
 def test_identical_images_are_an_error(error_of):
-    """Each copy but the first by key is named, with the first."""
+    """Each copy except the first by key is named, with the first."""
     assert (
         error_of(
             [("c.png", "cat"), ("b.png", "cat"), ("a.png", "cat"), ("d.png", "dog")],
@@ -408,7 +408,7 @@ def test_an_image_without_a_label_contradicts_none(make, error_of):
 
 
 def test_ten_sets_of_identical_images_are_shown(make):
-    """The others are counted, in the note and nowhere else."""
+    """The others are counted, only in the note."""
     rows = [(f"{at:02}.png", "cat") for at in range(24)]
     copies = {f"{at + 12:02}.png": f"{at:02}.png" for at in range(12)}
     planned = make(rows, copies=copies, **ONE_SPLIT)
@@ -500,7 +500,7 @@ def test_rows_of_the_unlabeled_split(make):
 
 
 def test_a_label_may_be_missing_in_no_other_split(error_of):
-    """The split is `unlabeled`, and no other name."""
+    """Only the split `unlabeled` allows it."""
     rows = [("a.png", "", "train"), ("b.png", "", ""), ("c.png", "", "Unlabeled")]
     rows += many(2, "")
     assert "Empty label (3):" in error_of(rows, header=WITH_SPLIT)
@@ -554,7 +554,7 @@ RARE = [*many(20), ("x.png", "fox"), ("y.png", "fox"), ("z.png", "emu")]
 
 
 def test_rare_classes_are_kept(make):
-    """A class is rare if it has fewer images than `min_class_size`, and not as many."""
+    """A class is rare if it has fewer images than `min_class_size`."""
     planned = make(RARE, min_class_size=2)
     assert planned.plan.class_names == ("cat", "dog", "emu", "fox")
     assert len(planned.plan.rows) == 23
@@ -582,7 +582,7 @@ def test_rare_classes_are_dropped(make):
 
 
 def test_ten_rare_classes_are_named(make):
-    """Of more, the note has the number."""
+    """The note counts the others."""
     rows = [(f"{at}.png", f"class {at:02}\u202e") for at in range(12)]
     (note, *_) = make(rows, min_class_size=2, **ONE_SPLIT).notes
     assert note == (
@@ -593,7 +593,7 @@ def test_ten_rare_classes_are_named(make):
 
 
 def test_rare_classes_of_the_config_keep_their_ids(make):
-    """With explicit `classes` the rows are dropped, not the classes."""
+    """With explicit `classes`, the rows are dropped, but not the classes."""
     classes = ["fox", "emu", "dog", "cat"]
     planned = make(RARE, min_class_size=3, rare_classes="drop", classes=classes)
     assert planned.plan.class_names == tuple(classes)
@@ -713,7 +713,7 @@ def test_ten_pinned_images_that_are_gone_are_shown(make):
 
 
 def test_a_pinned_image_is_not_dropped_for_a_copy(make):
-    """Of identical images the one that an earlier build had stays."""
+    """Of identical images, the one in an earlier build stays."""
     rows = [("a.png", "cat"), ("b.png", "cat"), ("c.png", "cat"), ("d.png", "cat")]
     planned = make(
         rows,
@@ -751,7 +751,7 @@ def test_a_dropped_pinned_image_is_not_gone(make):
 
 
 def test_a_pinned_row_that_the_csv_gives_to_another_split(error_of):
-    """The report has both splits; a row that is given to its own one is fine."""
+    """The report has both splits; a row given to its own split is fine."""
     rows = [
         ("a.png", "cat", "val"),
         ("b.png", "cat", "train"),
@@ -786,7 +786,7 @@ Rows that belong together, in different splits (1):
 
 @pytest.mark.parametrize("name", ["all", "a b", "é"])
 def test_a_manifest_with_a_split_name_that_tfds_cannot_read(make, name):
-    """It is no better than one in the CSV: the dataset couldn't be read."""
+    """It is as bad as one in the CSV: nobody could read the dataset."""
     with pytest.raises(tfds_imagecsv.ImageCsvError, match=repr(name)):
         make(many(20), pinned=[f"000.png,{name},cat,,"])
 
@@ -850,7 +850,7 @@ Class with fewer images than min_class_size (1):
 
 
 def test_no_row_of_the_csv_can_be_used(error_of):
-    """Then no image is looked at, and the report is as ever."""
+    """It looks at no image; the report is the usual one."""
     assert (
         error_of([("a.png", ""), ("b.png", "")])
         == f"""\
@@ -866,7 +866,7 @@ Empty label (2):
 @pytest.mark.parametrize("duplicates", ["together", "drop", "error"])
 @pytest.mark.parametrize("rare_classes", ["keep", "drop", "error"])
 def test_no_image_can_be_used(error_of, duplicates, rare_classes):
-    """Then the report has just that, whatever else is asked for."""
+    """The report has just that, for any other fields."""
     assert error_of(
         [("a.png", "cat")],
         lost=["a.png"],
@@ -898,13 +898,13 @@ def test_the_copy_that_says_the_most_is_kept(make, rows, kept):
 
 @pytest.mark.parametrize("name", ["_", "--", "a" * 101])
 def test_split_names_that_tfds_cannot_write(error_of, name):
-    """They would fail when the records are written."""
+    """Otherwise, writing the records would fail."""
     rows = [*many(4, ""), ("x.png", "cat", name)]
     assert f"row 6: {name!r} for 'x.png'" in error_of(rows, header=WITH_SPLIT)
 
 
 def test_synonyms_in_a_manifest(make):
-    """One that was edited by hand says the same as the CSV would."""
+    """They mean the same in a manifest edited by hand as in the CSV."""
     planned = make(many(20), pinned=["000.png,Val,cat,,", "001.png,training,dog,,"])
     assert planned.splits["000.png"] == "validation"
     assert planned.splits["001.png"] == "train"

@@ -1,4 +1,4 @@
-"""Which rows a dataset is made of, if bad ones are to be skipped."""
+"""The rows of a dataset if bad ones are skipped."""
 
 import dataclasses
 import pathlib
@@ -18,7 +18,7 @@ ONE_SPLIT = {"val_size": 0, "test_size": 0}
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:
-    """Where a dataset's files are, and its config."""
+    """A dataset's files, and its config."""
 
     root: pathlib.Path
     config: tfds_imagecsv.ImageCsvConfig
@@ -34,9 +34,9 @@ class Dataset:
 
 @pytest.fixture(scope="module")
 def make(tmp_path_factory, write_png, write_csv):
-    """Returns a function that writes a dataset of which bad rows are skipped.
+    """Returns a function that writes a dataset; bad rows are skipped.
 
-    Images that are named in rows are there, of 5x4 pixels and all different, but for
+    Images named in rows exist, have 5x4 pixels and are all different, except
     those that are lost, damaged (an HTML page), or a copy of another.
     """
 
@@ -84,7 +84,7 @@ def many(count, *more):
 
 
 def rejected_by(found):
-    """Returns the rows that a plan leaves out, as they are listed."""
+    """Returns the list of rows that a plan leaves out."""
     return list(map(tuple, found.rejected))
 
 
@@ -232,7 +232,7 @@ def test_a_row_with_a_problem_is_left_out(make, row, fields, key, label, reason)
     ids=["TOO_LARGE", "TOO_LONG", "FORMAT", "SHAPE"],
 )
 def test_a_row_whose_image_cannot_be_used_is_left_out(make, image, fields, reason):
-    """An image that is sound may still be too large, or of no use."""
+    """A sound image may still be too large, or useless."""
     dataset = make([*many(20), ("x.png", "cat")], **fields)
     image_format = "TIFF" if image.mode == "F" else "PNG"
     image.save(dataset.root / "images" / "x.png", image_format)
@@ -242,7 +242,7 @@ def test_a_row_whose_image_cannot_be_used_is_left_out(make, image, fields, reaso
 
 
 def test_identical_images_with_different_labels_are_all_left_out(make):
-    """None of them is known to be right; a copy without a label contradicts none."""
+    """Nobody knows which is right; a copy without a label contradicts none."""
     rows = [
         *many(20, "", ""),
         *(("b.png", "dog", "", ""), ("a.png", "cat", "", "")),
@@ -264,7 +264,7 @@ def test_identical_images_with_different_labels_are_all_left_out(make):
 
 
 def test_a_repeated_row_with_another_label_takes_the_first_with_it(make):
-    """Neither is known to be right, nor a third one that agrees with the first."""
+    """Nobody knows which is right, even if a third one agrees with the first."""
     rows = [*many(20), ("x.png", "cat"), ("x.png", "dog"), ("x.png", "cat")]
     assert rejected_by(make(rows).plan()) == [
         (22, "x.png", "cat", "File named twice: row 23 says 'dog'"),
@@ -285,7 +285,7 @@ def test_a_repeated_row_with_the_same_label_leaves_the_first(make):
 
 
 def test_a_repeated_row_of_a_bad_image(make):
-    """Each row has the reason that the report has."""
+    """Each row has the reason in the report."""
     rows = [*many(20), ("x.png", "cat"), ("x.png", "dog")]
     assert rejected_by(make(rows, lost=["x.png"]).plan()) == [
         (22, "x.png", "cat", "Image not found: 'x.png'"),
@@ -294,7 +294,7 @@ def test_a_repeated_row_of_a_bad_image(make):
 
 
 def test_images_with_quality_issues_are_left_out_first(make):
-    """Of near duplicates and copies a good image is kept, of a class none may be."""
+    """Of near duplicates and copies, a good image is kept; a class may lose all."""
     found = make(
         [*many(20), ("a.png", "emu"), ("b.png", "emu")],
         copies={"b.png": "a.png"},
@@ -322,10 +322,10 @@ def test_images_with_quality_issues_are_left_out_first(make):
 
 
 def test_sizes_are_odd_among_all_images(make):
-    """As `check` counts them, also among those that are left out for other reasons."""
+    """As in `check`, even among images that are left out for other reasons."""
     large = [f"large {at:02}.png" for at in range(30)]
     found = make(
-        # Identical ones of two labels: none of them is kept.
+        # Identical ones with two labels: none of them is kept.
         [*many(20), *((name, name) for name in large)],
         copies=dict.fromkeys(large[1:], large[0]),
         drop_issues=["odd_size"],
@@ -346,7 +346,7 @@ def test_sizes_are_odd_among_all_images(make):
 
 
 def test_nothing_to_leave_out(make):
-    """Then the plan is the one that `on_error="fail"` makes, and says no more."""
+    """The plan equals that of `on_error="fail"`, and says no more."""
     dataset = make(many(20), max_rejected=0)
     found = dataset.plan()
     assert rejected_by(found) == []
@@ -356,13 +356,13 @@ def test_nothing_to_leave_out(make):
 
 
 def test_by_default_bad_rows_stop(make):
-    """Law 6: to leave out rows is a choice of the user's."""
+    """Law 6: leaving out rows is the user's choice."""
     rows = [*many(20), ("x.png", "cat")]
     with pytest.raises(tfds_imagecsv.InvalidRowsError, match="Image not found"):
         make(rows, lost=["x.png"], on_error="fail").plan()
 
 
-# What doesn't depend on the rows that are left out
+# Independence of the rows that are left out
 
 
 def test_the_splits_are_those_of_the_good_rows(make, write_csv):
@@ -404,7 +404,7 @@ def test_the_order_of_the_rows_does_not_matter(make, rng):
 
 
 def test_a_class_of_which_every_row_is_left_out(make):
-    """It is no class any more, unless the config has it."""
+    """It is no longer a class, unless the config has it."""
     rows = [*many(20), ("x.png", "fox"), ("y.png", "emu")]
     options = {"lost": ["x.png"], "damaged": ["y.png"]}
     assert make(rows, **options).plan().class_names == ("cat", "dog")
@@ -415,7 +415,7 @@ def test_a_class_of_which_every_row_is_left_out(make):
 
 
 def test_rows_that_are_left_out_count_in_no_policy(make):
-    """Copies are those of good rows, and classes are as large as what is left."""
+    """Only the remaining rows count as copies, and for the sizes of classes."""
     rows = [*many(20), ("x.png", "fox"), ("y.png", "fox"), ("z.png", "fox")]
     options = {"duplicates": "drop", "rare_classes": "drop", "min_class_size": 2}
     found = make(rows, lost=["x.png"], copies={"z.png": "y.png"}, **options).plan()
@@ -449,7 +449,7 @@ def test_nothing_is_left(make, damaged):
 
 
 def test_the_notes(make, write_png):
-    """What was left out is counted by kind; images without a row are named."""
+    """They count rejected rows by kind, and name images without a row."""
     rows = [*many(20), ("x.png", "cat"), ("y.png", "cat"), ("z.png", "dog"), ("", "a")]
     dataset = make(rows, lost=["x.png", "z.png"], damaged=["y.png"])
     for name in ("q.png", "p.jpg"):
@@ -478,7 +478,7 @@ def test_ten_images_without_a_row_are_named(make, write_png):
 
 
 def test_pinned_images_that_are_left_out_are_not_gone(make):
-    """Those that the CSV names, whatever is wrong; only the others are gone."""
+    """Images that the CSV names aren't gone, whatever is wrong with them."""
     rows = [
         *many(20),
         *(("x.png", "cat"), ("y.png", "cat"), ("z.png", "")),
@@ -508,11 +508,11 @@ def test_pinned_images_that_are_left_out_are_not_gone(make):
     )
 
 
-# What stops all the same
+# Problems that still stop
 
 
 def test_identical_images_stop_where_they_are_an_error(make):
-    """That is asked for by another field."""
+    """Another field asks for that."""
     dataset = make(
         [*many(20), ("x.png", "cat")],
         copies={"002.png": "000.png"},
@@ -533,7 +533,7 @@ Identical images (1):
 
 
 def test_rare_classes_stop_where_they_are_an_error(make):
-    """What counts is what is left."""
+    """The remaining rows count."""
     dataset = make(
         [*many(20), ("x.png", "fox"), ("y.png", "fox")],
         lost=["x.png"],
@@ -554,7 +554,7 @@ Class with fewer images than min_class_size (1):
 
 
 def test_rows_that_belong_together_in_different_splits_stop(make):
-    """Law 2: to leave one out would hide that the other is in the wrong split."""
+    """Law 2: leaving one out would hide that the other is in the wrong split."""
     rows = [*many(20, "", ""), ("x.png", "cat", "g", "train")]
     rows += [("y.png", "cat", "g", "test"), ("z.png", "cat", "", "val")]
     dataset = make(
@@ -599,7 +599,7 @@ Pinned row that the CSV gives to another split (1):
     ],
 )
 def test_the_most_rows_that_may_be_left_out(make, total, max_rejected, most):
-    """The fraction that was meant counts, to the row."""
+    """The intended fraction counts, to the row."""
     rows = [(f"{at:03}.png", "cat") for at in range(total)]
     lost = [name for name, _ in rows]
     options = {"max_rejected": max_rejected, **ONE_SPLIT}
@@ -647,7 +647,7 @@ Image that can't be read (1):
 
 
 def test_images_that_contradict_each_other_are_too_many_to_leave_out(make):
-    """The message tells those that the report shows from those that it doesn't."""
+    """The message distinguishes those in the report from the others."""
     rows = [*many(4), ("a.png", "cat"), ("b.png", "dog"), ("c.png", "cat")]
     copies = {"b.png": "a.png", "c.png": "a.png"}
     with pytest.raises(tfds_imagecsv.InvalidRowsError) as caught:
@@ -668,7 +668,7 @@ Identical images with different labels (1):
 
 
 def test_rows_with_a_problem_are_too_many_to_leave_out(make):
-    """Where the report has all of them, no more is said."""
+    """If the report has all of them, the message says no more."""
     dataset = make([*many(4), ("x.png", "cat")], lost=["x.png"], max_rejected=0.1)
     with pytest.raises(tfds_imagecsv.InvalidRowsError) as caught:
         dataset.plan()
@@ -687,7 +687,7 @@ Image not found (1):
 
 
 def test_rows_that_other_policies_drop_are_not_counted(make):
-    """They were asked for, and aren't bad."""
+    """The user asked for that; they aren't bad."""
     found = make(
         [*many(20), ("x.png", "fox"), ("y.png", "cat")],
         copies={"y.png": "000.png"},
@@ -700,7 +700,7 @@ def test_rows_that_other_policies_drop_are_not_counted(make):
 
 
 def test_blank_rows_are_no_rows(make):
-    """Neither are they left out, nor do they allow for more."""
+    """They aren't left out, nor do they allow more."""
     rows = [(f"{at:03}.png", "cat") for at in range(10)]
     for most, blank in ((0.1, 0), (0.1, 10)):
         dataset = make(rows, lost=["003.png"], max_rejected=most, **ONE_SPLIT)
@@ -731,7 +731,7 @@ def test_blank_rows_are_no_rows(make):
 def test_the_order_of_rows_that_name_one_image_does_not_matter(
     make, first, second, fields
 ):
-    """Law 3: if they differ in anything, neither is kept, whichever comes first."""
+    """Law 3: if they differ at all, neither is kept, whichever comes first."""
     header = ("filename", "label", "group", "split")
     good = many(20, "", "")
     for rows in ([first, second], [second, first]):
@@ -743,7 +743,7 @@ def test_the_order_of_rows_that_name_one_image_does_not_matter(
 
 @pytest.mark.parametrize("first", [0, 1])
 def test_a_row_with_the_wrong_number_of_cells_takes_the_other_with_it(make, first):
-    """Which of them is right isn't known, and the file isn't without a row."""
+    """Nobody knows which is right, and the file isn't without a row."""
     both = [("x.png", "cat"), ("x.png", "dog", "x")]
     found = make([*many(20), both[first], both[1 - first]]).plan()
     good, ragged = (22, 23) if first == 0 else (23, 22)
