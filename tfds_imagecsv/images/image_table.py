@@ -350,24 +350,30 @@ class _Inspector:
         converted_file: ConvertedFile,
     ) -> None:
         self._options = options
+        self._decode = options.verify == "decode"
         self._measures = measures
         self._converted_file = converted_file
         self._pictures = SmallPictures()
         self._known: dict[Facts, tuple[int, bool]] = {}
         self._kinds: list[tuple[Facts, Stored]] = []
         self._kind_of: list[int] = []
-        self._files: list[files.File] = []
+        self._sizes: list[int] = []
+        self._digests: list[bytes] = []
+        self._modified: list[int] = []
         self._converted: dict[int, tuple[str, int, int]] = {}
         self._refused: dict[int, Refused] = {}
 
-    def add(self, content: bytes, file: files.File) -> None:
+    def add(self, content: bytes, modified: int) -> None:
         """Inspects the next image, and converts it if it has to be.
+
+        Args:
+          content: its file.
+          modified: when the file was; see `files.File`.
 
         Raises:
           UnusableImageError: if it is unusable.
         """
-        options = self._options
-        decode = options.verify == "decode"
+        options, decode = self._options, self._decode
         see = self._add_small if self._measures else None
         facts = formats.read_facts(
             content,
@@ -382,9 +388,11 @@ class _Inspector:
                 content, facts, options, check_end=decode, see=see
             )
             place = self._converted_file.append(converted)
-            self._converted[len(self._files)] = place
+            self._converted[len(self._sizes)] = place
         self._kind_of.append(number)
-        self._files.append(file)
+        self._sizes.append(len(content))
+        self._digests.append(files.digest_of(content))
+        self._modified.append(modified)
 
     def refuse(
         self, at: int, error: UnusableImageError, file: files.File | None
@@ -396,7 +404,7 @@ class _Inspector:
           error: the reason.
           file: its file; None if that couldn't be read.
         """
-        self._pictures.keep(len(self._files))
+        self._pictures.keep(len(self._sizes))
         self._refused[at] = Refused(error.kind, error.detail, file)
 
     def found(self) -> _Found:
@@ -404,9 +412,9 @@ class _Inspector:
         return _Found(
             kinds=self._kinds,
             kind_of=np.array(self._kind_of, np.int32),
-            sizes=np.array([one.size for one in self._files], np.int64),
-            digests=b"".join(one.digest for one in self._files),
-            modified=np.array([one.modified for one in self._files], np.int64),
+            sizes=np.array(self._sizes, np.int64),
+            digests=b"".join(self._digests),
+            modified=np.array(self._modified, np.int64),
             converted=self._converted,
             measured=_measured(self._measures, self._pictures),
             refused=self._refused,
@@ -434,13 +442,15 @@ def _inspect_chunk(chunk: Chunk) -> _Found:
     with ConvertedFile(converted_path) as converted_file:
         inspector = _Inspector(options, measures, converted_file)
         for at, read in enumerate(reader.readers(chunk.columns["key"])):
-            file = None
+            content = None
             try:
                 content = read()
-                digest = files.digest_of(content)
-                file = files.File(len(content), digest, reader.modified)
-                inspector.add(content, file)
+                inspector.add(content, reader.modified)
             except UnusableImageError as error:
+                file = None
+                if content is not None:
+                    digest = files.digest_of(content)
+                    file = files.File(len(content), digest, reader.modified)
                 inspector.refuse(at, error, file)
     return inspector.found()
 
