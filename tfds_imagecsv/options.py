@@ -103,7 +103,7 @@ class ImageOptions:
 def is_frame(value: object) -> bool:
     """Returns whether a value is a table, as of pandas, Polars or PyArrow.
 
-    These have Arrow's PyCapsule interface.
+    They have Arrow's PyCapsule interface.
     """
     return hasattr(value, "__arrow_c_stream__") or (
         type(value).__name__ == "DataFrame" and hasattr(value, "iloc")

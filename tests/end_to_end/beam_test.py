@@ -170,7 +170,7 @@ def test_labels_of_all_types(manual_dir, data_dir, tmp_path, write_csv, fields):
 
 
 def test_boxes(tmp_path, manual_dir, monkeypatch, write_csv):
-    """Law 3: with one worker and two, another order of the rows, and with Beam."""
+    """Law 3: for one worker and two, another order of the rows, and with Beam."""
     (tmp_path / "images").symlink_to(manual_dir / "images")
     with (manual_dir / "labels.csv").open() as file:
         _, *names = csv.reader(file)
@@ -188,7 +188,7 @@ def test_boxes(tmp_path, manual_dir, monkeypatch, write_csv):
         "beam_runner": "DirectRunner",
         "beam_options": PipelineOptions(["--direct_running_mode=in_memory"]),
     }
-    # Starts processes even for little work.
+    # Processes are started even for little work.
     monkeypatch.setattr(
         "tfds_imagecsv.engines.local.LocalEngine",
         functools.partial(local.LocalEngine, patience=0),

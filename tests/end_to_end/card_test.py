@@ -447,7 +447,7 @@ def test_names_that_leave_the_folder(
 
 
 def test_the_command_in_a_process(make_dataset, make_builder, data_dir):
-    """With the plain name, as from a shell; another hash seed changes no byte."""
+    """With the plain name, as from a shell; another seed of hashes changes no byte."""
     make_builder(make_dataset()).download_and_prepare()
     contents = []
     for seed in ("1", "2"):

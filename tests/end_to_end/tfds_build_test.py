@@ -126,7 +126,7 @@ def test_a_damaged_archive(tfds_build, tmp_path, data_dir):
 
 
 def test_the_folder_of_the_builder(tfds_build_in_a_shell, data_dir):
-    """In a checkout, TFDS finds the builder without an import: all built-in configs."""
+    """In a checkout, TFDS finds the builder without an import: all built-in ones."""
     process = tfds_build_in_a_shell(
         "tfds_imagecsv", "--manual_dir=dummy_data", cwd=CHECKOUT
     )

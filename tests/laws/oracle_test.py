@@ -318,8 +318,8 @@ def digests_of(builder):
 def test_the_bytes_are_the_same_in_every_run(
     random_config, tmp_path, monkeypatch, file_format
 ):
-    """Law 3: in two runs, with shuffled rows, and with one and two processes."""
-    # Starts processes even for little work.
+    """Law 3: of two runs, of shuffled rows, and of one and of two processes."""
+    # Processes are started even for little work.
     monkeypatch.setattr(
         "tfds_imagecsv.engines.local.LocalEngine",
         functools.partial(tfds_imagecsv.engines.local.LocalEngine, patience=0),

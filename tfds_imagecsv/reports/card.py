@@ -235,7 +235,7 @@ def _classes(dataset: PreparedDataset) -> Iterator[str]:
 
 
 def _facts(metadata: Mapping[str, Any]) -> Iterator[str]:
-    """Yields what the metadata say about the build, as Markdown."""
+    """Yields what the metadata say of the build, as Markdown."""
     yield markdown(f"Built by tfds_imagecsv {metadata['tfds_imagecsv_version']}.")
     folds = metadata.get("folds")
     held_out = "" if folds else f"val_size {metadata['val_size']}, "
