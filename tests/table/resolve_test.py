@@ -84,6 +84,9 @@ def found(files, name, **kwargs):
         # Not at all.
         (["a.png"], "b.png", None),
         ([], "a.png", None),
+        (["x/a.png", "labels.csv"], "x/b.png", None),
+        (["x/a.png", "labels.csv"], "/home/x/b.png", None),
+        (["x/a.png", "a.txt", "b.txt"], "z/b.png", None),
         # More than one.
         (["a.png", "a.jpg"], "a", "'a' fits 'a.jpg' and 'a.png'"),
         (["A.png", "a.PNG"], "a.png", "'a.png' fits 'A.png' and 'a.PNG'"),

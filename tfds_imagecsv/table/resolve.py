@@ -174,7 +174,9 @@ class Finder:
                 some = Names(names.take(arrays.as_column(left)))
             found = np.full(len(left), NONE)
             for column, index in reading(some):
-                fits = np.where(found == NONE, index.find(column), NONE)
+                # Empty are names that a reading isn't for, and files without pixels.
+                is_open = (found == NONE) & arrays.is_filled(column.column)
+                fits = np.where(is_open, index.find(column), NONE)
                 for at in np.flatnonzero(fits < NONE).tolist():
                     several = files.take(pa.array(index.all_of(fits[at]))).to_pylist()
                     detail = _about_several(some.column[at].as_py(), several)
