@@ -483,6 +483,25 @@ def test_what_is_left_out_for_its_quality_is_shown(make_dataset, tmp_path):
     assert "Left out of the dataset for their quality: dark, odd size." in text
 
 
+def test_images_that_are_left_out_are_not_counted(make_dataset, tmp_path):
+    """Formats, sizes and conversions are those of the dataset, and so are classes."""
+    config = make_dataset(drop_issues=["dark", "odd_size"])
+    path = tmp_path / "images" / "03.png"
+    Image.new("RGB", (5, 4), (9, 9, 8)).save(path, "GIF")
+    made, _, plan, _ = walk.report_inputs(config)
+    assert made.usable_images == 20
+    assert made.formats == {"PNG": 19}
+    assert made.byte_for_byte == 19
+    assert made.conversions == {}
+    assert made.sizes["size"]["min"] > path.stat().st_size
+    assert made.classes == {
+        name: sum(of_split[name] for of_split in plan.class_counts.values())
+        for name in ("cat", "dog")
+    }
+    numbers = {one.words: one.value for one in page_of(config).numbers}
+    assert (numbers["images"], numbers["converted"]) == ("19", "0")
+
+
 def test_pictures_count_as_often_as_they_are_shown(make_dataset, monkeypatch):
     """Otherwise, an image with many issues would make the page large."""
     config = make_dataset()
@@ -696,6 +715,18 @@ def test_further_images_are_side_by_side(make_pairs, label_type):
             f"<top>: c{number}",
         ]
         assert np.abs(np.subtract(levels[at : at + 3], [0, 100, 200])).max() < 10
+
+
+def test_further_images_count(make_pairs, tmp_path):
+    """As images of the dataset: their bytes, and those that are converted."""
+    config = make_pairs()
+    path = tmp_path / "images" / "b3.png"
+    Image.new("RGB", (8, 6), "red").save(path, "GIF")
+    numbers = {one.words: one.value for one in page_of(config).numbers}
+    size = sum(one.stat().st_size for one in path.parent.iterdir())
+    assert numbers["images"] == "16"
+    assert numbers["converted"] == "1"
+    assert numbers["of files"] == f"{size / 1000:.3g} kB"
 
 
 def test_further_images_have_their_room(make_pairs, monkeypatch):

@@ -463,12 +463,14 @@ def _numbers(summary: Summary, plan: DatasetPlan | None) -> Iterator[Number]:
     if summary.rejected_rows:
         yield Number(f"{len(summary.rejected_rows):,}", "rows left out")
     if plan:
-        yield Number(_bytes(int(pc.sum(plan.rows["size"]).as_py() or 0)), "of files")
-    converted = summary.usable_images - summary.byte_for_byte
+        images = image_columns.all_images(plan.rows)
+        size = sum(pc.sum(one["size"]).as_py() or 0 for one in images)
+        yield Number(_bytes(size), "of files")
+    converted = sum(summary.formats.values()) - summary.byte_for_byte
     yield Number(f"{converted:,}", "converted")
-    images = sum(map(len, summary.duplicates))
+    copies = sum(map(len, summary.duplicates))
     yield Number(
-        f"{images:,}", "identical images" if images != 1 else "identical image"
+        f"{copies:,}", "identical images" if copies != 1 else "identical image"
     )
     if summary.near_duplicates:
         count = sum(map(len, summary.near_duplicates))

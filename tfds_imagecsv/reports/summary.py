@@ -60,8 +60,9 @@ class Summary:
       rows: the number of rows.
       usable_images: the number of rows with a usable image.
       problems: the problems, sorted by kind and row.
-      formats: the number of usable images by format; further images count here and
-        below, up to `other_profiles`.
+      formats: the number of images by format: of those of the dataset, or without a
+        plan of the usable ones. So it is with all numbers of images below, up to
+        `boxes`; further images count up to `other_profiles`.
       modes: the same by Pillow's mode.
       sizes: the `min`, `median` and `max` of `height` and `width` (pixels, as stored)
         and of `size` (bytes of the file).
@@ -349,10 +350,11 @@ def make_summary(
       label_type: one of `options.LABEL_TYPES`.
       error: why a build would fail; None if it wouldn't.
     """
-    rows = inspection.rows
+    usable = inspection.rows
+    rows = plan.rows if plan else usable
     images = list(image_columns.all_images(rows))
     copies = inspection.copies
-    near = near_duplicates.sets_of(rows)
+    near = near_duplicates.sets_of(usable)
     if plan:
         notes = plan.notes
     else:
@@ -366,7 +368,7 @@ def make_summary(
         label_csv=inspection.sources.table_name,
         image_dir=str(inspection.table.image_dir),
         rows=inspection.table.total_rows,
-        usable_images=len(rows),
+        usable_images=len(usable),
         problems=tuple(
             sorted(inspection.problems, key=lambda one: (one.kind.name, one.row))
         ),
@@ -391,9 +393,9 @@ def make_summary(
         largest_split_deviation=plan.largest_split_deviation if plan else None,
         duplicates=tuple(map(tuple, keys_of_sets(copies))),
         near_duplicates=tuple(map(tuple, near.keys()))
-        if near_duplicates.are_known(rows)
+        if near_duplicates.are_known(usable)
         else None,
-        quality=_keys_by_issue(rows),
+        quality=_keys_by_issue(usable),
         images_without_row=inspection.unlisted,
         rejected_rows=tuple(one._asdict() for one in plan.rejected) if plan else (),
         notes=notes,
