@@ -509,6 +509,23 @@ def test_a_bad_box(
     }
 
 
+@pytest.mark.parametrize(
+    ("good", "bad", "detail"),
+    [
+        ((64, 40), (80, 40), "'6.png' is 64 x 40, not 80 x 40"),
+        ((40, 64), (40, 80), "'6.png' is 40 x 64, not 40 x 80"),
+    ],
+)
+def test_the_size_of_a_turned_image_is_said_as_the_table_has_it(
+    make, write_photographs, good, bad, detail
+):
+    """That is upright or as in the file: who corrects it doesn't mix the two."""
+    write_photographs()
+    rows = [("5.png", "red", 4, 6, 30, 14, *good), ("6.png", "red", 4, 6, 30, 14, *bad)]
+    found = walk.inspect(make(rows, (*HEADER, "width", "height")))
+    assert [one.detail for one in found.problems] == [detail]
+
+
 def test_bad_boxes_are_left_out_and_listed(write_photographs, make, data_dir):
     """Their images stay, unless all their boxes are bad."""
     write_photographs()

@@ -105,7 +105,8 @@ def framed(config: ImageCsvConfig, table: LabelTable, rows: pa.RecordBatch) -> F
     is_swapped = orientations >= _FIRST_SWAPPED
     upright = np.where(is_swapped[:, None], sizes[:, ::-1], sizes)
     bad_sizes, is_upright = _frame(config, rows, sizes, upright)
-    of_boxes = (upright if is_upright else sizes)[image_of]
+    frames = upright if is_upright else sizes
+    of_boxes = frames[image_of]
     units = _units(config, numbers)
     box_format, reading = _format(config, table, numbers, of_boxes, units)
     clipped = ((reading.overhang > 0).any(axis=1) & ~reading.is_wrong).sum()
@@ -117,7 +118,7 @@ def framed(config: ImageCsvConfig, table: LabelTable, rows: pa.RecordBatch) -> F
     )
     is_bad = reading.is_wrong | np.isin(image_of, list(bad_sizes))
     problems = [
-        *_of_sizes(rows, bad_sizes),
+        *_of_sizes(rows, frames, bad_sizes),
         *_of_boxes(rows, reading, numbers, of_boxes, image_of, bad_sizes),
     ]
     rows = arrays.with_columns(
@@ -287,22 +288,21 @@ def _turned(
     return found
 
 
-def _of_sizes(rows: pa.RecordBatch, bad: dict[int, str]) -> Iterator[Problem]:
-    """Yields a problem for each image of another size than the table says."""
-    some = rows.take(pa.array(list(bad), pa.int64()))
-    widths, heights = (kinds.column(some, name) for name in ("width", "height"))
-    for at, said, width, height in zip(
-        range(len(some)),
-        bad.values(),
-        widths.to_pylist(),
-        heights.to_pylist(),
-        strict=True,
-    ):
-        key, row = some["key"][at].as_py(), some["row"][at].as_py()
+def _of_sizes(
+    rows: pa.RecordBatch, frames: Floats, bad: dict[int, str]
+) -> Iterator[Problem]:
+    """Yields a problem for each image of another size than the table says.
+
+    Args:
+      rows: the images.
+      frames: width and height of each, in the frame of its boxes.
+      bad: what the table says instead, by position.
+    """
+    for at, said in bad.items():
+        key, row, label = (rows[name][at].as_py() for name in ("key", "row", "label"))
+        width, height = frames[at].astype(int).tolist()
         detail = f"{key!r} is {width} x {height}, not {said}"
-        yield Problem(
-            Kind.IMAGE_SIZE, row, detail, key=key, label=some["label"][at].as_py()
-        )
+        yield Problem(Kind.IMAGE_SIZE, row, detail, key=key, label=label)
 
 
 def _of_boxes(
