@@ -71,7 +71,7 @@ Image whose pixels can't be read as colours (1):
   -> Convert the image to a PNG of 8 or 16 bits a channel."""
 
 ONE_OF_EACH = """\
-38 problems in l.csv with the images in i:
+39 problems in l.csv with the images in i:
 
 Wrong number of cells (1):
   row 2: x
@@ -84,6 +84,10 @@ Empty file name (1):
 Empty label (1):
   row 2: x
   -> Fill in the label, or remove the row.
+
+Image that isn't in the folder of a label (1):
+  row 2: x
+  -> Move it into the folder of its label, or set label_level or label_type.
 
 Line break in a cell (1):
   row 2: x

@@ -35,6 +35,10 @@ class Kind(enum.Enum):
         "Empty label",
         "Fill in the label, or remove the row.",
     )
+    NO_FOLDER = (
+        "Image that isn't in the folder of a label",
+        "Move it into the folder of its label, or set label_level or label_type.",
+    )
     LINE_BREAK = (
         "Line break in a cell",
         "Keep file names and labels on one line; look for a quote that isn't closed.",

@@ -618,4 +618,4 @@ def test_rows_that_contradict_each_other(tmp_path, write_png, capsys):
     assert (
         "row 21: '00.PNG' is the file '00.png', which '00' in row 20 is already" in out
     )
-    assert "Empty label (21):" in out
+    assert "Image that isn't in the folder of a label (21):\n  '00.png'\n" in out

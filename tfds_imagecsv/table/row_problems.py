@@ -40,7 +40,7 @@ def problems_of_rows(
     found: dict[int, Problem] = {}
     for kind, bad, detail in (
         *_bad_cells(rows, [_not_one_class(of_cells)]),
-        *_empty_cells(rows, label_type),
+        *_empty_cells(rows, label_type, places),
         *_line_breaks(rows),
         *_bad_names(of_names),
         *_bad_cells(rows, of_cells),
@@ -71,7 +71,9 @@ def shortened(text: str) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _empty_cells(rows: Mapping[str, Any], label_type: str) -> Iterator[_Finding]:
+def _empty_cells(
+    rows: Mapping[str, Any], label_type: str, places: Places
+) -> Iterator[_Finding]:
     yield (
         Kind.NO_FILENAME,
         _positions(~arrays.is_filled(rows["filename"])),
@@ -81,7 +83,8 @@ def _empty_cells(rows: Mapping[str, Any], label_type: str) -> Iterator[_Finding]
         is_labelled = arrays.is_text(rows["given"], split_names.UNLABELED)
         is_labelled |= arrays.is_filled(rows["label"])
         unlabelled = _positions(~is_labelled)
-        yield Kind.NO_LABEL, unlabelled, lambda at: repr(_cell(rows, "filename", at))
+        kind = Kind.NO_LABEL if places.are_rows else Kind.NO_FOLDER
+        yield kind, unlabelled, lambda at: repr(_cell(rows, "filename", at))
 
 
 def _line_breaks(rows: Mapping[str, Any]) -> Iterator[_Finding]:
