@@ -384,7 +384,7 @@ def test_one_column(read, path, content, column):
     """Colons and slashes make no columns, as the message shows."""
     assert source_error(read, content) == (
         f"label_csv {path}: there is only one column, {column}. Two are needed, for"
-        " file names and labels, with a comma between them."
+        " file names and labels, with a comma between them; or set label_type='none'."
     )
 
 

@@ -3,6 +3,7 @@
 import datetime
 import io
 
+import pandas as pd
 import pyarrow as pa
 import pytest
 import walk
@@ -266,5 +267,17 @@ def test_one_column_of_a_tsv(tmp_path):
         walk.read_labels(path)
     assert str(caught.value) == (
         f"label_csv {path}: there is only one column, 'name:label'. Two are needed, for"
-        " file names and labels, with a tab between them."
+        " file names and labels, with a tab between them; or set label_type='none'."
+    )
+
+
+def test_one_column_of_a_spreadsheet(tmp_path):
+    """It has nothing between its cells."""
+    path = epath.Path(tmp_path / "l.xlsx")
+    pd.DataFrame({"notes": ["by Ann"]}).to_excel(path, index=False)
+    with pytest.raises(exceptions.SourceError) as caught:
+        walk.read_labels(path)
+    assert str(caught.value) == (
+        f"label_csv {path}: there is only one column, 'notes'. Two are needed, for"
+        " file names and labels; or set label_type='none'."
     )

@@ -424,8 +424,8 @@ def _labels(
     if not named:
         raise exceptions.SourceError(
             f"{place}: there is only one column, {header[0]!r}. Two are needed, for"
-            " file names and labels, with a"
-            f" {_word_between(table)} between them."
+            f" file names and labels{_about_delimiter(table)}; or set"
+            " label_type='none'."
             if len(header) < 2
             else f"{place}: there is no column left for the labels. Set label_column,"
             f" or label_type='none'. Its columns are: {names_of(header)}"
@@ -456,8 +456,13 @@ def _taken(position_of: Mapping[str, int]) -> set[int]:
     return {at for field, at in position_of.items() if not field.startswith("{")}
 
 
-def _word_between(table: Table) -> str:
-    return "tab" if table.understood.get("delimiter") == "\t" else "comma"
+def _about_delimiter(table: Table) -> str:
+    """Returns what has to be between the cells, in formats that are texts."""
+    delimiter = table.understood.get("delimiter")
+    if delimiter is None:
+        return ""
+    word = "tab" if delimiter == "\t" else "comma"
+    return f", with a {word} between them"
 
 
 def _is_empty(sample: Sequence[Sequence[str]], at: int) -> bool:
