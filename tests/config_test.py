@@ -11,6 +11,7 @@ from fractions import Fraction
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import tensorflow_datasets as tfds
 from hypothesis import assume, given
@@ -110,6 +111,18 @@ def test_paths_become_strings():
     config = make(image_dir=pathlib.Path("/pets"), label_csv=pathlib.Path("a/b.csv"))
     assert config.image_dir == "/pets"
     assert config.label_csv == "a/b.csv"
+
+
+def test_a_column_is_no_table():
+    """Though Arrow reads it as it does a table; and images aren't in a table."""
+    frame = pd.DataFrame({"file": ["1.png"], "label": ["cat"]})
+    assert make(label_csv=frame).label_csv is frame
+    rule = "label_csv must be a path or a table, such as a DataFrame, got "
+    assert error_of(label_csv=frame["label"]) == f"{rule}a Series of pandas"
+    column = pa.table(frame)["label"]
+    assert error_of(label_csv=column) == f"{rule}a ChunkedArray of pyarrow"
+    rule = "image_dir must be a path, got "
+    assert error_of(image_dir=frame) == f"{rule}a DataFrame of pandas"
 
 
 def test_paths_of_bytes_are_refused(tmp_path):

@@ -147,8 +147,14 @@ def report(builder: Any) -> InlinePage:
         the names of the sources; their folders are shown if the builder has the config.
 
     Raises:
+      ConfigError: if given anything but a builder.
       SourceError: if there is no report beside the records.
     """
+    if not isinstance(builder, tfds.core.DatasetBuilder):
+        raise exceptions.ConfigError(
+            "builder must be the builder of a dataset, such as"
+            f" tfds.builder('image_csv/pets'), got {type(builder).__name__}"
+        )
     path = epath.Path(builder.data_path) / report_lib.FILENAME
     if not path.exists():
         raise exceptions.SourceError(

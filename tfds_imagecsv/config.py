@@ -885,6 +885,11 @@ def _path(field: str, value: object) -> str:
         path = os.fspath(value)
         if isinstance(path, str) and path.strip():
             return path
+    if options.is_of_arrow(value):
+        table = " or a table, such as a DataFrame" * field.startswith("label_csv")
+        raise exceptions.ConfigError(
+            f"{field} must be a path{table}, got {options.name_of_frame(value)}"
+        )
     raise exceptions.ConfigError(f"{field} must be a path, got {value!r}")
 
 

@@ -103,11 +103,14 @@ class ImageOptions:
 def is_frame(value: object) -> bool:
     """Returns whether a value is a table, as of pandas, Polars or PyArrow.
 
-    They have Arrow's PyCapsule interface.
+    They have Arrow's PyCapsule interface; a single column has it as well.
     """
-    return hasattr(value, "__arrow_c_stream__") or (
-        type(value).__name__ == "DataFrame" and hasattr(value, "iloc")
-    )
+    return hasattr(value, "columns") and (is_of_arrow(value) or hasattr(value, "iloc"))
+
+
+def is_of_arrow(value: object) -> bool:
+    """Returns whether Arrow can read a value: a table, or a column."""
+    return hasattr(value, "__arrow_c_stream__")
 
 
 def name_of_frame(value: object) -> str:

@@ -102,6 +102,16 @@ def test_relative_and_odd_sources(make_builder):
     assert f"<code>{folder}/&lt;b&gt;\\u202e</code>" in shown
 
 
+def test_no_builder():
+    """The name of a dataset isn't one."""
+    with pytest.raises(tfds_imagecsv.ConfigError) as caught:
+        tfds_imagecsv.report("image_csv/pets")
+    assert str(caught.value) == (
+        "builder must be the builder of a dataset, such as"
+        " tfds.builder('image_csv/pets'), got str"
+    )
+
+
 def test_a_dataset_without_a_report(make_dataset, make_builder):
     """It says what to do; the dataset is fine."""
     builder = make_builder(make_dataset(report=False))
