@@ -267,13 +267,23 @@ def _check(args: dict[str, Any]) -> int:
     if as_json:
         values = summary.as_json() if summary else {}
         outcome = {"ok": error is None, "error": error}
-        print(json.dumps({**outcome, **values}, indent=2, ensure_ascii=False))
+        _print_json({**outcome, **values})
     else:
         _print_outcome(summary, error)
     code = 0 if error is None else _FAILS
     if report_file is not None and not _write_report(found, report_file, error):
         code = code or _NO_REPORT
     return code
+
+
+def _print_json(values: dict[str, Any]) -> None:
+    """Prints JSON, as far as somebody reads it: `head` ends before it has read all."""
+    try:
+        print(json.dumps(values, indent=2, ensure_ascii=False))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Python writes the rest when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _write_report(
@@ -311,7 +321,7 @@ def _compare(args: dict[str, Any]) -> int:
     ]
     found = compare_lib.compare(*versions)
     if as_json:
-        print(json.dumps(found.as_json(), indent=2, ensure_ascii=False))
+        _print_json(found.as_json())
     else:
         comparison.print_comparison(found)
     return 0

@@ -485,6 +485,31 @@ def test_what_a_process_prints(make_dataset, tmp_path, write_png):
     assert run("card", "image_csv/pets")[1] == []
 
 
+def test_a_process_whose_output_nobody_reads(make_dataset, tmp_path):
+    """It ends as it would without `| head`."""
+    make_dataset()
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "tfds_imagecsv",
+            "check",
+            "images",
+            "labels.csv",
+            "--json",
+        ],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    process.stdout.close()
+    with process.stderr as stderr:
+        errors = stderr.read()
+    assert "BrokenPipe" not in errors
+    assert process.wait() == 0
+
+
 def test_build_with_other_texts(make_dataset, run, tmp_path):
     """New texts are written beside the records; without any, nothing is."""
     make_dataset()
