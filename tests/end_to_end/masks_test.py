@@ -15,6 +15,7 @@ import pytest
 import samples
 import tensorflow_datasets as tfds
 import walk
+import yaml
 from apache_beam.options.pipeline_options import PipelineOptions
 from PIL import Image
 
@@ -634,3 +635,20 @@ def test_what_check_shows(write, run, tmp_path):
         assert int(line[1]) + int(line[2]) == count
     found = json.loads(run(*args, "--json")[1])["mask_counts"]
     assert sum(sum(one.values()) for one in found.values()) == counts.sum()
+
+
+@pytest.mark.parametrize(
+    ("classes", "words"),
+    [
+        (("ground", "<b>", "dog", "emu"), ", of the classes ground, \\<b\\>, dog, emu"),
+        (None, ""),
+    ],
+)
+def test_the_card_names_the_masks(write, data_dir, run, classes, words):
+    """They are what the dataset is for, and not among its files of images."""
+    builder = walk.built(write(classes=classes), data_dir)
+    assert run("card", "image_csv/masks", f"--data_dir={data_dir}")[0] == 0
+    card = (builder.data_path / "README.md").read_text(encoding="utf-8")
+    front = yaml.safe_load(card.split("---\n")[1])
+    assert front["task_categories"] == ["image-segmentation"]
+    assert f"- The records have segmentation masks{words}.\n" in card

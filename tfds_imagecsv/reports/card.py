@@ -14,6 +14,7 @@ from typing import Any
 
 from etils import epy
 
+from tfds_imagecsv.options import MASK
 from tfds_imagecsv.prepared.prepared_dataset import PreparedDataset
 from tfds_imagecsv.problems import escaped
 
@@ -82,12 +83,7 @@ def _front_matter(dataset: PreparedDataset, image_folder: str | None) -> dict[st
         "pretty_name": config if config != "default" else info.name
     }
     found |= _license(info.redistribution_info.license)
-    if dataset.label_type in ("class", "multilabel"):
-        kind = "class" if dataset.label_type == "class" else "label"
-        found["task_categories"] = ["image-classification"]
-        found["task_ids"] = [f"multi-{kind}-image-classification"]
-    elif dataset.label_type == "boxes":
-        found["task_categories"] = ["object-detection"]
+    found |= _tasks(dataset)
     found["size_categories"] = [_size_category(sum(sizes.values()))]
     found["tags"] = ["image", "tensorflow-datasets", *(info.config_tags or ())]
     found["dataset_info"] = {
@@ -107,6 +103,21 @@ def _front_matter(dataset: PreparedDataset, image_folder: str | None) -> dict[st
         files = [{"split": name, "path": f"{image_folder}/{name}/**"} for name in sizes]
         found["configs"] = [{"config_name": config, "data_files": files}]
     return found
+
+
+def _tasks(dataset: PreparedDataset) -> dict[str, list[str]]:
+    """Returns the Hub's fields about what the dataset is for, as far as it knows it."""
+    tasks, ids = [], []
+    if dataset.label_type in ("class", "multilabel"):
+        kind = "class" if dataset.label_type == "class" else "label"
+        tasks.append("image-classification")
+        ids.append(f"multi-{kind}-image-classification")
+    elif dataset.label_type == "boxes":
+        tasks.append("object-detection")
+    if MASK in dataset.info.features:
+        tasks.append("image-segmentation")
+    found = {"task_categories": tasks, "task_ids": ids}
+    return {field: names for field, names in found.items() if names}
 
 
 def _license(text: str) -> dict[str, str]:
@@ -168,7 +179,7 @@ def _yaml(values: Mapping[str, Any]) -> str:
 
 def _body(dataset: PreparedDataset, note: str) -> Iterator[str]:
     """Yields the lines under the front matter."""
-    info, metadata = dataset.info, dataset.metadata
+    info = dataset.info
     yield f"# {markdown(info.config_name or info.name)}"
     yield ""
     yield from map(markdown, info.description.splitlines())
@@ -188,7 +199,7 @@ def _body(dataset: PreparedDataset, note: str) -> Iterator[str]:
         yield from _classes(dataset)
     yield "## How it was made"
     yield ""
-    yield from (f"- {fact}" for fact in _facts(metadata))
+    yield from (f"- {fact}" for fact in _facts(dataset))
     yield ""
     yield "## Load it"
     yield ""
@@ -234,8 +245,9 @@ def _classes(dataset: PreparedDataset) -> Iterator[str]:
         yield ""
 
 
-def _facts(metadata: Mapping[str, Any]) -> Iterator[str]:
+def _facts(dataset: PreparedDataset) -> Iterator[str]:
     """Yields what the metadata say of the build, as Markdown."""
+    metadata = dataset.metadata
     yield markdown(f"Built by tfds_imagecsv {metadata['tfds_imagecsv_version']}.")
     folds = metadata.get("folds")
     held_out = "" if folds else f"val_size {metadata['val_size']}, "
@@ -250,6 +262,8 @@ def _facts(metadata: Mapping[str, Any]) -> Iterator[str]:
     if further:
         names = ", ".join(map(markdown, further))
         yield f"The records have further images: {names}."
+    if MASK in dataset.info.features:
+        yield f"The records have segmentation masks{_about_masks(dataset)}."
     for key, words in (
         ("groups", "groups, each in one split"),
         ("duplicate_images", "images that are identical to others"),
@@ -260,6 +274,16 @@ def _facts(metadata: Mapping[str, Any]) -> Iterator[str]:
             yield f"{metadata[key]:,} {words}."
     for reason, count in (metadata.get("conversions") or {}).items():
         yield f"{count:,} images converted: {markdown(reason)}."
+
+
+def _about_masks(dataset: PreparedDataset) -> str:
+    """Returns the classes of masks, as Markdown; nothing if values have no names."""
+    names: Sequence[str] = getattr(dataset.info.features[MASK], "names", None) or ()
+    if not names:
+        return ""
+    more = len(names) - _MAX_CLASSES
+    shown = ", ".join(map(markdown, names[:_MAX_CLASSES]))
+    return f", of the classes {shown}" + (f" and {more:,} more" if more > 0 else "")
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
