@@ -343,6 +343,16 @@ def test_lists_in_cells(write_photographs, make, data_dir, tmp_path, table_forma
             ),
         ),
         (
+            ("file", "xmin", "ymin", "xmax", "ymax"),
+            [("1.png", 1, 2, 3, 4)],
+            (
+                "labels.csv: there is no column left for the classes of the boxes. Set"
+                " label_column, or add a column; if all objects are of one class, it"
+                " has its name in each row. Its columns are: 'file', 'xmin', 'ymin',"
+                " 'xmax', 'ymax'"
+            ),
+        ),
+        (
             ("file", "class", "a", "b"),
             [("1.png", "red", 1, 2)],
             (

@@ -422,14 +422,7 @@ def _labels(
     useful = [at for at in free if header[at] or not _is_empty(sample, at)]
     named = [at for at in useful if header[at]] or useful
     if not named:
-        raise exceptions.SourceError(
-            f"{place}: there is only one column, {header[0]!r}. Two are needed, for"
-            f" file names and labels{_about_delimiter(table)}; or set"
-            " label_type='none'."
-            if len(header) < 2
-            else f"{place}: there is no column left for the labels. Set label_column,"
-            f" or label_type='none'. Its columns are: {names_of(header)}"
-        )
+        raise exceptions.SourceError(f"{place}: {_without_labels(table, position_of)}")
     filenames_at = position_of.get("filename_column", 0)
     labels = [
         at for at in named if not found.have_same_files(filenames_at, at)
@@ -454,6 +447,27 @@ def _taken(position_of: Mapping[str, int]) -> set[int]:
     What a template makes names of may be something else, too, such as the label.
     """
     return {at for field, at in position_of.items() if not field.startswith("{")}
+
+
+def _without_labels(table: Table, position_of: Mapping[str, int]) -> str:
+    """Returns what to do about a table that has no column left for the labels."""
+    header = table.header
+    if len(header) < 2:
+        return (
+            f"there is only one column, {header[0]!r}. Two are needed, for file names"
+            f" and labels{_about_delimiter(table)}; or set label_type='none'."
+        )
+    columns = f"Its columns are: {names_of(header)}"
+    if "box_columns[0]" in position_of:
+        return (
+            "there is no column left for the classes of the boxes. Set label_column, or"
+            " add a column; if all objects are of one class, it has its name in each"
+            f" row. {columns}"
+        )
+    return (
+        "there is no column left for the labels. Set label_column, or"
+        f" label_type='none'. {columns}"
+    )
 
 
 def _about_delimiter(table: Table) -> str:
