@@ -718,15 +718,24 @@ def test_further_images_are_side_by_side(make_pairs, label_type):
 
 
 def test_further_images_count(make_pairs, tmp_path):
-    """As images of the dataset: their bytes, and those that are converted."""
+    """As images of the dataset: their bytes and sizes, and those that are converted."""
     config = make_pairs()
     path = tmp_path / "images" / "b3.png"
-    Image.new("RGB", (8, 6), "red").save(path, "GIF")
-    numbers = {one.words: one.value for one in page_of(config).numbers}
-    size = sum(one.stat().st_size for one in path.parent.iterdir())
+    Image.new("RGB", (9, 7), "red").save(path, "GIF")
+    found = page_of(config)
+    assert found.plots[0].words.startswith(
+        "Width 8 to 9 (median 8), height 6 to 7 (median 6) pixels."
+    )
+    assert (
+        found.plots[1].words
+        == "Width by height: 0% portrait, 0% square, 100% landscape."
+    )
+    sizes = [one.stat().st_size for one in path.parent.iterdir()]
+    assert f"From {min(sizes)} bytes to {max(sizes)} bytes" in found.plots[2].words
+    numbers = {one.words: one.value for one in found.numbers}
     assert numbers["images"] == "16"
     assert numbers["converted"] == "1"
-    assert numbers["of files"] == f"{size / 1000:.3g} kB"
+    assert numbers["of files"] == f"{sum(sizes) / 1000:.3g} kB"
 
 
 def test_further_images_have_their_room(make_pairs, monkeypatch):

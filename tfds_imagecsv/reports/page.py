@@ -682,16 +682,11 @@ def _plots(
     rows = plan.rows if plan else inspection.rows
     if not len(rows):
         return
-    column = rows["kind"]
-    images = np.bincount(arrays.codes_of(column), minlength=len(column.dictionary))
-    used = np.flatnonzero(images)
-    weights = images[used].astype(np.int64)
-    heights, widths = (
-        arrays.as_numpy(column.dictionary.field(name))[used].astype(np.float64)
-        for name in ("stored_height", "stored_width")
-    )
     if config.label_type == "regression":
         yield from _plot_of_numbers(rows)
+    images = list(image_columns.all_images(rows))
+    of_all = zip(*map(_sides, images), strict=True)
+    heights, widths, weights = map(np.concatenate, of_all)
     is_one_size = np.ptp(heights) == 0 and np.ptp(widths) == 0
     size = f"{widths[0]:,.0f} by {heights[0]:,.0f} pixels"
     if is_one_size:
@@ -706,7 +701,8 @@ def _plots(
             plots.density(widths, heights, weights, label=words),
         )
         yield _plot_of_ratios(widths / heights, weights)
-    sizes = arrays.as_numpy(rows["size"]).astype(np.float64)
+    sizes = np.concatenate([arrays.as_numpy(one["size"]) for one in images])
+    sizes = sizes.astype(np.float64)
     if np.ptp(sizes):
         words = (
             f"From {_bytes(sizes.min())} to {_bytes(sizes.max())}, half of them at most"
@@ -719,6 +715,20 @@ def _plots(
             as_text=_bytes,
         )
         yield Plot("Size of the files", f"{words}.", svg)
+
+
+def _sides(
+    images: pa.RecordBatch,
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+    """Returns heights and widths (pixels, as stored), and how many images have them."""
+    kind = images["kind"]
+    counts = np.bincount(arrays.codes_of(kind), minlength=len(kind.dictionary))
+    used = np.flatnonzero(counts)
+    heights, widths = (
+        arrays.as_numpy(kind.dictionary.field(name))[used].astype(np.float64)
+        for name in ("stored_height", "stored_width")
+    )
+    return heights, widths, counts[used].astype(np.int64)
 
 
 def _plot_of_ratios(
