@@ -69,6 +69,14 @@ To build a dataset of your own images, give its config:
 """
 
 
+def _check_file_format(file_format: Any) -> None:
+    known = [one.value for one in tfds.core.FileFormat]
+    if file_format not in (None, *tfds.core.FileFormat, *known):
+        raise exceptions.ConfigError(
+            f"file_format must be one of {', '.join(known)}, got {file_format!r}"
+        )
+
+
 def _is_on_beam(config: tfds.download.DownloadConfig) -> bool:
     return bool(config.beam_runner or config.beam_options)
 
@@ -126,7 +134,8 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
 
         Raises:
           ConfigError: if there is no config of that name, if a config object isn't an
-            `ImageCsvConfig`, or if it has the name of another one.
+            `ImageCsvConfig`, or if it has the name of another one; or if TFDS has no
+            such `file_format`.
         """
         # A derived class has a default config; this one has none of the user's.
         has_default = self.BUILDER_CONFIGS and self.BUILDER_CONFIGS is not (
@@ -140,6 +149,7 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
         self._is_known_to_be_fresh = False
         self._engine: Engine | None = None
         self._dl_manager: tfds.download.DownloadManager | None = None
+        _check_file_format(kwargs.get("file_format"))
         if kwargs.get("data_dir"):
             kwargs["data_dir"] = epath.Path(kwargs["data_dir"]).expanduser()
         with failures.reachable(kwargs.get("data_dir") or tfds.core.constants.DATA_DIR):
@@ -228,7 +238,8 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
           SplitError: if the rows can't be divided as the config says.
           StaleDatasetError: if a dataset is there, and its config, its table or its
             images have changed.
-          StorageError: if the disk is full, or the data directory is out of reach.
+          StorageError: if the disk is full, or the data directory is out of reach or
+            can't be written.
           WorkerError: if a worker process died.
         """
         config = download_config or tfds.download.DownloadConfig()
@@ -252,7 +263,8 @@ class ImageCsv(tfds.core.GeneratorBasedBuilder):
             tfds_private.shard_rule(config)
             stack.callback(self._forget_build)
             place = self._working_place(config)
-            stack.enter_context(unfinished.only_build(place))
+            with failures.can_be_written(self.data_dir_root):
+                stack.enter_context(unfinished.only_build(place))
             if self._is_built_by_another(mode, manual_dir):
                 return
             folder = stack.enter_context(unfinished.working_folder(place))

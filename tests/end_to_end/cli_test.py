@@ -457,6 +457,26 @@ def test_build(make_dataset, run, tmp_path):
     )
 
 
+def test_a_dataset_that_can_be_nowhere(make_dataset, run, tmp_path):
+    """A file in the place of the data directory, and a format that TFDS hasn't."""
+    make_dataset()
+    before = sorted(tmp_path.rglob("*"))
+    args = ("build", "images", "labels.csv", "--name=pets")
+    code, _, errors = run(*args, "--data-dir=labels.csv")
+    assert code == 1
+    assert errors == (
+        "Error: data_dir labels.csv can't be written: Not a directory. Choose another"
+        " data_dir.\n"
+    )
+    code, _, errors = run(*args, "--data-dir=data", "--file-format=tfrecords")
+    assert code == 1
+    assert errors == (
+        "Error: file_format must be one of tfrecord, riegeli, array_record, parquet,"
+        " got 'tfrecords'\n"
+    )
+    assert sorted(tmp_path.rglob("*")) == before
+
+
 def test_what_a_process_prints(make_dataset, tmp_path, write_png):
     """It prints notes and the outcome, but no start-up messages of libraries."""
     make_dataset()

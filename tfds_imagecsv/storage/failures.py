@@ -1,4 +1,4 @@
-"""A data directory that is full or out of reach, as a `StorageError`."""
+"""A data directory that is full, closed or out of reach, as a `StorageError`."""
 
 from __future__ import annotations
 
@@ -26,6 +26,21 @@ def reachable(data_dir: epath.PathLike) -> Iterator[None]:
             raise
         raise exceptions.StorageError(
             f"data_dir {os.fspath(data_dir)}: {s3.reason(error)}"
+        ) from error
+
+
+@contextlib.contextmanager
+def can_be_written(data_dir: epath.PathLike) -> Iterator[None]:
+    """Raises a `StorageError` if the system doesn't let this user write there."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _NO_ROOM:
+            raise
+        words = error.strerror or error
+        raise exceptions.StorageError(
+            f"data_dir {os.fspath(data_dir)} can't be written: {words}. Choose another"
+            " data_dir."
         ) from error
 
 
