@@ -531,7 +531,7 @@ def test_a_process_whose_output_nobody_reads(make_dataset, tmp_path):
 
 
 def test_build_with_other_texts(make_dataset, run, tmp_path):
-    """New texts are written beside the records; without any, nothing is."""
+    """New texts are written beside the records; the report is that of the build."""
     make_dataset()
     args = ("images", "labels.csv", "--name=pets", "--data_dir=data")
     run("build", *args, "--license=MIT")
@@ -545,6 +545,7 @@ def test_build_with_other_texts(make_dataset, run, tmp_path):
     assert (folder / "LICENSE").read_text() == "CC0-1.0"
     info = tfds.builder_from_directory(folder).info
     assert info.citation == "@misc{pets}"
+    assert "&#34;MIT&#34;" in (folder / "report.html").read_text(encoding="utf-8")
     assert run("build", *args, *words)[1] == f"{there}\n"
 
 
