@@ -45,19 +45,24 @@ def run_code(code, *args, cwd, env):
 
 @functools.cache
 def path():
-    """Returns a `PATH` for shells, whose `tfds` finds TensorFlow imported."""
+    """Returns a `PATH` for shells, whose commands find TensorFlow imported.
+
+    These are `tfds`, `tfds-imagecsv`, and `python` with a file or a module.
+    """
     folder = _folder() / "bin"
     folder.mkdir()
-    tfds = folder / "tfds"
-    tfds.write_text(f'#!/bin/sh\nexec {shlex.join(_command(COMMANDS / "tfds"))} "$@"\n')
-    tfds.chmod(0o755)
+    programs = {name: [COMMANDS / name] for name in ("tfds", "tfds-imagecsv")}
+    for name, program in {**programs, "python": []}.items():
+        command = folder / name
+        command.write_text(f'#!/bin/sh\nexec {shlex.join(_command(*program))} "$@"\n')
+        command.chmod(0o755)
     return os.pathsep.join(map(str, (folder, COMMANDS, os.environ["PATH"])))
 
 
-def _command(program):
-    """Returns the arguments of a process that runs a program."""
+def _command(*program):
+    """Returns the arguments of a process that runs a program, by default the next."""
     client = SCRIPTS / "run_with_tensorflow.py"
-    return list(map(str, (sys.executable, "-IS", client, _socket(), program)))
+    return list(map(str, (sys.executable, "-IS", client, _socket(), *program)))
 
 
 @functools.cache

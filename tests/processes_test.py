@@ -2,8 +2,10 @@
 
 import json
 import os
+import subprocess
 
 import processes
+import pytest
 
 PROGRAM = """
 import atexit, json, multiprocessing, os, sys
@@ -53,5 +55,32 @@ def test_programs_know_nothing_of_each_other(tmp_path):
     env = dict(os.environ)
     done = processes.run_code("import this, sys; sys.exit(3)", cwd=tmp_path, env=env)
     assert done.returncode == 3
+    done = processes.run_code("import sys; sys.exit('words')", cwd=tmp_path, env=env)
+    assert (done.returncode, done.stderr) == (1, "words\n")
     code = "import sys; print('this' in sys.modules)"
     assert processes.run_code(code, cwd=tmp_path, env=env).stdout == "False\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "folder"),
+    [("python there/program.py", "there"), ("python -m program", "")],
+)
+def test_shells_find_commands(tmp_path, command, folder):
+    """`python` runs a file or a module; what is beside the file can be imported."""
+    (tmp_path / folder).mkdir(exist_ok=True)
+    (tmp_path / folder / "beside.py").write_text("NAME = 'beside'")
+    (tmp_path / folder / "program.py").write_text(
+        "import beside, sys\n"
+        "print(__name__, beside.NAME, sys.argv[1:], 'tensorflow' in sys.modules)\n"
+        "sys.exit(4)\n"
+    )
+    done = subprocess.run(
+        ["bash", "-ec", f"{command} a 'b c'"],
+        cwd=tmp_path,
+        env={**os.environ, "PATH": processes.path()},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == "__main__ beside ['a', 'b c'] True\n", done.stderr
+    assert done.returncode == 4
