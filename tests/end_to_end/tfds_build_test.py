@@ -125,11 +125,9 @@ def test_a_damaged_archive(tfds_build, tmp_path, data_dir):
     assert not (data_dir / "image_csv").exists()
 
 
-def test_the_folder_of_the_builder(tfds_build_in_a_shell, data_dir):
+def test_the_folder_of_the_builder(tfds_build, data_dir):
     """In a checkout, TFDS finds the builder without an import: all built-in ones."""
-    process = tfds_build_in_a_shell(
-        "tfds_imagecsv", "--manual_dir=dummy_data", cwd=CHECKOUT
-    )
+    process = tfds_build("tfds_imagecsv", "--manual_dir=dummy_data", cwd=CHECKOUT)
     assert_success(process)
     builder = tfds.builder("image_csv/cifar10", data_dir=data_dir)
     assert sizes_of(builder) == {"train": 72, "validation": 36, "test": 12}
@@ -395,7 +393,7 @@ Built in {path}:
     )
 
 
-def test_the_log_of_others_is_complete(tfds_build_in_a_shell, tmp_path):
+def test_the_log_of_others_is_complete(tfds_build, tmp_path):
     """TFDS still says that it uses the config of another class."""
     (tmp_path / "others.py").write_text(
         """
@@ -407,7 +405,7 @@ class Others(tfds.testing.DummyDataset):
 """
     )
     config = json.dumps({"name": "b"})
-    process = tfds_build_in_a_shell("others.py", f"--config={config}")
+    process = tfds_build("others.py", f"--config={config}")
     assert_success(process)
     assert "Using custom data configuration: BuilderConfig(name='b'" in process.stdout
     assert "Load it" not in process.stdout

@@ -79,6 +79,7 @@ def test_boxes(tmp_path, write_png, write_csv, run_example):
         figure = tfds.show_examples(supervised, info, rows=1, cols=2)
         print(len(figure.axes))
         """,
+        with_tensorflow=True,
     )
     dataset = tfds.builder_from_directory(builder.data_path).as_dataset(split="train")
     examples = list(tfds.as_numpy(dataset))
@@ -145,6 +146,7 @@ def test_several_images_and_masks(tmp_path, write_png, write_csv, run_example, f
         except ValueError as error:
             print(str(error).partition(". Images")[0])
         """,
+        with_tensorflow=True,
     )
     labels = [] if fields else ["label"]
     assert lines[0] == str(["image", *labels, "right", "segmentation_mask"])
