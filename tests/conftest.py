@@ -11,6 +11,7 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 import tfds_imagecsv
+from tfds_imagecsv.engines import local
 
 # A slow machine is no failure.
 hypothesis.settings.register_profile("any_machine", deadline=None)
@@ -101,6 +102,30 @@ def refuse_network():
         guarded = loopback_only(socket.getaddrinfo, lambda host, *_, **__: host)
         patch.setattr(socket, "getaddrinfo", guarded)
         yield
+
+
+def set_patience(patch, seconds):
+    """Sets from which work on builds and checks of this process start others."""
+    defaults = local.LocalEngine.__init__.__kwdefaults__
+    patch.setitem(defaults, "patience", seconds)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def few_processes():
+    """Lets no build here start others for its images: how many depended on the load.
+
+    Tests of what others do ask for `many_processes`; commands in new processes aren't
+    affected.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        set_patience(patch, 1000)
+        yield
+
+
+@pytest.fixture
+def many_processes(monkeypatch):
+    """Lets builds and checks here start other processes even for little work."""
+    set_patience(monkeypatch, 0)
 
 
 @pytest.fixture(scope="session")

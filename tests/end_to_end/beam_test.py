@@ -2,7 +2,6 @@
 
 import contextlib
 import csv
-import functools
 import hashlib
 import itertools
 import json
@@ -12,6 +11,7 @@ import subprocess
 import sys
 
 import numpy as np
+import processes
 import pyarrow as pa
 import pytest
 import tensorflow_datasets as tfds
@@ -26,7 +26,7 @@ from PIL import Image
 from samples import encoded, exif, noise
 
 import tfds_imagecsv
-from tfds_imagecsv.engines import beam, local, shared_rows
+from tfds_imagecsv.engines import beam, shared_rows
 from tfds_imagecsv.engines.engine import Chunk
 from tfds_imagecsv.shards import shard_plan
 
@@ -169,7 +169,8 @@ def test_labels_of_all_types(manual_dir, data_dir, tmp_path, write_csv, fields):
     assert digests(data_dir / "beam") == digests(data_dir / "local")
 
 
-def test_boxes(tmp_path, manual_dir, monkeypatch, write_csv):
+@pytest.mark.usefixtures("many_processes")
+def test_boxes(tmp_path, manual_dir, write_csv):
     """Law 3: for one worker and two, another order of the rows, and with Beam."""
     (tmp_path / "images").symlink_to(manual_dir / "images")
     with (manual_dir / "labels.csv").open() as file:
@@ -188,11 +189,6 @@ def test_boxes(tmp_path, manual_dir, monkeypatch, write_csv):
         "beam_runner": "DirectRunner",
         "beam_options": PipelineOptions(["--direct_running_mode=in_memory"]),
     }
-    # Processes are started even for little work.
-    monkeypatch.setattr(
-        "tfds_imagecsv.engines.local.LocalEngine",
-        functools.partial(local.LocalEngine, patience=0),
-    )
     found = {}
     for name, order, workers, options in (
         ("one worker", 1, 1, {}),
@@ -264,19 +260,14 @@ def running(script, folder):
 def tfds_build(manual_dir, folder, options):
     """Runs `tfds build` in a directory, with paths relative to it."""
     (folder / "manual").symlink_to(manual_dir)
-    done = subprocess.run(
-        [
-            pathlib.Path(sys.executable).with_name("tfds"),
-            *("build", "image_csv", "--imports=tfds_imagecsv"),
-            f"--config={json.dumps(FIELDS)}",
-            *("--manual_dir=manual", "--data_dir=data", "--num_shards=3"),
-            f"--beam_pipeline_options={','.join(options)}",
-        ],
+    done = processes.run(
+        processes.COMMANDS / "tfds",
+        *("build", "image_csv", "--imports=tfds_imagecsv"),
+        f"--config={json.dumps(FIELDS)}",
+        *("--manual_dir=manual", "--data_dir=data", "--num_shards=3"),
+        f"--beam_pipeline_options={','.join(options)}",
         cwd=folder,
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
-        check=False,
-        capture_output=True,
-        text=True,
+        env=os.environ,
     )
     assert done.returncode == 0, done.stderr
     return digests(folder / "data")

@@ -4,13 +4,13 @@ import csv
 import fractions
 import json
 import math
+import os
 import pathlib
 import random
 import shutil
-import subprocess
-import sys
 
 import numpy as np
+import processes
 import pytest
 import samples
 import tensorflow_datasets as tfds
@@ -209,12 +209,8 @@ def test_classes_name_the_values(write, data_dir):
     """The feature has them, in any process; pixels are counted."""
     config = write(classes=CLASSES, test_size=0.25)
     builder = walk.built(config, data_dir)
-    done = subprocess.run(
-        [sys.executable, "-c", READ, builder.data_path],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
+    done = processes.run_code(READ, builder.data_path, cwd=data_dir, env=os.environ)
+    assert done.returncode == 0, done.stderr
     names, *lines = done.stdout.splitlines()
     assert names.split() == [*CLASSES]
     assert {line.rpartition(" ")[0] for line in lines} == {
@@ -384,6 +380,7 @@ def test_equal_masks_do_not_belong_together(write, data_dir):
 # The same every time
 
 
+@pytest.mark.usefixtures("many_processes")
 def test_the_bytes_do_not_depend_on_workers_order_or_engine(
     write, tmp_path, data_dir, write_csv
 ):
@@ -397,8 +394,8 @@ def test_the_bytes_do_not_depend_on_workers_order_or_engine(
     for name, workers, kwargs in (
         ("one", 1, {}),
         ("two", 2, {}),
-        ("order", None, {}),
-        ("beam", None, {"beam_runner": "DirectRunner", "beam_options": in_memory}),
+        ("order", 1, {}),
+        ("beam", 1, {"beam_runner": "DirectRunner", "beam_options": in_memory}),
     ):
         config = write(workers=workers, **fields)
         if name == "order":

@@ -6,7 +6,6 @@ import os
 import pathlib
 import re
 import subprocess
-import sys
 import tempfile
 
 import boto3
@@ -124,6 +123,7 @@ def test_from_and_to_s3(make_dataset, make_remote, make_builder, file_format):
     assert sum(file_format in name for name in expected) == 6
 
 
+@pytest.mark.usefixtures("many_processes")
 def test_with_more_workers_and_conversions(
     make_dataset, make_remote, make_builder, tmp_path, monkeypatch
 ):
@@ -240,11 +240,11 @@ def test_the_card_of_a_dataset(make_dataset, make_builder, bucket, file_format):
     folder = "s3://bucket/data/image_csv/pets/1.0.0"
     build(make_builder(config, data_dir="s3://bucket/data", **kwargs), num_shards=2)
     assert cli.main(["card", os.fspath(local)]) == 0
-    done = run(
-        pathlib.Path(sys.executable).with_name("tfds-imagecsv"),
+    done = processes.run(
+        processes.COMMANDS / "tfds-imagecsv",
         *("card", "image_csv/pets", "--data_dir=s3://bucket/data"),
         cwd=local,
-        env={},
+        env=os.environ,
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [
@@ -549,8 +549,9 @@ def test_no_credentials_for_the_data_directory(settings, tmp_path):
 )
 def test_no_credentials_for_a_dataset(settings, tmp_path, args):
     """One line, from any command."""
-    command = pathlib.Path(sys.executable).with_name("tfds-imagecsv")
-    done = run(command, *args, cwd=tmp_path, env=NO_CREDENTIALS)
+    command = processes.COMMANDS / "tfds-imagecsv"
+    env = os.environ | NO_CREDENTIALS
+    done = processes.run(command, *args, cwd=tmp_path, env=env)
     assert done.returncode == 1
     assert done.stderr == f"Error: data_dir s3://bucket/data: {UNREACHABLE}\n"
 
@@ -563,7 +564,7 @@ def test_without_s3fs(settings, tmp_path):
         "from tfds_imagecsv import cli; "
         'sys.exit(cli.main(["check", "images", "s3://bucket/labels.csv"]))'
     )
-    done = run(sys.executable, "-c", code, cwd=tmp_path, env={})
+    done = processes.run_code(code, cwd=tmp_path, env=os.environ)
     assert done.returncode == 1
     assert done.stdout == (
         "A build would fail. label_csv s3://bucket/labels.csv: it can't be reached:"

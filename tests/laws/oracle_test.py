@@ -315,15 +315,9 @@ def digests_of(builder):
 
 
 @pytest.mark.parametrize("file_format", ["tfrecord", "array_record"])
-def test_the_bytes_are_the_same_in_every_run(
-    random_config, tmp_path, monkeypatch, file_format
-):
+@pytest.mark.usefixtures("many_processes")
+def test_the_bytes_are_the_same_in_every_run(random_config, tmp_path, file_format):
     """Law 3: of two runs, of shuffled rows, and of one and of two processes."""
-    # Processes are started even for little work.
-    monkeypatch.setattr(
-        "tfds_imagecsv.engines.local.LocalEngine",
-        functools.partial(tfds_imagecsv.engines.local.LocalEngine, patience=0),
-    )
     found = []
     for run, workers in enumerate([1, 1, 2]):
         config = random_config(1, workers=workers)

@@ -43,6 +43,7 @@ def test_each_example_has_its_scores(make_dataset, make_builder, tmp_path):
     assert white["odd_aspect_ratio"] == "0.2000"
 
 
+@pytest.mark.usefixtures("many_processes")
 def test_the_bytes_are_the_same_in_every_run(make_dataset, make_builder, tmp_path):
     """For any number of workers, and any order of the table."""
     make_dataset()
