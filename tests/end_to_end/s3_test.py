@@ -13,6 +13,7 @@ import moto.server
 import processes
 import pytest
 import readme
+import s3fs
 import tensorflow as tf
 import tensorflow_datasets as tfds
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -49,6 +50,9 @@ def settings():
         for name, value in settings.items():
             patch.setenv(name, value)
         yield settings
+    # These have its port. A core may come back to this file, and start another one.
+    s3._file_system.cache_clear()
+    s3fs.S3FileSystem.clear_instance_cache()
     server.stop()
     log.setLevel(level)
 
