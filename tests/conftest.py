@@ -43,27 +43,42 @@ SLOW = (
     "tfds_imagecsv_dataset_builder_test.py",
 )
 
-# The longest tests: the commands of a page, one after the other.
-LONGEST = "test_the_commands_and_the_code_run"
+# Where the longest tests are. Those of a file stay together, as they share datasets.
+LONGEST = (
+    "readme_test.py::test_the_commands_and_the_code_run",
+    "end_to_end/digits_test.py",
+    "end_to_end/beam_test.py",
+    "reading/keras_test.py",
+    "storage/unfinished_test.py",
+    "end_to_end/tfds_build_test.py",
+    "end_to_end/registration_test.py",
+    "end_to_end/s3_test.py",
+    "laws/conversions_matrix_test.py",
+)
 
 # By number: a name is looked up at another machine.
 LOOPBACK = ("127.0.0.1", "::1")
 
 
+def places_of(item):
+    """Returns where a test is: itself, its file, and the folders of that."""
+    name = getattr(item, "originalname", item.name)
+    return (f"{item.path}::{name}", *map(str, (item.path, *item.path.parents)))
+
+
 def pytest_collection_modifyitems(items):
     """Marks the slow tests, and runs the longest first, so that no core idles."""
+    ranks = {str(TESTS / place): rank for rank, place in enumerate(LONGEST)}
     slow = {str(TESTS / place) for place in SLOW}
+
+    def order(item):
+        rank = min(ranks.get(place, len(ranks)) for place in places_of(item))
+        return rank, item.get_closest_marker("slow") is None
+
     for item in items:
-        name = getattr(item, "originalname", item.name)
-        places = (f"{item.path}::{name}", *map(str, (item.path, *item.path.parents)))
-        if not slow.isdisjoint(places):
+        if not slow.isdisjoint(places_of(item)):
             item.add_marker("slow")
-    items.sort(
-        key=lambda item: (
-            getattr(item, "originalname", None) != LONGEST,
-            item.get_closest_marker("slow") is None,
-        )
-    )
+    items.sort(key=order)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -20,6 +20,7 @@ names and sizes of the dataset's files.
 
 import contextlib
 import ctypes
+import gc
 import json
 import logging
 import os
@@ -194,6 +195,7 @@ def main():
     Image.init()
     # Output of libraries must not get between the outcomes.
     outcomes = os.fdopen(os.dup(1), "w")
+    gc.freeze()  # else forks would copy what their garbage collectors look at
     os.dup2(2, 1)
     for line in sys.stdin:
         print(json.dumps(work(json.loads(line))), file=outcomes, flush=True)
