@@ -543,6 +543,14 @@ def as_numpy(column: pa.Array) -> npt.NDArray[Any]:
     return bits[column.offset :].view(bool)
 
 
+def binary_of(column: pa.Array) -> npt.NDArray[np.uint8]:
+    """Returns the bytes of a column of `pyarrow.binary(width)`, shape [rows, width]."""
+    width = column.type.byte_width
+    values = np.frombuffer(column.buffers()[1], np.uint8)
+    start = column.offset * width
+    return values[start : start + len(column) * width].reshape(-1, width)
+
+
 def digests_of(column: pa.Array) -> npt.NDArray[np.uint64]:
     """Returns digests as two whole numbers each, shape [rows, 2], in the same order."""
     if not len(column):

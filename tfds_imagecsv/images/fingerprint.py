@@ -26,6 +26,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from PIL import Image
 
+from tfds_imagecsv import arrays
 from tfds_imagecsv.images import small_pictures
 
 if TYPE_CHECKING:
@@ -133,37 +134,12 @@ def measure(pictures: SmallPictures) -> Mapping[str, Fingerprints]:
 
 def of_column(column: pa.Array) -> Fingerprints:
     """Returns the fingerprints in a column, uint8, shape [pictures, SIZE]."""
-    values = np.frombuffer(column.buffers()[1], np.uint8)
-    start = column.offset * SIZE
-    return values[start : start + len(column) * SIZE].reshape(-1, SIZE)
+    return arrays.binary_of(column)
 
 
 def gray(fingerprints: Fingerprints) -> npt.NDArray[np.uint8]:
     """Returns the gray pictures, uint8, shape [pictures, SIDE, SIDE]."""
     return fingerprints[:, :_GRAY].reshape(-1, SIDE, SIDE)
-
-
-def colors(fingerprints: Fingerprints) -> npt.NDArray[np.int16]:
-    """Returns the coarse colours: differences from gray.
-
-    Returns:
-      int16, shape [pictures, 2 * COLOR_SIDE**2].
-    """
-    return fingerprints[:, _GRAY:].astype(np.int16) - 128
-
-
-def finer_colors(fingerprints: Fingerprints) -> npt.NDArray[np.float64]:
-    """Returns the coarse colours of all pixels, interpolated linearly.
-
-    Returns:
-      Cb and Cr, each less 128; shape [2, pictures, SIDE * SIDE].
-    """
-    coarse = colors(fingerprints).astype(np.float64)
-    planes = np.moveaxis(coarse.reshape(-1, 2, COLOR_SIDE, COLOR_SIDE), 1, 0)
-    block = SIDE // COLOR_SIDE
-    places = np.clip((np.arange(SIDE) + 0.5) / block - 0.5, 0, COLOR_SIDE - 1)
-    weights = np.maximum(1 - np.abs(places[:, None] - np.arange(COLOR_SIDE)), 0)
-    return np.asarray((weights @ planes @ weights.T).reshape(2, -1, _GRAY))
 
 
 def hashes(fingerprints: Fingerprints, which: npt.NDArray[np.int64]) -> Hashes:

@@ -43,7 +43,7 @@ class Pairs(NamedTuple):
     container: arrays.Ints
     window: arrays.Ints
 
-    def taken(self, which: npt.NDArray[np.bool_] | arrays.Ints) -> Pairs:
+    def taken(self, which: npt.NDArray[np.bool_] | arrays.Ints | slice) -> Pairs:
         """Returns some of the pairs."""
         return Pairs(*(column[which] for column in self))
 

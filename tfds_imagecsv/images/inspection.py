@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -12,9 +13,11 @@ from etils import epath
 
 from tfds_imagecsv import arrays, image_formats, tfds_private
 from tfds_imagecsv.config import ImageCsvConfig
+from tfds_imagecsv.engines import local
 from tfds_imagecsv.engines.engine import Engine
 from tfds_imagecsv.images import (
     box_frames,
+    closer_look,
     copies,
     fingerprint,
     further_images,
@@ -140,7 +143,8 @@ def inspect(
 
     found = _read_images(config, table, engine, converted_dir, list_directory)
     table = _with_frame(table, found.masks_are_upright)
-    rows, of_images = near_duplicates.with_sets(found.rows), found.problems
+    rows = _with_near_duplicates(config, table, found.rows, engine)
+    of_images = found.problems
     pinned = arrays.by_key(rows["key"], earlier, "split")
     rows = arrays.with_columns(rows, {"pinned": pinned})
     if config.label_type == "boxes":
@@ -248,6 +252,32 @@ def _read_images(
             masks_are_upright=masked.are_upright,
         )
     return found
+
+
+def _with_near_duplicates(
+    config: ImageCsvConfig, table: LabelTable, rows: pa.RecordBatch, engine: Engine
+) -> pa.RecordBatch:
+    """Returns inspected rows with the sets of near duplicates, if they are wanted.
+
+    The images of likely pairs are read again. They are few: no cluster is asked.
+    """
+    with contextlib.ExitStack() as stack:
+        here = engine
+        if not engine.is_local:
+            here = stack.enter_context(local.LocalEngine())
+
+        def look_again(at: arrays.Ints) -> closer_look.Pictures:
+            some = rows.select(["row", "key", "label"]).take(arrays.as_column(at))
+            again = image_table.inspect_images(
+                table.image_dir,
+                some,
+                config.image_options,
+                engine=here,
+                measures=[closer_look.measure],
+            )
+            return closer_look.of_rows(again.rows, some["key"])
+
+        return near_duplicates.with_sets(rows, look_again)
 
 
 def _with_masks(

@@ -1,14 +1,15 @@
 """Near duplicates: images that are copies of others, encoded, resized or cropped anew.
 
-They are found in two steps. `hash_search` finds likely pairs by hashes: that of one's
-whole picture is like that of a window of the other's. `alignment` lays their pictures
-on each other, and keeps the pairs that correlate.
+They are found in three steps. `hash_search` finds likely pairs by hashes: that of one's
+whole picture is like that of a window of the other's. `alignment` lays their small gray
+pictures on each other, and keeps the pairs that correlate. `closer_look` compares their
+larger pictures in colour, for which their files are read again.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,8 +19,16 @@ import xxhash
 from etils import epy
 
 from tfds_imagecsv import arrays
-from tfds_imagecsv.images import alignment, copies, fingerprint, hash_search
+from tfds_imagecsv.images import (
+    alignment,
+    closer_look,
+    copies,
+    fingerprint,
+    hash_search,
+)
+from tfds_imagecsv.images.closer_look import Pictures
 from tfds_imagecsv.images.fingerprint import Fingerprints
+from tfds_imagecsv.images.hash_search import Pairs
 
 #: The column of the sets of near duplicates, int32; -1 for images in none.
 COLUMN = "near"
@@ -31,17 +40,23 @@ with epy.lazy_imports():
 
 # Pictures show too little to be told apart if their gray, but for a slope or an arch,
 # differs less than this from its mean (standard deviation, of 255).
-_LEAST_CONTRAST = 3
+_LEAST_CONTRAST = 2
 
 # Pictures whose contrast is measured at once.
 _ROWS = 1 << 12
 
+# Pairs whose larger pictures are in memory at once: 100 MB.
+_PAIRS = 1 << 12
 
-def with_sets(rows: pa.RecordBatch) -> pa.RecordBatch:
+#: Returns the larger pictures of those at some positions, which are sorted.
+LookAgain = Callable[[arrays.Ints], Pictures]
+
+
+def with_sets(rows: pa.RecordBatch, look_again: LookAgain) -> pa.RecordBatch:
     """Returns rows with `COLUMN` in the place of fingerprints, if there are any."""
     if fingerprint.COLUMN not in rows.schema.names:
         return rows
-    found = find(fingerprint.of_column(rows[fingerprint.COLUMN]))
+    found = find(fingerprint.of_column(rows[fingerprint.COLUMN]), look_again)
     others = [name for name in rows.schema.names if name != fingerprint.COLUMN]
     return arrays.with_columns(rows.select(others), {COLUMN: arrays.as_column(found)})
 
@@ -143,7 +158,7 @@ def _vary(
     return np.asarray(least < most)
 
 
-def find(fingerprints: Fingerprints) -> arrays.Codes:
+def find(fingerprints: Fingerprints, look_again: LookAgain) -> arrays.Codes:
     """Returns the sets of near duplicates.
 
     A set has all pictures that a chain of pairs links, whatever their order is.
@@ -151,6 +166,7 @@ def find(fingerprints: Fingerprints) -> arrays.Codes:
 
     Args:
       fingerprints: those of the pictures, uint8, shape [pictures, fingerprint.SIZE].
+      look_again: returns larger pictures.
 
     Returns:
       The set of each picture, int32, shape [pictures]: the position of its first
@@ -169,7 +185,7 @@ def find(fingerprints: Fingerprints) -> arrays.Codes:
         # The likeliest pair of each picture: most others are linked by these.
         _, firsts = np.unique(pairs.whole, return_index=True)
         some = pairs.taken(firsts)
-        near = some.taken(alignment.are_near(fingerprints, some))
+        near = some.taken(_are_near(fingerprints, some, look_again))
         links.append((near.whole, near.container))
         found = _sets(links, len(fingerprints))
         of_whole, of_container = found[pairs.whole], found[pairs.container]
@@ -177,6 +193,23 @@ def find(fingerprints: Fingerprints) -> arrays.Codes:
         is_open[firsts] = False
         pairs = pairs.taken(is_open)
     return found
+
+
+def _are_near(
+    fingerprints: Fingerprints, pairs: Pairs, look_again: LookAgain
+) -> npt.NDArray[np.bool_]:
+    """Returns whether the pictures of each pair show the same, shape [pairs]."""
+    are_near = np.zeros(len(pairs.whole), bool)
+    aligned = alignment.align(fingerprints, pairs)
+    for start in range(0, len(aligned.at), _PAIRS):
+        some = aligned.taken(slice(start, start + _PAIRS))
+        both = np.stack([one[some.at] for one in (pairs.whole, pairs.container)])
+        positions, (wholes, containers) = np.unique(both, return_inverse=True)
+        pictures = look_again(positions)
+        are_near[some.at] = closer_look.are_copies(
+            pictures.taken(wholes), pictures.taken(containers), some
+        )
+    return are_near
 
 
 def _first_equal(fingerprints: Fingerprints) -> arrays.Ints:
