@@ -24,6 +24,7 @@ from apache_beam.transforms import environments
 from etils import epath
 from PIL import Image
 from samples import encoded, exif, noise
+from sklearn.datasets import load_sample_image
 
 import tfds_imagecsv
 from tfds_imagecsv.engines import beam, shared_rows
@@ -167,6 +168,31 @@ def test_labels_of_all_types(manual_dir, data_dir, tmp_path, write_csv, fields):
         beam_options=PipelineOptions(["--direct_running_mode=in_memory"]),
     )
     assert digests(data_dir / "beam") == digests(data_dir / "local")
+
+
+def test_near_duplicates(tmp_path, data_dir, write_csv):
+    """Likely ones are read again here: no pipeline is run for a few images."""
+    (tmp_path / "images").mkdir()
+    photo = Image.fromarray(load_sample_image("china.jpg"))
+    rows = []
+    for at in range(24):
+        left, top = at % 12 * 43, 180 + at // 12 * 120
+        part = photo.crop((left, top, left + 120, top + 120))
+        for name, kind in ((f"{at}.png", "PNG"), (f"{at}-copy.jpg", "JPEG")):
+            (tmp_path / "images" / name).write_bytes(encoded(part, kind))
+            rows.append((name, ("cat", "dog", "emu")[at % 3]))
+    write_csv(tmp_path / "labels.csv", rows)
+    fields = {**FIELDS, "near_duplicates": "drop", "max_rejected": 0.5}
+    build(tmp_path, data_dir / "local", fields=fields)
+    built = build(
+        tmp_path,
+        data_dir / "beam",
+        fields=fields,
+        beam_runner="DirectRunner",
+        beam_options=PipelineOptions(["--direct_running_mode=in_memory"]),
+    )
+    assert digests(data_dir / "beam") == digests(data_dir / "local")
+    assert sum(one.num_examples for one in built.info.splits.values()) == 24
 
 
 @pytest.mark.usefixtures("many_processes")

@@ -268,13 +268,15 @@ def _with_near_duplicates(
 
         def look_again(at: arrays.Ints) -> closer_look.Pictures:
             some = rows.select(["row", "key", "label"]).take(arrays.as_column(at))
-            again = image_table.inspect_images(
-                table.image_dir,
-                some,
-                config.image_options,
-                engine=here,
-                measures=[closer_look.measure],
-            )
+            with tfds_private.progress_bar(len(some), "Comparing images") as bar:
+                again = image_table.inspect_images(
+                    table.image_dir,
+                    some,
+                    config.image_options,
+                    engine=here,
+                    measures=[closer_look.measure],
+                    progress=bar.update,
+                )
             return closer_look.of_rows(again.rows, some["key"])
 
         return near_duplicates.with_sets(rows, look_again)
