@@ -45,6 +45,7 @@ import tfds_imagecsv
 from tfds_imagecsv import arrays
 from tfds_imagecsv.engines import local
 from tfds_imagecsv.images import (
+    closer_look,
     fingerprint,
     hash_search,
     image_table,
@@ -180,8 +181,8 @@ def _color(rng: random.Random) -> tuple[int, ...]:
     return tuple(rng.randrange(256) for _ in range(3))
 
 
-def fingerprints_of(folder: Path, names: Sequence[str]) -> fingerprint.Fingerprints:
-    """Returns the fingerprints of images, as in an inspection."""
+def inspected(folder: Path, names: Sequence[str]) -> pa.RecordBatch:
+    """Returns the fingerprints and the pictures of images, as in an inspection."""
     rows = pa.RecordBatch.from_pydict(
         {
             "row": np.arange(len(names)),
@@ -189,11 +190,12 @@ def fingerprints_of(folder: Path, names: Sequence[str]) -> fingerprint.Fingerpri
             "label": arrays.constant("", len(names)),
         }
     )
+    measures = [fingerprint.measure, closer_look.measure]
     with local.LocalEngine() as engine:
         table = image_table.inspect_images(
-            epath.Path(folder), rows, engine=engine, measures=[fingerprint.measure]
+            epath.Path(folder), rows, engine=engine, measures=measures
         )
-    return fingerprint.of_column(table.rows[fingerprint.COLUMN])
+    return table.rows
 
 
 def measure_quality(kind: str, source: Path, target: Path) -> None:
@@ -210,15 +212,17 @@ def measure_quality(kind: str, source: Path, target: Path) -> None:
             alter(image, rng).save(target / copy, "JPEG", quality=quality)
             altered[name].append(copy)
     keys = [*names, *(copy for copies in altered.values() for copy in copies)]
-    found = fingerprints_of(target, keys)
+    rows = inspected(target, keys)
+    prints = fingerprint.of_column(rows[fingerprint.COLUMN])
+    pictures = closer_look.of_rows(rows, rows["key"])
     count = len(paths)
     print(f"| {count:,} {kind} | recall | precision |")
     print("|---|---:|---:|")
     true_of_all = pairs_of_all = 0
     for number, name in enumerate(ALTERED):
-        start = (1 + number) * count
-        both = np.concatenate([found[:count], found[start : start + count]])
-        sets = near_duplicates.find(both)
+        both = np.arange(count) + np.array([[0], [1 + number]]) * count
+        shown = pictures.taken(both.ravel())
+        sets = near_duplicates.find(prints[both.ravel()], shown.taken)
         is_found = (sets[:count] == sets[count:]) & (sets[:count] >= 0)
         true, pairs = int(is_found.sum()), _pairs(sets)
         true_of_all, pairs_of_all = true_of_all + true, pairs_of_all + pairs

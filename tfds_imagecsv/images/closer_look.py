@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -153,11 +153,12 @@ def are_copies(
 def _are_copies(
     wholes: Pictures, containers: Pictures, aligned: Aligned
 ) -> npt.NDArray[np.bool_]:
-    laid = _Laid.of(wholes, containers, aligned.parts)
+    colors = [_strengths(one.pixels) for one in (wholes, containers)]
+    is_gray = np.minimum(*colors) < _GRAY
+    laid = _Laid.of(wholes, containers, aligned.parts, is_gray)
     light = _best_light(laid)
     left = _left(laid, light)
-    colors = [_strengths(one.pixels) for one in (wholes, containers)]
-    is_gray_copy = laid.is_gray & (np.maximum(*colors) >= _COLORED)
+    is_gray_copy = is_gray & (np.maximum(*colors) >= _COLORED)
     are_copies = np.where(
         is_gray_copy, _is_same(light) & (left.worst <= _SAME_DETAIL), left.worst <= 1
     )
@@ -175,7 +176,6 @@ class _Laid(NamedTuple):
       picture: RGB, shape [pairs, pixels, 3]; gray of all pairs of which one is gray.
       part: likewise.
       is_inside: which pixels the parts have, shape [pairs, pixels, 1].
-      is_gray: whether one of a pair is gray.
       allowed: what a copy may differ by, see `differences.allowed`.
       coarseness: how many times as much a pair may differ, as it has few pixels.
     """
@@ -183,13 +183,25 @@ class _Laid(NamedTuple):
     picture: Floats
     part: Floats
     is_inside: npt.NDArray[np.bool_]
-    is_gray: npt.NDArray[np.bool_]
     allowed: Floats
     coarseness: Floats
 
     @classmethod
-    def of(cls, wholes: Pictures, containers: Pictures, parts: Floats) -> _Laid:
-        """Returns pictures and parts, which are changed so that they fit best."""
+    def of(
+        cls,
+        wholes: Pictures,
+        containers: Pictures,
+        parts: Floats,
+        is_gray: npt.NDArray[np.bool_],
+    ) -> _Laid:
+        """Returns pictures and parts, which are changed so that they fit best.
+
+        Args:
+          wholes: the first picture of each pair.
+          containers: the second.
+          parts: the parts of these to begin with, see `alignment.Fit`.
+          is_gray: which pairs are compared in gray, as one of them is gray.
+        """
         picture = _as_coarse(wholes, containers.sizes)
         container = _as_coarse(containers, wholes.sizes)
         gray, of_container = (
@@ -199,8 +211,6 @@ class _Laid(NamedTuple):
         sampler, is_inside = fit.sampler()
         part = np.stack([sampler(container[..., at]) for at in range(3)], axis=-1)
         picture = picture.reshape(part.shape)
-        colors = [_strengths(one.pixels) for one in (wholes, containers)]
-        is_gray = np.minimum(*colors) < _GRAY
         for one in (picture, part):
             one[is_gray] = (one[is_gray] @ _LUMA)[..., None]
         pixels = np.minimum(wholes.sizes, containers.sizes).min(1)
@@ -208,7 +218,6 @@ class _Laid(NamedTuple):
             picture=picture,
             part=part,
             is_inside=is_inside.astype(bool)[..., None],
-            is_gray=is_gray,
             allowed=differences.allowed(gray),
             coarseness=np.clip(_FINE / pixels, 1, _MOST_COARSE),
         )
@@ -219,7 +228,6 @@ class _Laid(NamedTuple):
             self.picture[which],
             self.part[which],
             self.is_inside[which],
-            self.is_gray[which],
             self.allowed[which],
             self.coarseness[which],
         )
@@ -332,14 +340,16 @@ def _fitted(laid: _Laid, *, has_level: bool) -> _Light:
         light = _Light(gain, level if has_level else np.zeros_like(gain))
         if last < _ROUNDS - 1:
             errors = _errors(laid, light)
-            limits = np.maximum(_OUTLIER, 1.5 * _means(errors, telling + 1e-9))
+            mean_error = _means(errors, telling + np.float64(1e-9))
+            limits = np.maximum(_OUTLIER, 1.5 * mean_error)
             is_used = telling & (errors < limits[:, None, None])
     return light
 
 
-def _means(values: Floats, weights: npt.NDArray[Any]) -> Floats:
+def _means(values: Floats, weights: Floats) -> Floats:
     """Returns the weighted mean of all values of each picture, shape [pairs]."""
-    return np.asarray((values * weights).sum((1, 2)) / weights.sum((1, 2)))
+    total = weights.sum((1, 2))
+    return np.asarray(np.einsum("pij,pij->p", values, weights) / total)
 
 
 def _errors(laid: _Laid, light: _Light) -> Floats:
