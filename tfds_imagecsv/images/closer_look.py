@@ -66,8 +66,12 @@ _TELLING, _ROUNDS, _OUTLIER = (4, 248), 4, 8
 _TRIED = (0.78, 0.83, 0.88, 0.94, 1.06, 1.13, 1.2, 1.27)
 _HOPELESS = 7
 
-# Brightening changes values of middle brightness by more than this.
-_MIDDLE, _HARDLY = (50, 215), 5
+# Brightening changes values of middle brightness by more than this. Fewer values than
+# these tell little.
+_MIDDLE, _HARDLY, _FEW = (50, 215), 5, 30
+
+# Pixels are at an edge if those around them differ by more, in levels.
+_EDGE = 12
 
 # Values from here on are cut.
 _CUT = 247
@@ -387,9 +391,9 @@ def _are_brightened(
 ) -> npt.NDArray[np.bool_]:
     """Returns which pairs are copies, brightened so that light colours are cut.
 
-    Then hardly any value tells by what. Where values are cut, or those beside them, a
-    pixel is between what it was and what it would be. That explains much, so the more
-    values don't change, the less may be left.
+    Then few values tell by what. What a pixel shows beside a cut one is a mean of cut
+    values and others: it is between what it was and what it would be. That explains
+    much, so the more values don't change, the less may be left.
 
     Args:
       laid: the pairs.
@@ -397,33 +401,60 @@ def _are_brightened(
       is_open: those that aren't known to be copies.
     """
     found = np.zeros(len(is_open), bool)
-    least, most = _MIDDLE
-    is_middle = laid.is_inside & (laid.part > least) & (laid.part < most)
-    is_still = is_middle & (np.abs(laid.picture - laid.part) < _HARDLY)
-    still = is_still.sum((1, 2)) / np.maximum(is_middle.sum((1, 2)), 1)
     which = np.flatnonzero(is_open & (left.worst < _HOPELESS))
     for gain in _TRIED:
         if not len(which):
             break
         some = laid.taken(which)
         light = _Light(np.full(len(which), gain), np.zeros(len(which)))
-        brighter = (some.part * max(gain, 1) > _CUT).any(-1)
-        is_cut = _widened(brighter.reshape(-1, SIDE, SIDE)).reshape(*brighter.shape, 1)
         lit = light.lit(some.part)
         between = np.clip(
             some.picture, np.minimum(lit, some.part), np.maximum(lit, some.part)
         )
         differ = np.where(
-            is_cut, (some.picture - between) * some.is_inside, _differences(some, light)
+            _is_cut_in_part(some.part * max(gain, 1)),
+            (some.picture - between) * some.is_inside,
+            _differences(some, light),
         )
-        is_copy = _worst(some, differ).worst <= 1 - still[which]
+        is_copy = _worst(some, differ).worst <= _changed(some, lit)
         found[which[is_copy]] = True
         which = which[~is_copy]
     return found
 
 
-def _widened(bits: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """Returns which pixels are set, or touch one that is."""
-    padded = np.pad(bits, ((0, 0), (1, 1), (1, 1)))
-    rows = padded[:, :-2] | padded[:, 1:-1] | padded[:, 2:]
-    return np.asarray(rows[:, :, :-2] | rows[:, :, 1:-1] | rows[:, :, 2:])
+def _is_cut_in_part(lit: Floats) -> npt.NDArray[np.bool_]:
+    """Returns which pixels are means of cut values and others.
+
+    Args:
+      lit: values that may be above 255, shape [pairs, pixels, 3].
+
+    Returns:
+      Shape [pairs, pixels, 1].
+    """
+    brightest = lit.max(-1).reshape(-1, SIDE, SIDE)
+    is_edge = _around(brightest, np.maximum) - _around(brightest, np.minimum) > _EDGE
+    found = is_edge & (_around(brightest, np.maximum) > _CUT)
+    return np.asarray(found.reshape(*lit.shape[:2], 1))
+
+
+def _changed(laid: _Laid, lit: Floats) -> Floats:
+    """Returns how many values change as light changes them, among these and still ones.
+
+    Args:
+      laid: the pairs.
+      lit: their parts in some light.
+    """
+    least, most = _MIDDLE
+    is_middle = laid.is_inside & (laid.part > least) & (laid.part < most)
+    is_still = is_middle & (np.abs(laid.picture - laid.part) < _HARDLY)
+    is_changed = is_middle & (np.abs(laid.picture - lit) < _HARDLY) & ~is_still
+    still, changed = (one.sum((1, 2)) for one in (is_still, is_changed))
+    return np.asarray(changed / np.maximum(changed + still, _FEW))
+
+
+def _around(values: Floats, best: np.ufunc) -> Floats:
+    """Returns the best of each pixel and those that touch it; the shape stays."""
+    padded = np.pad(values, ((0, 0), (1, 1), (1, 1)), mode="edge")
+    rows = best(best(padded[:, :-2], padded[:, 1:-1]), padded[:, 2:])
+    found: Floats = best(best(rows[:, :, :-2], rows[:, :, 1:-1]), rows[:, :, 2:])
+    return found
