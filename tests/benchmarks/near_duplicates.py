@@ -45,10 +45,10 @@ import tfds_imagecsv
 from tfds_imagecsv import arrays
 from tfds_imagecsv.engines import local
 from tfds_imagecsv.images import (
-    closer_look,
     fingerprint,
     hash_search,
     image_table,
+    larger_pictures,
     near_duplicates,
 )
 
@@ -190,7 +190,7 @@ def inspected(folder: Path, names: Sequence[str]) -> pa.RecordBatch:
             "label": arrays.constant("", len(names)),
         }
     )
-    measures = [fingerprint.measure, closer_look.measure]
+    measures = [fingerprint.measure, larger_pictures.measure]
     with local.LocalEngine() as engine:
         table = image_table.inspect_images(
             epath.Path(folder), rows, engine=engine, measures=measures
@@ -214,7 +214,7 @@ def measure_quality(kind: str, source: Path, target: Path) -> None:
     keys = [*names, *(copy for copies in altered.values() for copy in copies)]
     rows = inspected(target, keys)
     prints = fingerprint.of_column(rows[fingerprint.COLUMN])
-    pictures = closer_look.of_rows(rows, rows["key"])
+    pictures = larger_pictures.of_rows(rows, rows["key"])
     count = len(paths)
     print(f"| {count:,} {kind} | recall | precision |")
     print("|---|---:|---:|")

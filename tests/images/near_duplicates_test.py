@@ -12,9 +12,9 @@ from sklearn.datasets import load_sample_images
 
 from tfds_imagecsv import arrays
 from tfds_imagecsv.images import (
-    closer_look,
     fingerprint,
     hash_search,
+    larger_pictures,
     near_duplicates,
 )
 from tfds_imagecsv.images.small_pictures import SmallPictures, reduced
@@ -34,11 +34,11 @@ def measured(*images):
     """Returns the fingerprints of images, and what looks at these again."""
     small = SmallPictures(reduced(one.convert("RGB")) for one in images)
     keys = arrays.texts([str(at) for at in range(len(images))])
-    column = arrays.as_column(closer_look.measure(small)[closer_look.COLUMN])
-    rows = pa.record_batch({"key": keys, closer_look.COLUMN: column})
+    column = arrays.as_column(larger_pictures.measure(small)[larger_pictures.COLUMN])
+    rows = pa.record_batch({"key": keys, larger_pictures.COLUMN: column})
 
     def look_again(at):
-        return closer_look.of_rows(rows, keys.take(arrays.as_column(at)))
+        return larger_pictures.of_rows(rows, keys.take(arrays.as_column(at)))
 
     return fingerprint.measure(small)[fingerprint.COLUMN], look_again
 

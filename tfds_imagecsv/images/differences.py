@@ -68,7 +68,7 @@ def allowed(pictures: Floats) -> Floats:
     for axis in (1, 2):
         before, after = _neighbours(pictures, axis)
         bend += before + after
-    return _details(_SHIFT**2 * steepness + _BLUR**2 * bend**2 + _NOISE**2)
+    return details(_SHIFT**2 * steepness + _BLUR**2 * bend**2 + _NOISE**2)
 
 
 def worst_details(differences: Floats, allowed: Floats) -> Floats:
@@ -82,7 +82,7 @@ def worst_details(differences: Floats, allowed: Floats) -> Floats:
     Returns:
       Of squares, shape [pictures].
     """
-    return np.asarray((_details(differences**2) / allowed).max(axis=(1, 2)))
+    return np.asarray((details(differences**2) / allowed).max(axis=(1, 2)))
 
 
 def window_sums(values: Floats, size: int) -> Floats:
@@ -102,7 +102,8 @@ def window_sums(values: Floats, size: int) -> Floats:
     return values
 
 
-def _details(values: Floats) -> Floats:
+def details(values: Floats) -> Floats:
+    """Returns the sums of pixels in all places of a detail."""
     return window_sums(values, _DETAIL)
 
 

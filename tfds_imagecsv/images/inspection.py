@@ -17,11 +17,11 @@ from tfds_imagecsv.engines import local
 from tfds_imagecsv.engines.engine import Engine
 from tfds_imagecsv.images import (
     box_frames,
-    closer_look,
     copies,
     fingerprint,
     further_images,
     image_table,
+    larger_pictures,
     listing,
     mask_table,
     near_duplicates,
@@ -266,7 +266,7 @@ def _with_near_duplicates(
         if not engine.is_local:
             here = stack.enter_context(local.LocalEngine())
 
-        def look_again(at: arrays.Ints) -> closer_look.Pictures:
+        def look_again(at: arrays.Ints) -> larger_pictures.Pictures:
             some = rows.select(["row", "key", "label"]).take(arrays.as_column(at))
             with tfds_private.progress_bar(len(some), "Comparing images") as bar:
                 again = image_table.inspect_images(
@@ -274,10 +274,10 @@ def _with_near_duplicates(
                     some,
                     config.image_options,
                     engine=here,
-                    measures=[closer_look.measure],
+                    measures=[larger_pictures.measure],
                     progress=bar.update,
                 )
-            return closer_look.of_rows(again.rows, some["key"])
+            return larger_pictures.of_rows(again.rows, some["key"])
 
         return near_duplicates.with_sets(rows, look_again)
 

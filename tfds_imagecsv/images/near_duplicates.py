@@ -26,9 +26,9 @@ from tfds_imagecsv.images import (
     fingerprint,
     hash_search,
 )
-from tfds_imagecsv.images.closer_look import Pictures
 from tfds_imagecsv.images.fingerprint import Fingerprints
 from tfds_imagecsv.images.hash_search import Pairs
+from tfds_imagecsv.images.larger_pictures import Pictures
 
 #: The column of the sets of near duplicates, int32; -1 for images in none.
 COLUMN = "near"
