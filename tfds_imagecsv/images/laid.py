@@ -22,13 +22,13 @@ _STEPS = 2
 
 #: The most that is left in a detail, see `differences.worst_details`. It is measured on
 #: made copies, as the others are, see docs/near_duplicates.md.
-MOST_DETAIL = 7
+MOST_DETAIL = 6
 
 # The most that is left of colour in a window of so many pixels a side, in levels.
 _MOST_COLOR, _WINDOW = 30, 8
 
 # Pictures with fewer pixels may differ by more: up to so many times.
-_FINE, _MOST_COARSE = 56, 1.8
+_FINE, _MOST_COARSE = 56, 1.6
 
 
 class Laid(NamedTuple):

@@ -1,6 +1,7 @@
 """Whether pictures show through what differs, as below a watermark.
 
-Where an icon has another mark than the next, it shows that mark and nothing else.
+Where an icon has another mark than the next, it shows that mark and nothing else, and
+rarely across its middle.
 """
 
 from __future__ import annotations
@@ -27,6 +28,10 @@ _SAME, _OTHER = 0.7, 0.4
 # The windows that differ: the most of them, and which share of them must show the same,
 # and which may show something else.
 _MOST, _LEAST_SAME, _MOST_OTHER = 400, 0.2, 0.1
+
+# What differs lies across the middle: how long it must be, and how far aside it may be,
+# in sides.
+_LEAST_LENGTH, _MOST_ASIDE = 0.3, 0.1
 
 # What shines through is weaker than it was: the median must be below.
 _WEAKER = 0.8
@@ -67,7 +72,20 @@ def shine_through(laid: Laid, lit: Floats, differ: Floats) -> npt.NDArray[np.boo
     strength[same == 0] = 1
     is_weaker = np.nanmedian(strength, axis=(1, 2)) <= _WEAKER
     is_marked = (same >= _LEAST_SAME * odd) & (others <= _MOST_OTHER * odd)
-    return np.asarray(is_marked & is_weaker & (odd <= _MOST))
+    return np.asarray(is_marked & is_weaker & (odd <= _MOST) & _are_central(is_odd))
+
+
+def _are_central(is_odd: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Returns whether what differs lies across the middle of pictures."""
+    lengths, are_central = [], np.ones(len(is_odd), bool)
+    for axis in (1, 2):
+        found: npt.NDArray[np.bool_] = np.any(is_odd, axis=axis)
+        count = found.shape[1]
+        first, behind = found.argmax(1), count - found[:, ::-1].argmax(1)
+        lengths.append((behind - first) / count)
+        are_central &= np.abs((first + behind) / 2 / count - 0.5) < _MOST_ASIDE
+    is_long = np.maximum(*lengths) >= _LEAST_LENGTH
+    return np.asarray(is_long & are_central & is_odd.any((1, 2)))
 
 
 def _mean(values: Floats) -> Floats:
