@@ -1269,6 +1269,47 @@ def test_what_has_converted_images(make_dataset, make_builder):
     assert versions["pillow: libjpeg_turbo"]
 
 
+@pytest.mark.slow
+def test_libraries_that_were_imported_before(make_dataset, tmp_path):
+    """Whoever has imported TensorFlow first builds the same files."""
+    make_dataset()
+    for first in ("tensorflow", "PIL.Image"):
+        subprocess.run(
+            [
+                sys.executable,
+                "-c",
+                f"import {first}\nDATA_DIR = 'data of {first}'\n{BUILD_RESIZED}",
+            ],
+            cwd=tmp_path,
+            check=True,
+            capture_output=True,
+        )
+    one, other = (
+        {
+            path.name: path.read_bytes()
+            for path in (tmp_path / f"data of {first}").rglob("*")
+            if path.is_file()
+        }
+        for first in ("tensorflow", "PIL.Image")
+    )
+    assert len(one) > 10
+    assert one == other
+
+
+BUILD_RESIZED = """
+import os
+import tfds_imagecsv
+config = tfds_imagecsv.ImageCsvConfig(
+    name="pets",
+    image_dir=os.path.abspath("images"),
+    label_csv=os.path.abspath("labels.csv"),
+    resize=(3, 4),
+)
+builder = tfds_imagecsv.ImageCsv(config=config, data_dir=DATA_DIR)
+builder.download_and_prepare()
+"""
+
+
 BUILD = """
 import sys
 import tensorflow_datasets as tfds

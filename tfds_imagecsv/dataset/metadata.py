@@ -75,12 +75,16 @@ def metadata_of(config: ImageCsvConfig, plan: DatasetPlan) -> dict[str, Any]:
 
 
 def _libraries() -> dict[str, str]:
-    """Returns the versions of what makes pixels and bytes, to explain a difference."""
+    """Returns the versions of what makes pixels and bytes, to explain a difference.
+
+    Pillow's zlib isn't among them: it is TensorFlow's if that was imported first. Both
+    make the same bytes.
+    """
     found = {}
     for name in _CONVERT:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             found[name] = importlib.metadata.version(name)
-    for name in ("libjpeg_turbo", "webp", "avif", "jpg_2000", "zlib", "zlib_ng"):
+    for name in ("libjpeg_turbo", "webp", "avif", "jpg_2000", "zlib_ng"):
         if version := features.version(name):
             found[f"pillow: {name}"] = version
     return found
