@@ -203,12 +203,12 @@ def test_finds_a_brightened_flag():
     assert sets_of(*flags, *brightened) == [[0, 2], [1, 3]]
 
 
-def marked(image):
+def marked(image, opacity=80):
     """Returns an image with a transparent text across its middle."""
     mark = Image.new("L", image.size)
     draw = ImageDraw.Draw(mark)
     place = image.width / 2, image.height / 2
-    draw.text(place, "SAMPLE", font=FONT, anchor="mm", fill=80)
+    draw.text(place, "SAMPLE", font=FONT, anchor="mm", fill=opacity)
     return Image.composite(Image.new("RGB", image.size, "white"), image, mark)
 
 
@@ -217,6 +217,25 @@ def test_a_marked_photograph_is_found_and_an_icon_is_not():
     marks = [marked(one) for one in PARTS]
     assert sets_of(*PARTS, *marks) == [[at, at + 12] for at in range(12)]
     assert sets_of(icon(lambda draw: None), marked(icon(lambda draw: None))) == []
+
+
+def on_white(image):
+    """Returns an image on a plain ground."""
+    ground = Image.new("RGB", (image.width + 100, image.height + 100), "white")
+    ground.paste(image, (50, 50))
+    return ground
+
+
+def test_a_marked_picture_on_a_plain_ground_is_found_if_it_shines_through():
+    """Else it is another icon of one style."""
+    pictures = [on_white(one) for one in PARTS[:4]]
+    marks = [marked(one, opacity=100) for one in pictures]
+    assert sets_of(*pictures, *marks) == [[at, at + 4] for at in range(4)]
+    hidden = on_white(PARTS[0])
+    place = (hidden.width / 2, hidden.height / 2)
+    draw = ImageDraw.Draw(hidden)
+    draw.text(place, "SAMPLE", font=FONT, anchor="mm", fill="white", stroke_width=4)
+    assert sets_of(pictures[0], hidden) == []
 
 
 def test_a_picture_with_fewer_pixels_is_compared_as_such():
