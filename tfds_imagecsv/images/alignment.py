@@ -39,11 +39,12 @@ _SIZES, _MOST_LEANING = (0.82, 1.05), 0.08
 _MOST_OF_STEP = 0.06
 _CONTRASTS, _MOST_LIGHTER = (0.74, 1.35), 60
 
-# Pictures agree nearly if they correlate by so much, and the squared difference in no
-# block of pixels is more than so many times of what a copy may have there: a difference
-# of 4 of 255 in each pixel, and what a shift by 0.3 pixels makes. All are measured on
-# made copies, see docs/near_duplicates.md.
-_NEARLY, _MOST_DIFFERENT = 0.95, 6
+# The squared difference in any block of pixels is at most so many times what a copy may
+# have there: a difference of 4 of 255 in each pixel, and what a shift by 0.3 pixels
+# makes. Pictures agree nearly if it is less, and if they correlate by so much. All are
+# measured on made copies, see docs/near_duplicates.md.
+_MOST_DIFFERENT = 11
+_NEARLY, _NEARLY_DIFFERENT = 0.95, 6
 _NOISE, _SHIFT = 4, 0.3
 _BLOCK = 8
 
@@ -103,8 +104,10 @@ def _aligned(fingerprints: Fingerprints, pairs: Pairs) -> Aligned:
         is_alike = correlations >= least
         fit, correlations = fit.taken(is_alike), correlations[is_alike]
         at = at[is_alike]
-    agree = (correlations >= _NEARLY) & (fit.worst_differences() <= _MOST_DIFFERENT)
-    return Aligned(at, fit.part, agree)
+    differ = fit.worst_differences()
+    agree = (correlations >= _NEARLY) & (differ <= _NEARLY_DIFFERENT)
+    found = Aligned(at, fit.part, agree)
+    return found.taken(np.flatnonzero(differ <= _MOST_DIFFERENT))
 
 
 class Fit(NamedTuple):

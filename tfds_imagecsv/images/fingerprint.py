@@ -63,7 +63,7 @@ _SCALE = 1 << 12
 _DEAD_ZONE = 1 / 12
 
 # Small pictures with a shorter side than this show lines, and no picture.
-_LEAST_SIDE = 8
+_LEAST_SIDE = 10
 
 # Rows whose hashes are computed at once.
 _ROWS = 1 << 9

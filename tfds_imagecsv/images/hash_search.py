@@ -64,8 +64,8 @@ class Limits:
 
     max_bits: int = 10
     compared: int = 5_000_000_000
-    each: int = 4
-    least: int = 100_000
+    each: int = 2
+    least: int = 50_000
 
 
 def likely_pairs(hashes: Hashes, limits: Limits | None = None) -> Pairs:
